@@ -1,0 +1,3 @@
+//! Runs builds from recipes, shows and records them, and submits one complete result.
+
+pub mod recipe;

@@ -1,0 +1,1 @@
+//! Recipes: YAML text in, a fully resolved recipe, or every error of the file or every error of the file out. Pure.
