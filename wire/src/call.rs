@@ -1,111 +1,210 @@
-//! The five calls of a pony-build server as types, their answers, and faults.
+//! The five calls of a pony-build server as types, their documents, and faults.
 
-use std::collections::BTreeSet;
-
-use crate::{Struct, Value, WireError};
-
-/// The identity of a build slot: tags plus `__package=`, `__arch=` and `__host=` entries, compared as a set.
-pub type Tagset = BTreeSet<String>;
-
-/// What identifies a build slot: which package, built where, under which tags.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Slot {
-    pub package: String,
-    pub host: String,
-    pub arch: String,
-    pub tags: Vec<String>,
-}
-
-/// The first bag of a submission.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ClientInfo {
-    pub slot: Slot,
-    /// Absent in the bag of `check_should_build`.
-    pub success: Option<bool>,
-    /// Every other key, kept as it came.
-    pub extra: Struct,
-}
-
-/// One step of a submission. The keys of the protocol are typed where they are present; the rest is kept as it came.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct StepResult {
-    /// 0 = ok, -1 = could not start, -N = killed by signal N.
-    pub status: Option<i64>,
-    pub name: Option<String>,
-    /// `setup`, `build`, `test`, `package`, `file_upload`.
-    pub kind: Option<String>,
-    pub command: Option<String>,
-    pub output: Option<String>,
-    pub errout: Option<String>,
-    /// Seconds.
-    pub duration: Option<f64>,
-    pub extra: Struct,
-}
-
-/// The bag that the server adds.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Receipt {
-    /// Unix seconds, the server's clock.
-    pub time: f64,
-    pub client_ip: String,
-    pub result_key: String,
-    pub extra: Struct,
-}
-
-/// `[receipt, client_info, results]`, as `get_results` and `get_last_result_for_tagset` answer.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StoredResult {
-    pub receipt: Receipt,
-    pub client_info: ClientInfo,
-    pub results: Vec<StepResult>,
-}
+use crate::bag::{self, BagError};
+use crate::xml::{self, WireError, excerpt};
+use crate::{ClientInfo, StepResult, Tagset, Value};
 
 /// A request to a pony-build server.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Call {
-    AddResults { client_info: ClientInfo, results: Vec<StepResult> },
-    /// `allowance` in seconds, 0 = none given.
-    CheckShouldBuild { client_info: ClientInfo, reserve: bool, allowance: f64 },
-    GetTagsetsForPackage { package: String },
-    GetLastResultForTagset { package: String, tagset: Tagset },
-    GetResults { result_key: String },
+    /// `add_results(client_info, results)`.
+    AddResults {
+        /// Which slot, how it went, and what else the client says.
+        client_info: ClientInfo,
+        /// One for each step, in order.
+        results: Vec<StepResult>,
+    },
+    /// `check_should_build(client_info[, reserve=True[, allowance=0]])`.
+    CheckShouldBuild {
+        /// Which slot.
+        client_info: ClientInfo,
+        /// Whether the server is to reserve the slot if it says yes.
+        reserve: bool,
+        /// How long the reservation holds, in seconds; 0 = none given.
+        allowance: f64,
+    },
+    /// `get_tagsets_for_package(package)`.
+    GetTagsetsForPackage {
+        /// The package's name.
+        package: String,
+    },
+    /// `get_last_result_for_tagset(package, tagset)`.
+    GetLastResultForTagset {
+        /// The package's name.
+        package: String,
+        /// With its `__` entries.
+        tagset: Tagset,
+    },
+    /// `get_results(result_key)`.
+    GetResults {
+        /// As `add_results` answered it, in decimal.
+        result_key: String,
+    },
 }
 
 /// An XML-RPC fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("fault {code}: {message}")]
 pub struct Fault {
+    /// 1 on all pony-build servers.
     pub code: i64,
+    /// On the Python servers the exception: `<type 'exceptions.KeyError'>:'host'`.
     pub message: String,
 }
 
-/// What a server answers to a call: a value (see the typed readers) or a fault.
+impl Fault {
+    /// A fault with the code that the Python servers give to every exception.
+    pub(crate) fn python(message: String) -> Self {
+        Self { code: 1, message }
+    }
+}
+
+impl From<WireError> for Fault {
+    fn from(error: WireError) -> Self {
+        Self::python(format!("<class 'xml.parsers.expat.ExpatError'>:{error}"))
+    }
+}
+
+/// What a server answers to a call: a value (see [`crate::answer`] for the typed readers) or a fault.
 pub type Answer = Result<Value, Fault>;
 
 impl Call {
     /// The method's name on the wire.
     pub fn method(&self) -> &'static str {
-        todo!()
+        match self {
+            Self::AddResults { .. } => "add_results",
+            Self::CheckShouldBuild { .. } => "check_should_build",
+            Self::GetTagsetsForPackage { .. } => "get_tagsets_for_package",
+            Self::GetLastResultForTagset { .. } => "get_last_result_for_tagset",
+            Self::GetResults { .. } => "get_results",
+        }
     }
+
     /// The request document. Always legal XML 1.0 that every pony-build server's parser takes.
     pub fn encode(&self) -> Vec<u8> {
-        todo!()
+        xml::write_call(self.method(), &self.params())
     }
+
+    /// Optional parameters are always sent: one kind of server needs them.
+    fn params(&self) -> Vec<Value> {
+        match self {
+            Self::AddResults { client_info, results } => {
+                let results = results.iter().map(StepResult::to_value).collect();
+                vec![client_info.to_value(), Value::Array(results)]
+            }
+            Self::CheckShouldBuild { client_info, reserve, allowance } => {
+                vec![client_info.to_value(), Value::Bool(*reserve), Value::Double(*allowance)]
+            }
+            Self::GetTagsetsForPackage { package } => vec![Value::from(package.as_str())],
+            Self::GetLastResultForTagset { package, tagset } => {
+                vec![Value::from(package.as_str()), tagset.iter().cloned().collect::<Vec<_>>().into()]
+            }
+            Self::GetResults { result_key } => vec![Value::from(result_key.as_str())],
+        }
+    }
+
     /// Reads a request document; the fault says what is wrong with it in the servers' own words where clients know them.
     pub fn decode(document: &[u8]) -> Result<Self, Fault> {
-        let _ = document;
-        todo!()
+        let (method, params) = xml::read_call(document)?;
+        let params = &mut Params { count: params.len(), params: params.into_iter() };
+        match method.as_str() {
+            "add_results" => {
+                params.count_is(&method, 2..=2)?;
+                let client_info = ClientInfo::from_value(params.next())?;
+                Ok(Self::AddResults { client_info, results: bag::steps(params.next())? })
+            }
+            "check_should_build" => {
+                params.count_is(&method, 1..=3)?;
+                Ok(Self::CheckShouldBuild {
+                    client_info: ClientInfo::from_value(params.next())?,
+                    reserve: reserve(&params.next())?,
+                    allowance: allowance(&params.next())?,
+                })
+            }
+            "get_tagsets_for_package" => {
+                params.count_is(&method, 1..=1)?;
+                Ok(Self::GetTagsetsForPackage { package: package(params.next())? })
+            }
+            "get_last_result_for_tagset" => {
+                params.count_is(&method, 2..=2)?;
+                let package = package(params.next())?;
+                let tagset = bag::strings("tagset", params.next())?.into_iter().collect();
+                Ok(Self::GetLastResultForTagset { package, tagset })
+            }
+            "get_results" => {
+                params.count_is(&method, 1..=1)?;
+                Ok(Self::GetResults { result_key: bag::result_key("result_key", params.next())? })
+            }
+            other => Err(Fault::python(format!(
+                "<type 'exceptions.AttributeError'>:'XmlRpcFunctions' object has no attribute '{}'",
+                excerpt(other)
+            ))),
+        }
+    }
+}
+
+/// The parameters of a request, one after the other.
+struct Params {
+    count: usize,
+    params: std::vec::IntoIter<Value>,
+}
+
+impl Params {
+    /// Python counts the object that the method belongs to.
+    fn count_is(&self, method: &str, range: std::ops::RangeInclusive<usize>) -> Result<(), Fault> {
+        if range.contains(&self.count) {
+            return Ok(());
+        }
+        let (word, wanted) = match (range.start(), range.end()) {
+            (least, most) if least == most => ("exactly", least + 1),
+            (least, _) if self.count < *least => ("at least", least + 1),
+            (_, most) => ("at most", most + 1),
+        };
+        let arguments = if wanted == 1 { "argument" } else { "arguments" };
+        Err(Fault::python(format!(
+            "<type 'exceptions.TypeError'>:{method}() takes {word} {wanted} {arguments} ({} given)",
+            self.count + 1
+        )))
+    }
+
+    /// The next parameter; nil where an optional one was left out.
+    fn next(&mut self) -> Value {
+        self.params.next().unwrap_or(Value::Nil)
+    }
+}
+
+fn package(value: Value) -> Result<String, BagError> {
+    match value {
+        Value::String(package) => Ok(package),
+        other => Err(BagError::wrong("package", "a string", &other)),
+    }
+}
+
+fn reserve(value: &Value) -> Result<bool, BagError> {
+    match value {
+        Value::Nil => Ok(true),
+        Value::Bool(reserve) => Ok(*reserve),
+        Value::Int(number) => Ok(*number != 0),
+        other => Err(BagError::wrong("reserve", "a boolean", other)),
+    }
+}
+
+fn allowance(value: &Value) -> Result<f64, BagError> {
+    match value {
+        Value::Nil => Ok(0.0),
+        value => value
+            .as_f64()
+            .filter(|seconds| seconds.is_finite() && *seconds >= 0.0)
+            .ok_or_else(|| BagError::wrong("allowance", "a number of seconds, 0 or more", value)),
     }
 }
 
 /// Writes a response document for an answer.
 pub fn encode_answer(answer: &Answer) -> Vec<u8> {
-    let _ = answer;
-    todo!()
+    xml::write_answer(answer)
 }
 
 /// Reads a response document.
 pub fn decode_answer(document: &[u8]) -> Result<Answer, WireError> {
-    let _ = document;
-    todo!()
+    xml::read_answer(document)
 }

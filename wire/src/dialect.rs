@@ -16,15 +16,31 @@ pub enum Dialect {
 /// What the answer to `add_results` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submitted {
+    /// The kind of server.
     pub dialect: Dialect,
+    /// The result's key in decimal, where the server told it.
     pub result_key: Option<String>,
+    /// What authorises uploads to the result, where the server told it.
     pub auth_key: Option<String>,
 }
 
 impl Submitted {
     /// Tells the dialects apart; `None` if the value is the answer of none of them.
     pub fn from_answer(answer: &Value) -> Option<Self> {
-        let _ = answer;
-        todo!()
+        let without_keys = |dialect| Self { dialect, result_key: None, auth_key: None };
+        match answer {
+            Value::Int(_) => Some(without_keys(Dialect::V2009)),
+            Value::String(_) => Some(without_keys(Dialect::Devmason)),
+            Value::Array(items) => {
+                let (key, auth_key) = match items.as_slice() {
+                    [Value::Int(key), Value::String(auth_key)] => (key.to_string(), auth_key),
+                    [Value::String(key), Value::String(auth_key)] => (key.clone(), auth_key),
+                    _ => return None,
+                };
+                let (result_key, auth_key) = (Some(key), Some(auth_key.clone()));
+                Some(Self { dialect: Dialect::V2010, result_key, auth_key })
+            }
+            _ => None,
+        }
     }
 }

@@ -1,0 +1,351 @@
+//! The bags of a submission as types: what they must hold, and every other key kept as it came.
+//!
+//! A bag that lacks what every server relies on cannot be made from a value: the 2009 and 2010 servers store such a
+//! bag and break on it for good.
+
+use std::collections::BTreeSet;
+
+use crate::{Fault, Struct, Value};
+
+/// The identity of a build slot: tags plus `__package=`, `__arch=` and `__host=` entries, compared as a set.
+pub type Tagset = BTreeSet<String>;
+
+/// The tags of a tagset that people are shown: those that do not begin with `__`.
+pub fn visible_tags(tagset: &Tagset) -> impl Iterator<Item = &str> {
+    tagset.iter().map(String::as_str).filter(|tag| !tag.starts_with("__"))
+}
+
+/// What is wrong with a bag. `key` is the path to the culprit: `host`, `results[2].status`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BagError {
+    /// A key that servers rely on is absent (or nil).
+    #[error("`{key}` is missing")]
+    Missing {
+        /// Path to the key.
+        key: String,
+    },
+    /// A key that names something is an empty string.
+    #[error("`{key}` is empty")]
+    Empty {
+        /// Path to the key.
+        key: String,
+    },
+    /// A key has another type than the protocol's.
+    #[error("`{key}` must be {expected}, not {found}")]
+    Type {
+        /// Path to the key.
+        key: String,
+        /// The type it must have, with its article.
+        expected: &'static str,
+        /// The type that was found, with its article.
+        found: &'static str,
+    },
+}
+
+impl BagError {
+    pub(crate) fn wrong(key: &str, expected: &'static str, found: &Value) -> Self {
+        Self::Type { key: key.to_owned(), expected, found: found.kind() }
+    }
+
+    fn within(mut self, outer: &str) -> Self {
+        let (Self::Missing { key } | Self::Empty { key } | Self::Type { key, .. }) = &mut self;
+        *key = format!("{outer}.{key}");
+        self
+    }
+}
+
+impl From<BagError> for Fault {
+    /// In the words of the Python servers, as their clients know them.
+    fn from(error: BagError) -> Self {
+        Fault::python(match error {
+            BagError::Missing { key } => format!("<type 'exceptions.KeyError'>:'{key}'"),
+            BagError::Empty { key } => format!("<type 'exceptions.ValueError'>:'{key}' must not be empty"),
+            BagError::Type { key, expected, found } => {
+                format!("<type 'exceptions.TypeError'>:'{key}' must be {expected}, not {found}")
+            }
+        })
+    }
+}
+
+/// What identifies a build slot: which package, built where, under which tags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    /// What servers file results under.
+    pub package: String,
+    /// The name of the machine.
+    pub host: String,
+    /// Its platform as Python names it: `linux-x86_64`.
+    pub arch: String,
+    /// In the client's order; the tagset has none.
+    pub tags: Vec<String>,
+}
+
+impl Slot {
+    /// The slot's identity, as servers compare it.
+    pub fn tagset(&self) -> Tagset {
+        let Self { package, host, arch, tags } = self;
+        let identity = [format!("__package={package}"), format!("__arch={arch}"), format!("__host={host}")];
+        tags.iter().cloned().chain(identity).collect()
+    }
+}
+
+/// The first bag of a submission.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClientInfo {
+    /// `package`, `host`, `arch` and `tags`.
+    pub slot: Slot,
+    /// Absent in the bag of `check_should_build`.
+    pub success: Option<bool>,
+    /// Every other key, kept as it came.
+    pub extra: Struct,
+}
+
+impl ClientInfo {
+    /// The bag as it is sent; `tags` is always an array.
+    pub fn to_value(&self) -> Value {
+        let Slot { package, host, arch, tags } = &self.slot;
+        let mut bag = self.extra.clone();
+        put(&mut bag, "package", Some(package.as_str()));
+        put(&mut bag, "host", Some(host.as_str()));
+        put(&mut bag, "arch", Some(arch.as_str()));
+        put(&mut bag, "tags", Some(tags.clone()));
+        put(&mut bag, "success", self.success);
+        Value::Struct(bag)
+    }
+
+    /// Reads a bag. `package`, `host` and `arch` must be there and not be empty; `tags` may be absent.
+    pub fn from_value(value: Value) -> Result<Self, BagError> {
+        let mut bag = structure("client_info", value)?;
+        let slot = Slot {
+            package: identity(&mut bag, "package")?,
+            host: identity(&mut bag, "host")?,
+            arch: identity(&mut bag, "arch")?,
+            tags: tags(&mut bag)?,
+        };
+        let success = match take(&mut bag, "success") {
+            None => None,
+            Some(Value::Bool(success)) => Some(success),
+            Some(Value::Int(number)) => Some(number != 0),
+            Some(other) => return Err(BagError::wrong("success", "a boolean", &other)),
+        };
+        Ok(Self { slot, success, extra: bag })
+    }
+}
+
+/// One step of a submission. The keys of the protocol are typed where they are present; the rest is kept as it came.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct StepResult {
+    /// 0 = ok, -1 = could not start, -N = killed by signal N.
+    pub status: Option<i64>,
+    /// What people call the step.
+    pub name: Option<String>,
+    /// `setup`, `build`, `test`, `package`, `file_upload`.
+    pub kind: Option<String>,
+    /// The command line, as people read it.
+    pub command: Option<String>,
+    /// Standard output. The checkout steps of the original clients have it under `out`; see [`StepResult::shown_output`].
+    pub output: Option<String>,
+    /// Standard error.
+    pub errout: Option<String>,
+    /// Seconds. The original clients write -1 where they did not measure.
+    pub duration: Option<f64>,
+    /// Every other key, kept as it came.
+    pub extra: Struct,
+}
+
+impl StepResult {
+    /// The bag as it is sent.
+    pub fn to_value(&self) -> Value {
+        let mut bag = self.extra.clone();
+        put(&mut bag, "status", self.status);
+        put(&mut bag, "name", self.name.as_deref());
+        put(&mut bag, "type", self.kind.as_deref());
+        put(&mut bag, "command", self.command.as_deref());
+        put(&mut bag, "output", self.output.as_deref());
+        put(&mut bag, "errout", self.errout.as_deref());
+        put(&mut bag, "duration", self.duration);
+        Value::Struct(bag)
+    }
+
+    /// Reads a bag. No key must be there; one of the protocol's keys with another type is an error.
+    pub fn from_value(value: Value) -> Result<Self, BagError> {
+        let mut bag = structure("step", value)?;
+        Ok(Self {
+            status: integer(&mut bag, "status")?,
+            name: string(&mut bag, "name")?,
+            kind: string(&mut bag, "type")?,
+            command: string(&mut bag, "command")?,
+            output: string(&mut bag, "output")?,
+            errout: string(&mut bag, "errout")?,
+            duration: number(&mut bag, "duration")?,
+            extra: bag,
+        })
+    }
+
+    /// The step's output, also where the original clients' checkout steps have it.
+    pub fn shown_output(&self) -> &str {
+        self.output.as_deref().or_else(|| self.extra.get("out").and_then(Value::as_str)).unwrap_or_default()
+    }
+}
+
+/// The bag that the server adds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Receipt {
+    /// Unix seconds, the server's clock.
+    pub time: f64,
+    /// Where the submission came from.
+    pub client_ip: String,
+    /// In decimal on the 2009 and 2010 servers.
+    pub result_key: String,
+    /// Every other key, kept as it came.
+    pub extra: Struct,
+}
+
+impl Receipt {
+    /// The bag as it is sent.
+    pub fn to_value(&self) -> Value {
+        let mut bag = self.extra.clone();
+        put(&mut bag, "time", Some(self.time));
+        put(&mut bag, "client_ip", Some(self.client_ip.as_str()));
+        put(&mut bag, "result_key", Some(self.result_key.as_str()));
+        Value::Struct(bag)
+    }
+
+    /// Reads a bag; all three keys must be there. The key may be an int or a string.
+    pub fn from_value(value: Value) -> Result<Self, BagError> {
+        let mut bag = structure("receipt", value)?;
+        let missing = |key: &str| BagError::Missing { key: key.to_owned() };
+        Ok(Self {
+            time: number(&mut bag, "time")?.ok_or_else(|| missing("time"))?,
+            client_ip: string(&mut bag, "client_ip")?.ok_or_else(|| missing("client_ip"))?,
+            result_key: take(&mut bag, "result_key")
+                .ok_or_else(|| missing("result_key"))
+                .and_then(|key| result_key("result_key", key))?,
+            extra: bag,
+        })
+    }
+}
+
+/// `[receipt, client_info, results]`, as `get_results` and `get_last_result_for_tagset` answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredResult {
+    /// The server's bag.
+    pub receipt: Receipt,
+    /// The client's bag.
+    pub client_info: ClientInfo,
+    /// One for each step, in order.
+    pub results: Vec<StepResult>,
+}
+
+impl StoredResult {
+    /// The three as they are sent.
+    pub fn to_value(&self) -> Value {
+        Value::Array(vec![
+            self.receipt.to_value(),
+            self.client_info.to_value(),
+            Value::Array(self.results.iter().map(StepResult::to_value).collect()),
+        ])
+    }
+
+    /// Reads the three.
+    pub fn from_value(value: Value) -> Result<Self, BagError> {
+        let expected = "an array of receipt, client_info and results";
+        let found = value.kind();
+        let wrong = || BagError::Type { key: "result".to_owned(), expected, found };
+        let Value::Array(items) = value else { return Err(wrong()) };
+        let [receipt, client_info, results] = <[Value; 3]>::try_from(items).map_err(|_| wrong())?;
+        Ok(Self {
+            receipt: Receipt::from_value(receipt).map_err(|error| error.within("receipt"))?,
+            client_info: ClientInfo::from_value(client_info)?,
+            results: steps(results)?,
+        })
+    }
+}
+
+/// Reads the second bag of a submission, an array with one struct for each step.
+pub(crate) fn steps(results: Value) -> Result<Vec<StepResult>, BagError> {
+    let Value::Array(items) = results else {
+        return Err(BagError::wrong("results", "an array", &results));
+    };
+    let step = |(index, step)| match step {
+        Value::Struct(_) => {
+            StepResult::from_value(step).map_err(|error| error.within(&format!("results[{index}]")))
+        }
+        other => Err(BagError::wrong(&format!("results[{index}]"), "a struct", &other)),
+    };
+    items.into_iter().enumerate().map(step).collect()
+}
+
+/// A result key, which some clients send as an int.
+pub(crate) fn result_key(key: &str, value: Value) -> Result<String, BagError> {
+    match value {
+        Value::String(text) => Ok(text),
+        Value::Int(int) => Ok(int.to_string()),
+        other => Err(BagError::wrong(key, "a string or an int", &other)),
+    }
+}
+
+/// The strings of an array.
+pub(crate) fn strings(key: &str, value: Value) -> Result<Vec<String>, BagError> {
+    let Value::Array(items) = value else {
+        return Err(BagError::wrong(key, "an array of strings", &value));
+    };
+    let string = |(index, item)| match item {
+        Value::String(text) => Ok(text),
+        other => Err(BagError::wrong(&format!("{key}[{index}]"), "a string", &other)),
+    };
+    items.into_iter().enumerate().map(string).collect()
+}
+
+fn structure(key: &str, value: Value) -> Result<Struct, BagError> {
+    match value {
+        Value::Struct(members) => Ok(members),
+        other => Err(BagError::wrong(key, "a struct", &other)),
+    }
+}
+
+/// Takes a key out of a bag. Nil says the same as its absence.
+fn take(bag: &mut Struct, key: &str) -> Option<Value> {
+    bag.remove(key).filter(|value| *value != Value::Nil)
+}
+
+fn put(bag: &mut Struct, key: &str, value: Option<impl Into<Value>>) {
+    if let Some(value) = value {
+        bag.insert(key.to_owned(), value.into());
+    }
+}
+
+fn string(bag: &mut Struct, key: &str) -> Result<Option<String>, BagError> {
+    match take(bag, key) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(other) => Err(BagError::wrong(key, "a string", &other)),
+    }
+}
+
+fn identity(bag: &mut Struct, key: &str) -> Result<String, BagError> {
+    match string(bag, key)? {
+        None => Err(BagError::Missing { key: key.to_owned() }),
+        Some(text) if text.trim().is_empty() => Err(BagError::Empty { key: key.to_owned() }),
+        Some(text) => Ok(text),
+    }
+}
+
+fn tags(bag: &mut Struct) -> Result<Vec<String>, BagError> {
+    take(bag, "tags").map_or_else(|| Ok(Vec::new()), |value| strings("tags", value))
+}
+
+fn integer(bag: &mut Struct, key: &str) -> Result<Option<i64>, BagError> {
+    match take(bag, key) {
+        None => Ok(None),
+        Some(Value::Int(int)) => Ok(Some(int)),
+        Some(other) => Err(BagError::wrong(key, "an int", &other)),
+    }
+}
+
+fn number(bag: &mut Struct, key: &str) -> Result<Option<f64>, BagError> {
+    match take(bag, key) {
+        None => Ok(None),
+        Some(value) => value.as_f64().map(Some).ok_or_else(|| BagError::wrong(key, "a number", &value)),
+    }
+}
