@@ -13,7 +13,7 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::value::not_finite;
-use crate::xml::excerpt;
+use crate::xml::shortened;
 use crate::{Struct, Value, WireError};
 
 /// A value as exact text, the form in which a server keeps bags: [`decode_value`] gives back an equal one.
@@ -24,10 +24,15 @@ pub fn encode_value(value: &Value) -> String {
 
 /// Reads what [`encode_value`] wrote.
 pub fn decode_value(text: &str) -> Result<Value, WireError> {
-    serde_json::from_str::<Read>(text).map(|Read(value)| value).map_err(|error| WireError {
-        line: u64::try_from(error.line()).unwrap_or(u64::MAX),
-        column: u64::try_from(error.column()).unwrap_or(u64::MAX),
-        message: excerpt(&error.to_string()),
+    serde_json::from_str::<Read>(text).map(|Read(value)| value).map_err(|error| {
+        let message = error.to_string();
+        // The position is beside the message, and a message can quote a whole string.
+        let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
+        WireError {
+            line: u64::try_from(error.line()).unwrap_or(u64::MAX),
+            column: u64::try_from(error.column()).unwrap_or(u64::MAX),
+            message: shortened(message, 100),
+        }
     })
 }
 

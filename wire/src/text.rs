@@ -28,26 +28,39 @@ pub fn encoded_len(text: &str) -> usize {
 /// Makes bytes legal XML 1.0 text: escape sequences as `colours` says, bytes that are not UTF-8 and
 /// characters that XML 1.0 forbids become U+FFFD, CRLF becomes LF.
 ///
-/// A sequence that ends before its last byte goes with the text to which it belongs: it was never shown either.
+/// A backspace takes back the character before it on its line, and what a terminal never draws (BEL, SO, SI) is left
+/// out. A sequence that is broken off is left out as far as it goes. Time is linear in the length.
 pub fn clean(bytes: &[u8], colours: Colours) -> String {
     let text = String::from_utf8_lossy(bytes);
     let mut out = String::with_capacity(text.len());
+    // How far back a backspace may reach: to the line's begin, and not into a colour sequence.
+    let mut fixed = 0;
     let mut rest = text.as_ref();
     while let Some(c) = rest.chars().next() {
-        if c == ESC || c == CSI {
-            let (length, is_sgr) = escape_sequence(rest);
-            let (sequence, after) = rest.split_at(length);
-            if is_sgr && colours == Colours::Symbol {
-                out.push('␛');
-                out.push('[');
-                out.push_str(sequence.trim_start_matches([ESC, CSI, '[']));
+        if matches!(c, ESC | CSI) {
+            let (sequence, after) = rest.split_at(escape_sequence(rest));
+            if let Some(parameters) = sgr(sequence).filter(|_| colours == Colours::Symbol) {
+                out.push_str("␛[");
+                out.push_str(parameters);
+                out.push('m');
+                fixed = out.len();
             }
             rest = after;
             continue;
         }
         rest = &rest[c.len_utf8()..];
         match c {
-            '\r' if rest.starts_with('\n') => {}
+            '\n' => {
+                // Also after the several CRs that a terminal's line discipline adds to CRLF.
+                out.truncate(out.trim_end_matches('\r').len());
+                out.push('\n');
+                fixed = out.len();
+            }
+            '\u{8}' => {
+                let kept = out[fixed..].char_indices().next_back().map_or(0, |(at, _)| at);
+                out.truncate(fixed + kept);
+            }
+            '\u{7}' | '\u{E}' | '\u{F}' => {}
             c if is_legal(c) => out.push(c),
             _ => out.push(char::REPLACEMENT_CHARACTER),
         }
@@ -58,52 +71,57 @@ pub fn clean(bytes: &[u8], colours: Colours) -> String {
 const ESC: char = '\u{1B}';
 /// The one-character form of `ESC [`.
 const CSI: char = '\u{9B}';
+/// The one-character form of `ESC \`, which ends a string.
+const ST: char = '\u{9C}';
+/// What xterm and its kin also take for the end of a string.
+const BEL: char = '\u{7}';
 
-/// The length in bytes of the escape sequence that `text` begins with, and whether it is an SGR (`ESC [ … m`).
-///
-/// ECMA-48: CSI is parameters `0`-`?`, intermediates ` `-`/`, one final `@`-`~`; OSC, DCS, SOS, PM and APC are strings to
-/// ST or BEL; any other escape is intermediates and one final. One that is broken off ends where it breaks off.
-fn escape_sequence(text: &str) -> (usize, bool) {
-    let body = &text[text.chars().next().map_or(0, char::len_utf8)..];
-    let taken = |rest: &str| text.len() - rest.len();
-    let control = if text.starts_with(CSI) { Some(body) } else { body.strip_prefix('[') };
-    if let Some(parameters) = control {
-        let rest = parameters.trim_start_matches(|c| matches!(c, '0'..='?'));
-        let last = rest.trim_start_matches(|c| matches!(c, ' '..='/'));
-        return match last.chars().next() {
-            Some(end @ '@'..='~') => (taken(&last[1..]), end == 'm' && last.len() == rest.len()),
-            _ => (taken(last), false),
-        };
-    }
-    if let Some(string) = body.strip_prefix([']', 'P', 'X', '^', '_']) {
-        let end = string.find(['\u{7}', '\u{9C}', ESC, '\n']);
-        let rest = end.map_or("", |end| &string[end..]);
-        let rest =
-            rest.strip_prefix(['\u{7}', '\u{9C}']).or_else(|| rest.strip_prefix("\u{1B}\\")).unwrap_or(rest);
-        return (taken(rest), false);
-    }
-    let last = body.trim_start_matches(|c| matches!(c, ' '..='/'));
-    match last.chars().next() {
-        Some('0'..='~') => (taken(&last[1..]), false),
-        _ => (taken(last), false),
-    }
+/// The parameters of a sequence that sets colours: `ESC [ 1;31 m`. With `<`, `=`, `>` or `?` it sets something else.
+fn sgr(sequence: &str) -> Option<&str> {
+    let parameters =
+        sequence.strip_prefix("\u{1B}[").or_else(|| sequence.strip_prefix(CSI))?.strip_suffix('m')?;
+    parameters.chars().all(|c| matches!(c, '0'..=';')).then_some(parameters)
 }
 
-/// Keeps about `limit` bytes of `text`: its head and its tail, cut at line ends where there are some near, with a
-/// line between them that says how many bytes were left out and where the whole is (`whole`).
+/// The length in bytes of the escape sequence that `text` begins with.
+///
+/// ECMA-48: CSI is parameters `0`-`?`, intermediates ` `-`/`, one final `@`-`~`; OSC, DCS, SOS, PM and APC are strings to
+/// ST or BEL; any other escape is intermediates and one final. One that is broken off ends where it breaks off, a
+/// string at the end of its line.
+fn escape_sequence(text: &str) -> usize {
+    let intermediate = |c| matches!(c, ' '..='/');
+    let body = text.strip_prefix([ESC, CSI]).unwrap_or(text);
+    let control = if text.starts_with(CSI) { Some(body) } else { body.strip_prefix('[') };
+    let rest = if let Some(parameters) = control {
+        let end = parameters.trim_start_matches(|c| matches!(c, '0'..='?')).trim_start_matches(intermediate);
+        end.strip_prefix(|c| matches!(c, '@'..='~')).unwrap_or(end)
+    } else if let Some(string) = body.strip_prefix([']', 'P', 'X', '^', '_']) {
+        let end = &string[string.find([BEL, ST, ESC, '\n']).unwrap_or(string.len())..];
+        end.strip_prefix([BEL, ST]).or_else(|| end.strip_prefix("\u{1B}\\")).unwrap_or(end)
+    } else {
+        let end = body.trim_start_matches(intermediate);
+        end.strip_prefix(|c| matches!(c, '0'..='~')).unwrap_or(end)
+    };
+    text.len() - rest.len()
+}
+
+/// Keeps about `limit` bytes of `text`, never more: its head and its tail, cut at line ends where there are some near,
+/// with a line between them that says how many bytes were left out and where the whole is (`whole`).
+///
+/// With a limit that is too small for that line, as much of the line as fits.
 pub fn shorten(text: &str, limit: usize, whole: &str) -> String {
     if text.len() <= limit {
         return text.to_owned();
     }
-    let longest = marker(text.len(), whole).len();
-    let room = limit.saturating_sub(longest + 2);
+    let room = limit.saturating_sub(marker(text.len(), whole).len() + 2);
     // What failed is told at the end more often than at the beginning.
     let head = cut_head(text, room / 3);
     let tail = cut_tail(&text[head.len()..], room - room / 3);
-    let newline = |missing: bool| if missing { "\n" } else { "" };
-    let before = newline(!head.is_empty() && !head.ends_with('\n'));
+    let newline = if head.is_empty() || head.ends_with('\n') { "" } else { "\n" };
     let left_out = text.len() - head.len() - tail.len();
-    format!("{head}{before}{}\n{tail}", marker(left_out, whole))
+    let mut short = format!("{head}{newline}{}\n{tail}", marker(left_out, whole));
+    short.truncate(short.floor_char_boundary(limit));
+    short
 }
 
 fn marker(left_out: usize, whole: &str) -> String {
@@ -126,5 +144,109 @@ fn cut_tail(text: &str, room: usize) -> &str {
     match tail.find('\n') {
         Some(newline) if newline < tail.len() / NEAR => &tail[newline + 1..],
         _ => tail,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strip(text: &str) -> String {
+        clean(text.as_bytes(), Colours::Strip)
+    }
+
+    fn symbol(text: &str) -> String {
+        clean(text.as_bytes(), Colours::Symbol)
+    }
+
+    #[test]
+    fn every_kind_of_sequence_is_taken_out() {
+        for sequence in [
+            "\x1b[31m",
+            "\x1b[m",
+            "\x1b[38;2;1;2;3m",
+            "\x1b[4:3m",
+            "\x1b[?25l",
+            "\x1b[2K",
+            "\x1b[0 q",
+            "\x1b[>4;2m",
+            "\u{9b}1m",
+            "\x1b]0;title\x07",
+            "\x1b]8;;http://x/\x1b\\",
+            "\x1b]0;title\u{9c}",
+            "\x1bPq#0;2\x1b\\",
+            "\x1b(B",
+            "\x1b#8",
+            "\x1b=",
+            "\x1b7",
+            "\x1bc",
+            "\x07",
+            "\x0e\x0f",
+        ] {
+            assert_eq!(strip(&format!("a{sequence}b")), "ab", "{sequence:?}");
+        }
+    }
+
+    #[test]
+    fn a_sequence_that_is_broken_off_takes_nothing_else_along() {
+        assert_eq!(strip("a\x1b"), "a");
+        assert_eq!(strip("a\x1b[31"), "a");
+        assert_eq!(strip("a\x1b[31\nb"), "a\nb");
+        assert_eq!(strip("a\x1b[31\u{e9}"), "a\u{e9}");
+        assert_eq!(strip("a\x1b]0;title\nb"), "a\nb");
+        assert_eq!(strip("a\x1b]0;title\x1b[1mb"), "ab");
+        assert_eq!(strip("\x1b\x1b[31mx"), "x");
+    }
+
+    #[test]
+    fn only_colours_become_symbols() {
+        assert_eq!(symbol("\x1b[1;31mred\x1b[m\x1b[K \u{9b}4:3mx"), "␛[1;31mred␛[m ␛[4:3mx");
+        assert_eq!(symbol("\x1b[?1mx\x1b[>4;2mx\x1b[1 mx"), "xxx");
+        assert_eq!(symbol("a\x1b[31m\x08b"), "a␛[31mb");
+    }
+
+    #[test]
+    fn what_is_not_text_is_replaced() {
+        assert_eq!(clean(b"caf\xe9 \0 \xff", Colours::Strip), "caf\u{FFFD} \u{FFFD} \u{FFFD}");
+        assert_eq!(strip("\u{fffe}\u{ffff}\u{1f984}\t"), "\u{FFFD}\u{FFFD}\u{1f984}\t");
+    }
+
+    #[test]
+    fn line_ends_and_backspaces_read_as_they_were_shown() {
+        assert_eq!(strip("a\r\nb\r\r\nc\r\x1b[K\nd"), "a\nb\nc\nd");
+        assert_eq!(strip("10%\r20%\r"), "10%\r20%\r");
+        assert_eq!(strip("N\x08NA_\x08A\x08\x08\x08\x08x\n\x08y"), "x\ny");
+    }
+
+    #[test]
+    fn encoded_length_is_that_of_the_document() {
+        let text = "a<b>&\r\n\u{1b}\u{e9}\"'";
+        let document = |text: &str| crate::xml::write_answer(&Ok(text.into())).len();
+        assert_eq!(encoded_len(text), document(text) - document(""));
+    }
+
+    #[test]
+    fn head_and_tail_are_kept_at_line_ends() {
+        let text = (1..=1000).map(|n| format!("line {n}")).collect::<Vec<_>>().join("\n") + "\n";
+        let short = shorten(&text, 400, "runs/7/make.out");
+        assert!(short.len() <= 400 && short.len() > 300, "{}", short.len());
+        assert!(
+            short.starts_with("line 1\nline 2\n") && short.ends_with("\nline 999\nline 1000\n"),
+            "{short}"
+        );
+        let marker = short.lines().find(|line| line.starts_with('[')).unwrap();
+        let kept: usize =
+            short.lines().filter(|line| line.starts_with("line ")).map(|line| line.len() + 1).sum();
+        let left_out = text.len() - kept;
+        assert_eq!(marker, format!("[… {left_out} bytes left out; the whole is in runs/7/make.out …]"));
+    }
+
+    #[test]
+    fn text_without_lines_is_cut_between_characters() {
+        let short = shorten(&"é".repeat(1000), 301, "x");
+        assert!(short.len() <= 301 && short.contains("é\n[… "), "{short}");
+        assert_eq!(shorten("abc", 3, "x"), "abc");
+        assert_eq!(shorten(&"é".repeat(1000), 2, "x"), "[");
+        assert_eq!(shorten("é", 0, "x"), "");
     }
 }

@@ -4,10 +4,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use pony_wire::{
-    Call, ClientInfo, Dialect, Fault, ShouldBuild, Slot, StoredResult, Submitted, Tagsets, Value,
-    decode_answer, visible_tags,
-};
+use pony_wire::{Call, Fault, Value, decode_answer};
 
 fn recorded() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorded")

@@ -33,9 +33,13 @@ pub struct WireError {
 
 /// A short piece of foreign text for an error message.
 pub(crate) fn excerpt(text: &str) -> String {
-    const LIMIT: usize = 40;
+    shortened(text, 40)
+}
+
+/// At most so many characters of foreign text, on one line.
+pub(crate) fn shortened(text: &str, limit: usize) -> String {
     let mut chars = text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c });
-    let mut short: String = chars.by_ref().take(LIMIT).collect();
+    let mut short: String = chars.by_ref().take(limit).collect();
     if chars.next().is_some() {
         short.push('…');
     }

@@ -155,7 +155,7 @@ impl<'a> Parser<'a> {
                 Ok(Event::Text(text)) => return Ok(Token::Text(line_ends(text.into_inner()))),
                 Ok(Event::CData(text)) => return Ok(Token::Text(line_ends(text.into_inner()))),
                 Ok(Event::GeneralRef(entity)) => {
-                    return Ok(Token::Text(self.entity(&entity)?.to_string().into()));
+                    return Ok(Token::Text(self.entity(&entity)?));
                 }
                 Ok(Event::Comment(_) | Event::Decl(_) | Event::PI(_)) => {}
                 Ok(Event::DocType(_)) => {
@@ -184,24 +184,28 @@ impl<'a> Parser<'a> {
         Ok(name.rsplit(':').next().unwrap_or(name))
     }
 
-    fn entity(&self, entity: &BytesRef<'a>) -> Result<char, WireError> {
+    fn entity(&self, entity: &BytesRef<'a>) -> Result<Cow<'static, str>, WireError> {
         let name: &str = entity;
-        let code = match name {
-            "lt" => return Ok('<'),
-            "gt" => return Ok('>'),
-            "amp" => return Ok('&'),
-            "apos" => return Ok('\''),
-            "quot" => return Ok('"'),
-            _ => match name.strip_prefix('#') {
-                Some(digits) => match digits.strip_prefix('x') {
-                    Some(hex) => u32::from_str_radix(hex, 16).ok(),
-                    None => digits.parse().ok(),
-                },
-                None => return Err(self.error(format!("unknown entity `&{};`", excerpt(name)))),
-            },
+        let named = match name {
+            "lt" => "<",
+            "gt" => ">",
+            "amp" => "&",
+            "apos" => "'",
+            "quot" => "\"",
+            _ => "",
         };
-        let code = code.ok_or_else(|| self.error(format!("`&{};` is no character", excerpt(name))))?;
-        Ok(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER))
+        if !named.is_empty() {
+            return Ok(named.into());
+        }
+        let Some(digits) = name.strip_prefix('#') else {
+            return Err(self.error(format!("unknown entity `&{};`", excerpt(name))));
+        };
+        let code = match digits.strip_prefix('x') {
+            Some(hex) => u32::from_str_radix(hex, 16),
+            None => digits.parse(),
+        };
+        let code = code.map_err(|_| self.error(format!("`&{};` is no character", excerpt(name))))?;
+        Ok(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER).to_string().into())
     }
 
     /// The next tag or the end; between tags only blanks are legal.
