@@ -38,7 +38,7 @@ pub(super) fn recipe(
             Diagnostic::at(0..0, "the recipe is empty").help("it needs at least `package` and `steps`");
         return Err(Diagnostics::new(path, text, vec![error]));
     }
-    let fields = checker.fields(tree, &RECIPE, r#"{"package": "hello", "steps": [{"run": "make"}]}"#);
+    let fields = checker.fields(tree, &RECIPE, "{package: hello, steps: [{run: make}]}");
     let Some(fields) = fields else { return Err(failed(path, text, checker)) };
     let scope = Scope::resolve(&mut checker, fields.get("variables"), set, facts);
     let mut reader = Reader { checker, scope };
@@ -115,7 +115,7 @@ impl<'t> Reader<'t> {
         };
         self.checker.wrong(node, |at| {
             Diagnostic::at(at, format!("the package name {} {wrong}", quoted(text)))
-                .label(wrong)
+                .label("expected a plain name")
                 .help("it names a folder and a page: a plain word such as `python` or `zope.interface`")
         });
         None
@@ -124,25 +124,25 @@ impl<'t> Reader<'t> {
     fn tags(&mut self, fields: &Fields<'t>) -> Vec<String> {
         let Some(node) = fields.get("tags") else { return Vec::new() };
         let mut tags: Vec<String> = Vec::new();
-        for node in self.checker.list(node, "`tags`", r#"["python3.14"]"#) {
+        for node in self.checker.list(node, "`tags`", "[python3.14]") {
             let Some(tag) = self.line(node, "a tag") else { continue };
-            let wrong = if tag.starts_with("__") {
-                "begins with `__`, which servers keep for themselves"
+            let (wrong, label) = if tag.starts_with("__") {
+                ("begins with `__`, which servers keep for themselves", "expected another name")
             } else if tags.contains(&tag) {
-                "is given twice"
+                ("is given twice", "again here")
             } else {
                 tags.push(tag);
                 continue;
             };
             self.checker.wrong(node, |at| {
-                Diagnostic::at(at, format!("the tag {} {wrong}", quoted(&tag))).label(wrong)
+                Diagnostic::at(at, format!("the tag {} {wrong}", quoted(&tag))).label(label)
             });
         }
         tags
     }
 
     fn source(&mut self, node: &'t Node, folder: &Path) -> Option<Source> {
-        let fields = self.checker.fields(node, &SOURCE, r#"{"git": "https://…"}"#)?;
+        let fields = self.checker.fields(node, &SOURCE, "{git: https://…}")?;
         if let Some(node) = fields.get("path") {
             let path = self.line(node, "`path`")?;
             if path == "~" || path.starts_with("~/") {
@@ -209,7 +209,7 @@ impl<'t> Reader<'t> {
     /// A map of environment variables.
     pub(super) fn environment(&mut self, node: &'t Node, what: &str) -> IndexMap<String, String> {
         let mut environment = IndexMap::new();
-        for (name, key, node) in self.checker.entries(node, what, r#"{"LC_ALL": "C.UTF-8"}"#) {
+        for (name, key, node) in self.checker.entries(node, what, "{LC_ALL: C.UTF-8}") {
             if !is_environment_name(name) {
                 self.checker.wrong(key, |at| not_an_environment_name(at, name));
             } else if let Some(value) = self.scope.fill(&mut self.checker, node, &quoted(name)) {
@@ -222,7 +222,7 @@ impl<'t> Reader<'t> {
     fn secrets(&mut self, fields: &Fields<'t>) -> Vec<String> {
         let Some(node) = fields.get("secrets") else { return Vec::new() };
         let mut secrets: Vec<String> = Vec::new();
-        for node in self.checker.list(node, "`secrets`", r#"["UPLOAD_TOKEN"]"#) {
+        for node in self.checker.list(node, "`secrets`", "[UPLOAD_TOKEN]") {
             let Some(name) = self.plain(node, "a secret") else { continue };
             if !is_environment_name(name) {
                 self.checker.wrong(node, |at| {

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, ops::Range, time::Duration};
 
 use super::{
-    diagnostic::{Diagnostic, did_you_mean, quoted},
+    diagnostic::{Diagnostic, did_you_mean, nearest, quoted},
     duration,
     keys::{Key, Section},
     tree::{Node, Value},
@@ -143,19 +143,12 @@ impl<'t> Checker<'t> {
             });
             return true;
         }
-        let known_as = section.known_as.iter().find(|(other, _)| name.eq_ignore_ascii_case(other));
-        let meant = if self.is_full() {
-            None
-        } else {
-            known_as
-                .map(|(_, ours)| format!("did you mean `{ours}`?"))
-                .or_else(|| did_you_mean(name, section.names()))
-        };
+        let meant = if self.is_full() { None } else { did_you_mean_key(name, section) };
         let excused = meant.is_some();
         let all = || section.names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         self.wrong(key, |at| {
             Diagnostic::at(at, format!("unknown key {} in {}", quoted(name), section.what))
-                .label("not a key of this version")
+                .label("no such key")
                 .help(meant.unwrap_or_else(|| format!("{} takes {}", section.what, all())))
         });
         excused
@@ -167,13 +160,12 @@ impl<'t> Checker<'t> {
             Value::Map(map) => map.first().map_or(node.at.clone(), |(key, _)| key.at.clone()),
             _ => node.at.clone(),
         };
-        for name in section.required {
+        for (name, example) in section.required {
             if fields.get(name).is_none() && !excused {
-                let example = section.key(name).map_or("", |key| key.example);
                 self.report(
                     Diagnostic::at(place.clone(), format!("{} needs `{name}`", section.what))
                         .label(format!("`{name}` is missing here"))
-                        .help(format!("such as `{name}: {example}`")),
+                        .help(format!("such as `{example}`")),
                 );
             }
         }
@@ -241,7 +233,8 @@ impl<'t> Checker<'t> {
     /// A scalar as written; NUL bytes, which no program can be given, are refused.
     pub(super) fn scalar(&mut self, node: &'t Node, what: &str) -> Option<&'t str> {
         let Some(text) = node.scalar(self.text) else {
-            let help = matches!(node.value, Value::Null).then(|| "write `\"\"` for empty text".to_owned());
+            let help = matches!(node.value, Value::Null)
+                .then(|| "give it a value, or leave it out (`\"\"` is empty text)".to_owned());
             self.wrong_shape(node, what, "text", help);
             return None;
         };
@@ -277,10 +270,9 @@ impl<'t> Checker<'t> {
         };
         parsed
             .map_err(|wrong| {
-                let shown = quoted(node.scalar(self.text).unwrap_or_default());
                 self.wrong(node, |at| {
-                    Diagnostic::at(at, format!("{what} must be a duration; {shown} is {wrong}"))
-                        .label(wrong)
+                    Diagnostic::at(at, format!("{what} {wrong}"))
+                        .label("expected a duration")
                         .help(duration::HELP)
                 });
             })
@@ -308,7 +300,8 @@ impl<'t> Checker<'t> {
         };
         if later.contains(&word) {
             self.wrong(node, |at| {
-                Diagnostic::at(at, format!("{what} {} is not supported by this version yet", quoted(word)))
+                let wanted = format!("{}: {word}", what.trim_matches('`'));
+                Diagnostic::at(at, format!("{} is not supported by this version yet", quoted(&wanted)))
                     .label(format!("expected one of {all}"))
             });
             return None;
@@ -332,4 +325,14 @@ impl<'t> Checker<'t> {
         self.wrong_shape(node, what, "a list", Some(format!("write it like `{example}`")));
         &[]
     }
+}
+
+/// The key that was probably meant, if need be by way of what other tools call it.
+fn did_you_mean_key(name: &str, section: &Section) -> Option<String> {
+    let other_words = section.known_as.iter().map(|(other, _)| *other);
+    let ours = |word: &str| section.known_as.iter().find(|(other, _)| *other == word).map(|(_, ours)| *ours);
+    let meant = ours(name)
+        .or_else(|| nearest(name, section.names()))
+        .or_else(|| nearest(name, other_words).and_then(ours))?;
+    Some(format!("did you mean `{meant}`?"))
 }

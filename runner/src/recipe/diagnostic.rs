@@ -180,6 +180,9 @@ fn first_line(text: &str, span: &Range<usize>) -> Range<usize> {
 /// `text` in backticks on one line: control characters escaped, long text shortened.
 pub(super) fn quoted(text: &str) -> String {
     const LONGEST: usize = 60;
+    if text.is_empty() {
+        return "`\"\"`".to_owned();
+    }
     let mut shown: String = text
         .chars()
         .take(LONGEST)

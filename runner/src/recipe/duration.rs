@@ -10,21 +10,21 @@ const LONGEST: Duration = Duration::from_hours(366 * 24);
 /// How durations are written, for error messages.
 pub(super) const HELP: &str = "write it like `90s`, `20m`, `4h` or `1h 30m`; a plain number is seconds";
 
-/// Reads a duration; the error says what is wrong with it.
+/// Reads a duration; the error is what a sentence about it goes on with.
 pub(super) fn parse(text: &str) -> Result<Duration, &'static str> {
     let text = text.trim();
     let duration = match text.parse::<f64>() {
-        Ok(seconds) => SignedDuration::try_from_secs_f64(seconds).map_err(|_| "not a duration")?,
+        Ok(seconds) => SignedDuration::try_from_secs_f64(seconds).map_err(|_| "is not a duration")?,
         Err(_) => text
             .parse::<Span>()
             .ok()
             .and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok())
-            .ok_or("not a duration")?,
+            .ok_or("is not a duration")?,
     };
     match Duration::try_from(duration) {
-        Ok(duration) if duration > LONGEST => Err("longer than a year"),
+        Ok(duration) if duration > LONGEST => Err("cannot be longer than a year"),
         Ok(duration) if !duration.is_zero() => Ok(duration),
-        _ => Err("not more than 0"),
+        _ => Err("must be more than 0"),
     }
 }
 
@@ -62,19 +62,19 @@ mod tests {
     #[test]
     fn what_is_no_time_to_wait_is_refused() {
         for (text, why) in [
-            ("", "not a duration"),
-            ("soon", "not a duration"),
-            ("10 q", "not a duration"),
-            ("1mo", "not a duration"),
-            ("0", "not more than 0"),
-            ("0s", "not more than 0"),
-            ("-5", "not more than 0"),
-            ("-5m", "not more than 0"),
-            ("NaN", "not a duration"),
-            ("inf", "not a duration"),
-            ("1e300", "not a duration"),
-            ("400d", "longer than a year"),
-            ("99999999999999999999h", "not a duration"),
+            ("", "is not a duration"),
+            ("soon", "is not a duration"),
+            ("10 q", "is not a duration"),
+            ("1mo", "is not a duration"),
+            ("0", "must be more than 0"),
+            ("0s", "must be more than 0"),
+            ("-5", "must be more than 0"),
+            ("-5m", "must be more than 0"),
+            ("NaN", "is not a duration"),
+            ("inf", "is not a duration"),
+            ("1e300", "is not a duration"),
+            ("400d", "cannot be longer than a year"),
+            ("99999999999999999999h", "is not a duration"),
         ] {
             assert_eq!(parse(text), Err(why), "{text}");
         }

@@ -52,8 +52,8 @@ pub(super) struct Section {
     /// "a recipe", "a step", "`source`".
     pub(super) what: &'static str,
     pub(super) keys: &'static [Key],
-    /// Keys that must be there.
-    pub(super) required: &'static [&'static str],
+    /// Keys that must be there, each with how it may look.
+    pub(super) required: &'static [(&'static str, &'static str)],
     /// Exactly one of these must be there (or the set is empty).
     pub(super) one_of: &'static [&'static str],
     /// No two of these may be there.
@@ -148,7 +148,7 @@ pub(super) static RECIPE: Section = Section {
             r#""24h""#,
         ),
     ],
-    required: &["package", "steps"],
+    required: &[("package", "package: python"), ("steps", "steps: [{run: make}]")],
     one_of: &[],
     at_most_one: &[],
     only_with: &[],

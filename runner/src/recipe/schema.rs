@@ -31,7 +31,7 @@ fn section(section: &Section) -> Value {
         }
     };
     if !section.required.is_empty() {
-        add("required", json!(section.required));
+        add("required", section.required.iter().map(|(name, _)| json!(name)).collect());
     }
     if !section.one_of.is_empty() {
         let each = section.one_of.iter().map(|name| json!({"required": [name]}));

@@ -16,7 +16,7 @@ use super::{
 
 /// Reads all steps; wrong ones are reported and left out.
 pub(super) fn read<'t>(reader: &mut Reader<'t>, node: &'t Node, secrets: &[String]) -> Vec<Step> {
-    let items = reader.checker.list(node, "`steps`", r#"[{"run": "make"}]"#);
+    let items = reader.checker.list(node, "`steps`", "[{run: make}]");
     if matches!(&node.value, Value::List(items) if items.is_empty()) {
         reader.checker.wrong(node, |at| {
             Diagnostic::at(at, "a recipe needs at least one step")
@@ -27,7 +27,7 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, node: &'t Node, secrets: &[Strin
     let mut named: HashMap<&str, Range<usize>> = HashMap::new();
     let mut steps = Vec::new();
     for item in items {
-        let Some(fields) = reader.checker.fields(item, &STEP, r#"{"run": "make"}"#) else { continue };
+        let Some(fields) = reader.checker.fields(item, &STEP, "{run: make}") else { continue };
         let name = fields.get("name").and_then(|node| Some((node, reader.plain(node, "`name`")?)));
         if let Some((node, name)) = name {
             match named.get(name).cloned() {

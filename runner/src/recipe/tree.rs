@@ -51,7 +51,7 @@ impl Node {
     pub(super) fn describe(&self) -> &'static str {
         match self.value {
             Value::Null => "nothing",
-            Value::Flag(_) => "a truth value",
+            Value::Flag(_) => "a boolean",
             Value::Number => "a number",
             Value::Text(_) => "text",
             Value::List(_) => "a list",
@@ -129,6 +129,10 @@ fn explain(error: &serde_saphyr::Error, text: &str) -> Diagnostic {
         return Diagnostic::at(at, format!("the recipe {what}")).label("here").help(help);
     }
     let line = line_of(text, at.start);
+    let above =
+        text.get(..at.start).unwrap_or_default().trim_end_matches(|c| c != '\n').trim_end().lines().last();
+    let above_lacks_a_blank =
+        above.is_some_and(|above| above.contains(':') && !above.contains(": ") && !above.ends_with(':'));
     let (message, help) = match said {
         said if said.contains("multiple YAML documents") => {
             ("a recipe is one YAML document, but a second begins here", "write each recipe to its own file")
@@ -159,19 +163,29 @@ fn explain(error: &serde_saphyr::Error, text: &str) -> Diagnostic {
             "not valid YAML: unknown `\\` escape in double quotes",
             "use single quotes, or write `\\\\` for a backslash",
         ),
+        said if said.contains("mapping values are not allowed") && above_lacks_a_blank => {
+            ("not valid YAML: a `:` is not expected here", "the line above needs a blank after its `:`")
+        }
         said if said.contains("mapping values are not allowed") => (
             "not valid YAML: a `: ` is not expected here",
-            "put text that contains `: ` in quotes, or below `run: |`; a key needs a space after its colon",
+            "put text that contains `: ` in quotes, or below `run: |`",
         ),
         said if said.contains("simple key expected") => (
             "not valid YAML: this key has no `:`",
-            "write `key: value`; text of several lines goes below `run: |`",
+            "write `key: value`; text of several lines goes below `run: |`, all of it indented alike",
         ),
         said if said.contains("expected key") || said.contains("'-' indicator") => (
             "not valid YAML: this line does not fit the lines above",
             "keys that belong together begin in the same column; text of several lines goes below `run: |`",
         ),
-        said => return Diagnostic::at(at, format!("not valid YAML: {said}")).label("here"),
+        said if said.contains("unsupported tag") => {
+            ("words that begin with `!` have no meaning in a recipe", "remove it, or put the text in quotes")
+        }
+        said => {
+            let flow = said.contains("flow") || said.contains("illegal placement") || said.contains("EOF");
+            let help = flow.then(|| "is a `[`, a `{` or a quote above never closed?".to_owned());
+            return Diagnostic::at(at, format!("not valid YAML: {said}")).label("here").maybe_help(help);
+        }
     };
     Diagnostic::at(at, message).label("here").maybe_help((!help.is_empty()).then(|| help.to_owned()))
 }

@@ -70,7 +70,7 @@ impl<'t> Scope<'t> {
 
     fn declared(&self, checker: &mut Checker<'t>, node: &'t Node) -> Vec<Declared<'t>> {
         let mut declared = Vec::new();
-        for (name, key, node) in checker.entries(node, "`variables`", r#"{"jobs": "{{cpus}}"}"#) {
+        for (name, key, node) in checker.entries(node, "`variables`", r#"{jobs: "{{cpus}}"}"#) {
             if self.facts.iter().any(|(fact, _)| *fact == name) {
                 checker.wrong(key, |at| {
                     Diagnostic::at(at, format!("{} cannot be a variable", quoted(name)))
@@ -281,8 +281,8 @@ fn report_wrong(checker: &mut Checker<'_>, node: &Node, wrong: &Wrong<'_>) {
             Diagnostic::at(at, "`{{` without `}}`").label("never closed").help(literal)
         }),
         Wrong::NoName { inner, nth } => report_in(checker, node, *nth, |at| {
-            Diagnostic::at(at, format!("{} is not a name", quoted(inner.trim())))
-                .label("expected `{{name}}`")
+            Diagnostic::at(at, format!("{} is not a template", quoted(&format!("{{{{{inner}}}}}"))))
+                .label("expected a name between the braces")
                 .help(literal)
         }),
     }
