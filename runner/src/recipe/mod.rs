@@ -1,1 +1,245 @@
-//! Recipes: YAML text in, a fully resolved recipe, or every error of the file or every error of the file out. Pure.
+//! Recipes: YAML text in; a fully resolved [`Recipe`], or every error of the file, out.
+//!
+//! Pure, except for [`read`], which reads the file. Anything may call it. The way of a recipe through the files here:
+//! `read` (bytes) → `tree` (YAML with places) → `check` and `keys` (known keys, right shapes) → `template` and
+//! `variables` (`{{ }}` filled in) → `assemble` and `steps` (meaning) → the types of this file. A [`Recipe`] that
+//! exists is valid; the format itself is described in `docs/recipes.md`.
+
+mod assemble;
+mod check;
+mod diagnostic;
+mod duration;
+mod keys;
+mod read;
+mod resolved;
+mod schema;
+mod steps;
+mod template;
+mod tree;
+mod variables;
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use indexmap::IndexMap;
+use serde::Serialize;
+
+pub use self::{
+    diagnostic::{Diagnostic, Diagnostics},
+    read::{ReadError, SIZE_LIMIT, read},
+    schema::schema,
+};
+
+/// How long a whole run may take where the recipe does not say.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_hours(4);
+
+/// How long a step may print nothing where the recipe does not say.
+pub const DEFAULT_QUIET_TIMEOUT: Duration = Duration::from_mins(20);
+
+/// A recipe with nothing left to resolve: all templates are filled in, all defaults are in place.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Recipe {
+    /// Where it was read from, as given to [`load`].
+    pub path: PathBuf,
+    /// The source text (without a byte order mark).
+    pub text: String,
+    /// What servers file results under: one line, no `/`, never empty.
+    pub package: String,
+    /// Free labels of this build slot, each once, in the order written.
+    pub tags: Vec<String>,
+    /// What is checked out or copied first; `None` builds without sources.
+    pub source: Option<Source>,
+    /// Where the steps run.
+    pub context: Context,
+    /// Set for every step, on top of the inherited environment.
+    pub environment: IndexMap<String, String>,
+    /// Resolved, with `--set` applied.
+    pub variables: IndexMap<String, String>,
+    /// For the whole run.
+    pub timeout: Duration,
+    /// At least one, in order, names unique.
+    pub steps: Vec<Step>,
+    /// Names of environment variables whose values must never be shown or recorded.
+    pub secrets: Vec<String>,
+    /// A server lists the slot as overdue when nothing came for so long.
+    pub expect: Option<Duration>,
+}
+
+/// Where the sources come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// A git repository.
+    Git {
+        /// As git takes it; one that began with `./` or `../` is resolved against the recipe's folder.
+        url: String,
+        /// Which commit.
+        want: Want,
+        /// Whether submodules are checked out too.
+        submodules: bool,
+        /// The steps run in this folder of the tree: relative, without `..`.
+        subdir: Option<PathBuf>,
+    },
+    /// A folder of this machine.
+    Path {
+        /// Resolved against the recipe's folder.
+        dir: PathBuf,
+    },
+}
+
+/// Which commit of a repository is built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Want {
+    /// The head of the repository's default branch.
+    Default,
+    /// The head of a branch.
+    Branch(String),
+    /// A tag.
+    Tag(String),
+    /// A commit by its (perhaps shortened) hash.
+    Revision(String),
+}
+
+/// Where the steps run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Context {
+    /// A fresh folder that is removed afterwards.
+    #[default]
+    Tempdir,
+    /// The sources' own folder, or the current one where the recipe has no source.
+    Here,
+}
+
+/// One step of a build.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Step {
+    /// Unique in the recipe, one line.
+    pub name: String,
+    /// The protocol's `type`.
+    pub kind: StepKind,
+    /// What it does.
+    pub action: Action,
+    /// Relative, inside the tree (no `..`); `None` is the tree's root.
+    pub cwd: Option<PathBuf>,
+    /// Set for this step alone, on top of the recipe's.
+    pub environment: IndexMap<String, String>,
+    /// How long it may take; `None` is bounded by the run's timeout alone.
+    pub timeout: Option<Duration>,
+    /// How long it may print nothing.
+    pub quiet_timeout: Duration,
+    /// Its failure does not make the build fail, nor end it.
+    pub allow_failure: bool,
+    /// It runs even where an earlier step failed.
+    pub always: bool,
+    /// Line of the recipe's text where the step begins, from 1.
+    pub line: usize,
+}
+
+/// A step's `type` in results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StepKind {
+    /// Prepares the build.
+    Setup,
+    /// Builds.
+    #[default]
+    Build,
+    /// Tests.
+    Test,
+    /// Makes or uploads what people download.
+    Package,
+}
+
+impl StepKind {
+    /// The word used in recipes and in results.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Setup => "setup",
+            Self::Build => "build",
+            Self::Test => "test",
+            Self::Package => "package",
+        }
+    }
+}
+
+impl fmt::Display for StepKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// Runs in `sh -e`; never blank.
+    Script(String),
+    /// Program and arguments, run as they are; at least the program.
+    Program(Vec<String>),
+    /// Sends the files that match along with the result.
+    Upload {
+        /// Relative to the step's folder, without `..`; a valid glob.
+        glob: String,
+        /// Shown beside the file.
+        description: Option<String>,
+    },
+}
+
+/// What a recipe may know of the machine: `{{cpus}}`, `{{arch}}`, `{{host}}`. Given, never read here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// How many processors the build may use, at least 1.
+    pub cpus: usize,
+    /// As results carry it, such as `linux-x86_64`.
+    pub arch: String,
+    /// This machine's name.
+    pub host: String,
+}
+
+/// Turns the bytes of a recipe into the recipe.
+///
+/// `path` is for messages and for what the recipe gives relative to its own folder; nothing is read. `set` holds
+/// `--set name=value`: the variable must be declared in the recipe, the value is taken as it is, the last one wins.
+///
+/// # Errors
+/// Every error of the file and of `set`, in the order of the text.
+pub fn load(
+    path: &Path,
+    bytes: &[u8],
+    set: &[(String, String)],
+    facts: &Facts,
+) -> Result<Recipe, Diagnostics> {
+    let text = match tree::decode(bytes) {
+        Ok(text) => text,
+        Err(refused) => return Err(refused.into_diagnostics(path)),
+    };
+    let tree = match tree::parse(text) {
+        Ok(tree) => tree,
+        Err(error) => return Err(Diagnostics::new(path, text, vec![*error])),
+    };
+    assemble::recipe(path, text, &tree, set, facts)
+}
+
+impl Recipe {
+    /// The recipe as resolved, as a recipe: it loads to a recipe equal to this one but for `path`, `text` and the
+    /// steps' `line`. A relative [`Source::Path`] stays relative, so make it absolute first (see
+    /// [`Recipe::anchored`]) if the text is to be loaded from another folder.
+    pub fn resolved_yaml(&self) -> String {
+        resolved::yaml(self)
+    }
+
+    /// The same with relative paths of this machine taken from `folder` (an absolute one: the current directory).
+    #[must_use]
+    pub fn anchored(mut self, folder: &Path) -> Self {
+        self.path = folder.join(&self.path);
+        if let Some(Source::Path { dir }) = &mut self.source {
+            *dir = folder.join(&*dir);
+        }
+        self
+    }
+}

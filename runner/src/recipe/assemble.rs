@@ -1,0 +1,345 @@
+//! From checked fields to a [`Recipe`]: everything but the steps.
+
+use std::{
+    collections::HashSet,
+    path::{Component, Path, PathBuf},
+};
+
+use indexmap::IndexMap;
+
+use super::{
+    Context, DEFAULT_TIMEOUT, Diagnostics, Facts, Recipe, Source, Want,
+    check::{Checker, Fields},
+    diagnostic::{Diagnostic, quoted},
+    keys::{CONTEXTS, LATER_CONTEXTS, RECIPE, SOURCE},
+    steps,
+    tree::{Node, Value},
+    variables::Scope,
+};
+
+/// A checker and the names that templates know: what every field is read with.
+#[derive(Debug)]
+pub(super) struct Reader<'t> {
+    pub(super) checker: Checker<'t>,
+    pub(super) scope: Scope<'t>,
+}
+
+/// Reads the whole tree; `path` is only looked at for the recipe's folder.
+pub(super) fn recipe(
+    path: &Path,
+    text: &str,
+    tree: &Node,
+    set: &[(String, String)],
+    facts: &Facts,
+) -> Result<Recipe, Diagnostics> {
+    let mut checker = Checker::new(text);
+    if matches!(tree.value, Value::Null) {
+        let error =
+            Diagnostic::at(0..0, "the recipe is empty").help("it needs at least `package` and `steps`");
+        return Err(Diagnostics::new(path, text, vec![error]));
+    }
+    let fields = checker.fields(tree, &RECIPE, "{package: hello, steps: [{run: make}]}");
+    let Some(fields) = fields else { return Err(failed(path, text, checker)) };
+    let scope = Scope::resolve(&mut checker, fields.get("variables"), set, facts);
+    let mut reader = Reader { checker, scope };
+
+    reader.version(&fields);
+    let package = fields.get("package").and_then(|node| reader.package(node));
+    let tags = reader.tags(&fields);
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let source = fields.get("source").and_then(|node| reader.source(node, folder));
+    let context = reader.context(&fields, source.as_ref());
+    let environment =
+        fields.get("environment").map(|node| reader.environment(node, "`environment`")).unwrap_or_default();
+    let timeout = fields.get("timeout").and_then(|node| reader.checker.duration(node, "`timeout`"));
+    let expect = fields.get("expect").and_then(|node| reader.checker.duration(node, "`expect`"));
+    let secrets = reader.secrets(&fields);
+    let steps = fields.get("steps").map(|node| steps::read(&mut reader, node, &secrets)).unwrap_or_default();
+
+    let Reader { checker, scope } = reader;
+    if checker.has_errors() {
+        return Err(failed(path, text, checker));
+    }
+    Ok(Recipe {
+        path: path.to_owned(),
+        text: text.to_owned(),
+        package: package.unwrap_or_default(),
+        tags,
+        source,
+        context,
+        environment,
+        variables: scope.into_variables(),
+        timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
+        steps,
+        secrets,
+        expect,
+    })
+}
+
+fn failed(path: &Path, text: &str, checker: Checker<'_>) -> Diagnostics {
+    let (found, more) = checker.into_errors();
+    Diagnostics::new(path, text, found).and_more(more)
+}
+
+impl<'t> Reader<'t> {
+    fn version(&mut self, fields: &Fields<'t>) {
+        let Some(node) = fields.get("version") else { return };
+        let version = match node.value {
+            Value::Number => node.scalar(self.checker.text),
+            _ => None,
+        };
+        match version {
+            Some("1") => {}
+            Some(other) => self.checker.wrong(node, |at| {
+                Diagnostic::at(at, format!("recipes of version {} are not known here", quoted(other)))
+                    .label("expected 1")
+                    .help("write `version: 1`, or use a newer pony-run")
+            }),
+            None => self.checker.wrong_shape(node, "`version`", "the number 1", None),
+        }
+    }
+
+    /// Identity must not depend on the machine or on `--set`, so there are no templates in it.
+    fn package(&mut self, node: &'t Node) -> Option<String> {
+        let text = self.plain(node, "`package`")?;
+        let wrong = if text.trim() != text {
+            "has blanks around it"
+        } else if text.starts_with(['.', '-']) {
+            "begins with `.` or `-`"
+        } else if text.contains(['/', '\\']) {
+            "has a slash in it"
+        } else if text.len() > 100 {
+            "is longer than 100 bytes"
+        } else {
+            return Some(text.to_owned());
+        };
+        self.checker.wrong(node, |at| {
+            Diagnostic::at(at, format!("the package name {} {wrong}", quoted(text)))
+                .label("expected a plain name")
+                .help("it names a folder and a page: a plain word such as `python` or `zope.interface`")
+        });
+        None
+    }
+
+    fn tags(&mut self, fields: &Fields<'t>) -> Vec<String> {
+        let Some(node) = fields.get("tags") else { return Vec::new() };
+        let mut tags: Vec<String> = Vec::new();
+        for node in self.checker.list(node, "`tags`", "[python3.14]") {
+            let Some(tag) = self.line(node, "a tag") else { continue };
+            let (wrong, label) = if tag.starts_with("__") {
+                ("begins with `__`, which servers keep for themselves", "expected another name")
+            } else if tags.contains(&tag) {
+                ("is given twice", "again here")
+            } else {
+                tags.push(tag);
+                continue;
+            };
+            self.checker.wrong(node, |at| {
+                Diagnostic::at(at, format!("the tag {} {wrong}", quoted(&tag))).label(label)
+            });
+        }
+        tags
+    }
+
+    fn source(&mut self, node: &'t Node, folder: &Path) -> Option<Source> {
+        let fields = self.checker.fields(node, &SOURCE, "{git: https://…}")?;
+        if let Some(node) = fields.get("path") {
+            let path = self.line(node, "`path`")?;
+            if path == "~" || path.starts_with("~/") {
+                self.checker.wrong(node, |at| {
+                    Diagnostic::at(at, "`~` is not filled in here")
+                        .label("no home folder")
+                        .help("write the whole path, or one from the recipe's own folder")
+                });
+                return None;
+            }
+            return Some(Source::Path { dir: folder.join(path) });
+        }
+        let url = fields.get("git").and_then(|node| self.argument(node, "`git`"));
+        let branch = fields.get("branch").and_then(|node| self.argument(node, "`branch`")).map(Want::Branch);
+        let tag = fields.get("tag").and_then(|node| self.argument(node, "`tag`")).map(Want::Tag);
+        let revision = fields.get("revision").and_then(|node| self.revision(node)).map(Want::Revision);
+        let submodules = fields.get("submodules").and_then(|node| self.checker.flag(node, "`submodules`"));
+        let subdir = fields.get("subdir").and_then(|node| self.inner_path(node, "`subdir`"));
+        let url = url?;
+        let url = match folder.to_str() {
+            // git would take these from wherever it happens to run.
+            Some(_) if url.starts_with("./") || url.starts_with("../") => {
+                folder.join(url).display().to_string()
+            }
+            _ => url,
+        };
+        Some(Source::Git {
+            url,
+            want: branch.or(tag).or(revision).unwrap_or(Want::Default),
+            submodules: submodules.unwrap_or(false),
+            subdir,
+        })
+    }
+
+    fn revision(&mut self, node: &'t Node) -> Option<String> {
+        let revision = self.argument(node, "`revision`")?;
+        if (7..=64).contains(&revision.len()) && revision.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Some(revision);
+        }
+        self.checker.wrong(node, |at| {
+            Diagnostic::at(at, format!("{} is not a commit hash", quoted(&revision)))
+                .label("expected 7 to 64 hexadecimal digits")
+                .help("names go under `branch` or `tag`")
+        });
+        None
+    }
+
+    fn context(&mut self, fields: &Fields<'t>, source: Option<&Source>) -> Context {
+        let Some(node) = fields.get("context") else { return Context::default() };
+        match self.checker.choice(node, "`context`", CONTEXTS, LATER_CONTEXTS) {
+            Some("here") if matches!(source, Some(Source::Git { .. })) => {
+                self.checker.wrong(node, |at| {
+                    Diagnostic::at(at, "`context: here` does not go with a git source")
+                        .label("a checkout needs a fresh folder")
+                        .help("leave `context` out, or build an existing checkout with `source: {path: …}`")
+                });
+                Context::Here
+            }
+            Some("here") => Context::Here,
+            _ => Context::Tempdir,
+        }
+    }
+
+    /// A map of environment variables.
+    pub(super) fn environment(&mut self, node: &'t Node, what: &str) -> IndexMap<String, String> {
+        let mut environment = IndexMap::new();
+        for (name, key, node) in self.checker.entries(node, what, "{LC_ALL: C.UTF-8}") {
+            if !is_environment_name(name) {
+                self.checker.wrong(key, |at| not_an_environment_name(at, name));
+            } else if let Some(value) = self.scope.fill(&mut self.checker, node, &quoted(name)) {
+                environment.insert(name.to_owned(), value);
+            }
+        }
+        environment
+    }
+
+    fn secrets(&mut self, fields: &Fields<'t>) -> Vec<String> {
+        let Some(node) = fields.get("secrets") else { return Vec::new() };
+        let mut secrets: Vec<String> = Vec::new();
+        for node in self.checker.list(node, "`secrets`", "[UPLOAD_TOKEN]") {
+            let Some(name) = self.plain(node, "a secret") else { continue };
+            if !is_environment_name(name) {
+                self.checker.wrong(node, |at| {
+                    not_an_environment_name(at, name)
+                        .help("name the variable that holds the secret; its value comes from the environment")
+                });
+            } else if secrets.iter().any(|known| known == name) {
+                self.checker.wrong(node, |at| {
+                    Diagnostic::at(at, format!("the secret {} is given twice", quoted(name)))
+                        .label("again here")
+                });
+            } else {
+                secrets.push(name.to_owned());
+            }
+        }
+        if let Some(environment) = fields.get("environment") {
+            self.no_secret_in(environment, &secrets);
+        }
+        secrets
+    }
+
+    /// A secret's value is never written in a recipe.
+    pub(super) fn no_secret_in(&mut self, environment: &'t Node, secrets: &[String]) {
+        let Value::Map(map) = &environment.value else { return };
+        let secrets: HashSet<&str> = secrets.iter().map(String::as_str).collect();
+        for (key, _) in map {
+            if let Some(name) = key.scalar(self.checker.text).filter(|name| secrets.contains(name)) {
+                self.checker.wrong(key, |at| {
+                    Diagnostic::at(at, format!("the secret {} gets a value here", quoted(name)))
+                        .label("anybody can read it")
+                        .help("remove it here: the value comes from the environment in which pony-run is started")
+                });
+            }
+        }
+    }
+
+    /// One line of text without templates.
+    pub(super) fn plain(&mut self, node: &'t Node, what: &str) -> Option<&'t str> {
+        let text = self.checker.scalar(node, what)?;
+        if text.contains("{{") {
+            self.checker.wrong(node, |at| {
+                Diagnostic::at(at, format!("{what} cannot hold a template"))
+                    .label("expected plain text")
+                    .help("it must be the same on every machine")
+            });
+            return None;
+        }
+        self.is_line(node, text, what).then_some(text)
+    }
+
+    /// One line of text, templates filled in.
+    pub(super) fn line(&mut self, node: &'t Node, what: &str) -> Option<String> {
+        let text = self.scope.fill(&mut self.checker, node, what)?;
+        self.is_line(node, &text, what).then_some(text)
+    }
+
+    fn is_line(&mut self, node: &'t Node, text: &str, what: &str) -> bool {
+        let wrong = if text.trim().is_empty() {
+            "is empty"
+        } else if text.contains(['\n', '\r']) {
+            "must be one line"
+        } else if text.contains(char::is_control) {
+            "has a control character in it"
+        } else {
+            return true;
+        };
+        self.checker.wrong(node, |at| {
+            Diagnostic::at(at, format!("{what} {wrong}")).label("expected one line of text")
+        });
+        false
+    }
+
+    /// A line that becomes an argument of a program, where a leading `-` would be an option.
+    fn argument(&mut self, node: &'t Node, what: &str) -> Option<String> {
+        let text = self.line(node, what)?;
+        if text.starts_with('-') {
+            self.checker.wrong(node, |at| {
+                Diagnostic::at(at, format!("{what} cannot begin with `-`"))
+                    .label("git would take it for an option")
+            });
+            return None;
+        }
+        Some(text)
+    }
+
+    /// A path inside the tree; `None` for the tree's root and where it is wrong.
+    pub(super) fn inner_path(&mut self, node: &'t Node, what: &str) -> Option<PathBuf> {
+        let text = self.line(node, what)?;
+        let mut inner = PathBuf::new();
+        for component in Path::new(&text).components() {
+            let wrong = match component {
+                Component::CurDir => continue,
+                Component::Normal(name) => {
+                    inner.push(name);
+                    continue;
+                }
+                Component::ParentDir => "must stay inside the tree",
+                Component::RootDir | Component::Prefix(_) => "must be relative",
+            };
+            self.checker.wrong(node, |at| {
+                Diagnostic::at(at, format!("{what} {wrong}"))
+                    .label("expected a folder of the tree, without `..`")
+                    .help("paths begin at the root of the sources")
+            });
+            return None;
+        }
+        (!inner.as_os_str().is_empty()).then_some(inner)
+    }
+}
+
+/// Whether every shell and program takes `text` as the name of an environment variable.
+fn is_environment_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+fn not_an_environment_name(at: std::ops::Range<usize>, name: &str) -> Diagnostic {
+    Diagnostic::at(at, format!("{} cannot be the name of an environment variable", quoted(name)))
+        .label("expected letters, digits and `_`, no digit first")
+}

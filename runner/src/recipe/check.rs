@@ -1,0 +1,338 @@
+//! From nodes to known keys and right shapes, collecting what is wrong instead of stopping at it.
+
+use std::{collections::HashMap, ops::Range, time::Duration};
+
+use super::{
+    diagnostic::{Diagnostic, did_you_mean, nearest, quoted},
+    duration,
+    keys::{Key, Section},
+    tree::{Node, Value},
+};
+
+/// How many errors are kept; the rest is counted.
+const KEPT: usize = 100;
+
+/// Collects the errors of one text.
+#[derive(Debug)]
+pub(super) struct Checker<'t> {
+    pub(super) text: &'t str,
+    found: Vec<Diagnostic>,
+    more: usize,
+}
+
+/// The entries of a map that are what its section knows, each key once.
+#[derive(Debug)]
+pub(super) struct Fields<'t> {
+    entries: Vec<(&'static Key, &'t Node, &'t Node)>,
+}
+
+impl<'t> Fields<'t> {
+    pub(super) fn get(&self, name: &str) -> Option<&'t Node> {
+        self.entries.iter().find(|(key, ..)| key.name == name).map(|(_, _, value)| *value)
+    }
+
+    /// Where the key stands.
+    pub(super) fn place(&self, name: &str) -> Option<Range<usize>> {
+        self.entries.iter().find(|(key, ..)| key.name == name).map(|(_, node, _)| node.at.clone())
+    }
+}
+
+impl<'t> Checker<'t> {
+    pub(super) fn new(text: &'t str) -> Self {
+        Self { text, found: Vec::new(), more: 0 }
+    }
+
+    /// No more errors are kept: what only serves to word them can be left out.
+    pub(super) fn is_full(&self) -> bool {
+        self.found.len() >= KEPT
+    }
+
+    pub(super) fn report(&mut self, diagnostic: Diagnostic) {
+        if self.is_full() {
+            self.more += 1;
+        } else {
+            self.found.push(diagnostic);
+        }
+    }
+
+    /// An error at `node`, with the place of its use if that is another.
+    pub(super) fn wrong(&mut self, node: &Node, diagnostic: impl FnOnce(Range<usize>) -> Diagnostic) {
+        let diagnostic = diagnostic(node.at.clone());
+        self.report(match &node.used_at {
+            Some(used) => diagnostic.also(used.clone(), "used here"),
+            None => diagnostic,
+        });
+    }
+
+    /// All errors found, and how many more there were.
+    pub(super) fn into_errors(self) -> (Vec<Diagnostic>, usize) {
+        (self.found, self.more)
+    }
+
+    pub(super) fn has_errors(&self) -> bool {
+        !self.found.is_empty()
+    }
+
+    /// The entries of a map, each key once and text. `what` names the map, `names` what its keys are.
+    pub(super) fn entries(
+        &mut self,
+        node: &'t Node,
+        what: &str,
+        example: &str,
+    ) -> Vec<(&'t str, &'t Node, &'t Node)> {
+        let Value::Map(map) = &node.value else {
+            self.wrong_shape(node, what, "a map", Some(format!("write it like `{example}`")));
+            return Vec::new();
+        };
+        let mut first: HashMap<&str, Range<usize>> = HashMap::new();
+        let mut entries = Vec::new();
+        for (key, value) in map {
+            let Some(name) = key.scalar(self.text) else {
+                self.wrong(key, |at| {
+                    Diagnostic::at(at, format!("a key of {what} must be text"))
+                        .label(format!("this is {}", key.describe()))
+                });
+                continue;
+            };
+            if let Some(earlier) = first.get(name) {
+                let earlier = earlier.clone();
+                self.wrong(key, |at| {
+                    Diagnostic::at(at, format!("the key {} is given twice", quoted(name)))
+                        .label("again here")
+                        .also(earlier, "first here")
+                        .help("keep one of the two")
+                });
+                continue;
+            }
+            first.insert(name, key.at.clone());
+            entries.push((name, key, value));
+        }
+        entries
+    }
+
+    /// The known keys of a map; reports unknown ones, missing ones, and ones that do not go together.
+    pub(super) fn fields(
+        &mut self,
+        node: &'t Node,
+        section: &'static Section,
+        example: &str,
+    ) -> Option<Fields<'t>> {
+        let is_map = matches!(node.value, Value::Map(_));
+        let mut fields = Fields { entries: Vec::new() };
+        let mut excused = false;
+        for (name, key, value) in self.entries(node, section.what, example) {
+            match section.key(name) {
+                Some(known) => fields.entries.push((known, key, value)),
+                None => excused |= self.unknown_key(name, key, section),
+            }
+        }
+        if !is_map {
+            return None;
+        }
+        self.combination(node, section, &fields, excused);
+        Some(fields)
+    }
+
+    /// Reports an unknown key; whether it may stand for one that is missing.
+    fn unknown_key(&mut self, name: &str, key: &Node, section: &'static Section) -> bool {
+        if section.later.contains(&name) {
+            self.wrong(key, |at| {
+                Diagnostic::at(at, format!("{} is not supported by this version yet", quoted(name)))
+                    .label("a key of later versions")
+                    .help("remove it, or use a version that has it")
+            });
+            return true;
+        }
+        let meant = if self.is_full() { None } else { did_you_mean_key(name, section) };
+        let excused = meant.is_some();
+        let all = || section.names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        self.wrong(key, |at| {
+            Diagnostic::at(at, format!("unknown key {} in {}", quoted(name), section.what))
+                .label("no such key")
+                .help(meant.unwrap_or_else(|| format!("{} takes {}", section.what, all())))
+        });
+        excused
+    }
+
+    fn combination(&mut self, node: &Node, section: &'static Section, fields: &Fields<'t>, excused: bool) {
+        // What the map is missing is shown at its first key, where the eye begins.
+        let place = match &node.value {
+            Value::Map(map) => map.first().map_or(node.at.clone(), |(key, _)| key.at.clone()),
+            _ => node.at.clone(),
+        };
+        for (name, example) in section.required {
+            if fields.get(name).is_none() && !excused {
+                self.report(
+                    Diagnostic::at(place.clone(), format!("{} needs `{name}`", section.what))
+                        .label(format!("`{name}` is missing here"))
+                        .help(format!("such as `{example}`")),
+                );
+            }
+        }
+        let given = |names: &[&'static str]| {
+            names.iter().copied().filter(|name| fields.get(name).is_some()).collect::<Vec<_>>()
+        };
+        match (section.one_of, given(section.one_of).as_slice()) {
+            ([one, other], []) if !excused => self.report(
+                Diagnostic::at(place, format!("{} needs `{one}` or `{other}`", section.what))
+                    .label("neither is here"),
+            ),
+            (_, [one, other, ..]) => self.both(fields, one, other),
+            _ => {}
+        }
+        if let [one, other, ..] = given(section.at_most_one).as_slice() {
+            self.both(fields, one, other);
+        }
+        for (name, with) in section.only_with {
+            let other = section.one_of.iter().find(|other| *other != with && fields.get(other).is_some());
+            if let (Some(place), Some(other), None) = (fields.place(name), other, fields.get(with)) {
+                self.report(
+                    Diagnostic::at(place, format!("`{name}` goes with `{with}`, not with `{other}`"))
+                        .label("has no meaning here")
+                        .help("remove it"),
+                );
+            }
+        }
+    }
+
+    fn both(&mut self, fields: &Fields<'t>, one: &str, other: &str) {
+        let (Some(first), Some(second)) = (fields.place(one), fields.place(other)) else { return };
+        let (first, second) = if first.start < second.start { (first, second) } else { (second, first) };
+        self.report(
+            Diagnostic::at(second, format!("`{one}` and `{other}` cannot both be given"))
+                .label("and this")
+                .also(first, "this")
+                .help("keep one of the two"),
+        );
+    }
+
+    /// "`timeout` must be a duration, not a list".
+    pub(super) fn wrong_shape(&mut self, node: &Node, what: &str, wanted: &str, help: Option<String>) {
+        let raw = self.text.get(node.at.start..).unwrap_or_default();
+        // `{{name}}` without quotes is a map of a map to YAML.
+        if matches!(node.value, Value::Map(_)) && raw.starts_with("{{") {
+            let end = raw.find("}}").map_or(2, |end| end + 2);
+            let shown = quoted(raw.get(..end).unwrap_or_default());
+            let shown = shown.trim_matches('`');
+            self.wrong(node, |at| {
+                Diagnostic::at(at.start..at.start + end, "text that begins with `{{` must be in quotes")
+                    .label("a map to YAML")
+                    .help(format!("write `\"{shown}\"`"))
+            });
+            return;
+        }
+        let message = match node.value {
+            Value::Null => format!("{what} has no value"),
+            _ => format!("{what} must be {wanted}, not {}", node.describe()),
+        };
+        self.wrong(node, |at| {
+            Diagnostic::at(at, message).label(format!("expected {wanted}")).maybe_help(help)
+        });
+    }
+
+    /// A scalar as written; NUL bytes, which no program can be given, are refused.
+    pub(super) fn scalar(&mut self, node: &'t Node, what: &str) -> Option<&'t str> {
+        let Some(text) = node.scalar(self.text) else {
+            let help = matches!(node.value, Value::Null)
+                .then(|| "give it a value, or leave it out (`\"\"` is empty text)".to_owned());
+            self.wrong_shape(node, what, "text", help);
+            return None;
+        };
+        if text.contains('\0') {
+            self.wrong(node, |at| {
+                Diagnostic::at(at, format!("{what} contains a NUL byte")).label("`\\0` in here")
+            });
+            return None;
+        }
+        Some(text)
+    }
+
+    pub(super) fn flag(&mut self, node: &'t Node, what: &str) -> Option<bool> {
+        if let Value::Flag(flag) = node.value {
+            return Some(flag);
+        }
+        let meant = match node.scalar(self.text).map(str::to_lowercase).as_deref() {
+            Some("yes" | "on" | "y" | "1" | "true") => Some("did you mean `true`?".to_owned()),
+            Some("no" | "off" | "n" | "0" | "false") => Some("did you mean `false`?".to_owned()),
+            _ => None,
+        };
+        self.wrong_shape(node, what, "`true` or `false`", meant);
+        None
+    }
+
+    pub(super) fn duration(&mut self, node: &'t Node, what: &str) -> Option<Duration> {
+        let parsed = match &node.value {
+            Value::Text(_) | Value::Number => duration::parse(node.scalar(self.text).unwrap_or_default()),
+            _ => {
+                self.wrong_shape(node, what, "a duration", Some(duration::HELP.to_owned()));
+                return None;
+            }
+        };
+        parsed
+            .map_err(|wrong| {
+                self.wrong(node, |at| {
+                    Diagnostic::at(at, format!("{what} {wrong}"))
+                        .label("expected a duration")
+                        .help(duration::HELP)
+                });
+            })
+            .ok()
+    }
+
+    /// One of `words`; `later` are known to come.
+    pub(super) fn choice(
+        &mut self,
+        node: &'t Node,
+        what: &str,
+        words: &'static [&'static str],
+        later: &[&str],
+    ) -> Option<&'static str> {
+        let all = words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+        let word = match &node.value {
+            Value::Map(map) => {
+                map.first().and_then(|(key, _)| key.scalar(self.text)).filter(|word| later.contains(word))
+            }
+            _ => node.scalar(self.text),
+        };
+        let Some(word) = word else {
+            self.wrong_shape(node, what, &format!("one of {all}"), None);
+            return None;
+        };
+        if later.contains(&word) {
+            self.wrong(node, |at| {
+                let wanted = format!("{}: {word}", what.trim_matches('`'));
+                Diagnostic::at(at, format!("{} is not supported by this version yet", quoted(&wanted)))
+                    .label(format!("expected one of {all}"))
+            });
+            return None;
+        }
+        let known = words.iter().find(|known| **known == word).copied();
+        if known.is_none() {
+            let meant = did_you_mean(word, words.iter().copied());
+            self.wrong(node, |at| {
+                Diagnostic::at(at, format!("{what} cannot be {}", quoted(word)))
+                    .label(format!("expected one of {all}"))
+                    .maybe_help(meant)
+            });
+        }
+        known
+    }
+
+    pub(super) fn list(&mut self, node: &'t Node, what: &str, example: &str) -> &'t [Node] {
+        if let Value::List(items) = &node.value {
+            return items;
+        }
+        self.wrong_shape(node, what, "a list", Some(format!("write it like `{example}`")));
+        &[]
+    }
+}
+
+/// The key that was probably meant, if need be by way of what other tools call it.
+fn did_you_mean_key(name: &str, section: &Section) -> Option<String> {
+    let other_words = section.known_as.iter().map(|(other, _)| *other);
+    let ours = |word: &str| section.known_as.iter().find(|(other, _)| *other == word).map(|(_, ours)| *ours);
+    let meant = ours(name)
+        .or_else(|| nearest(name, section.names()))
+        .or_else(|| nearest(name, other_words).and_then(ours))?;
+    Some(format!("did you mean `{meant}`?"))
+}

@@ -1,0 +1,217 @@
+//! What is wrong with a recipe, where, and how it is shown: `file:line:column`, the line, a caret, what was expected.
+
+use std::{
+    fmt,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use serde::Serialize;
+
+/// One error of a recipe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Diagnostic {
+    /// One line, lower case.
+    pub message: String,
+    /// Line of the recipe, from 1; 0 where the error is not in the text (a wrong `--set`).
+    pub line: usize,
+    /// Column in characters, from 1; 0 where the error is not in the text.
+    pub column: usize,
+    /// The way out, if there is one to name.
+    pub help: Option<String>,
+    #[serde(skip)]
+    span: Option<Range<usize>>,
+    #[serde(skip)]
+    label: Option<String>,
+    #[serde(skip)]
+    context: Vec<(Range<usize>, String)>,
+}
+
+impl Diagnostic {
+    /// An error at these bytes of the text.
+    pub(super) fn at(span: Range<usize>, message: impl Into<String>) -> Self {
+        Self { span: Some(span), ..Self::general(message) }
+    }
+
+    /// An error of no place in the text.
+    pub(super) fn general(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            line: 0,
+            column: 0,
+            help: None,
+            span: None,
+            label: None,
+            context: Vec::new(),
+        }
+    }
+
+    /// What the caret says.
+    #[must_use]
+    pub(super) fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// The way out.
+    #[must_use]
+    pub(super) fn help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
+
+    /// The way out, if there is one to name.
+    #[must_use]
+    pub(super) fn maybe_help(self, help: Option<String>) -> Self {
+        Self { help, ..self }
+    }
+
+    /// Another place that matters.
+    #[must_use]
+    pub(super) fn also(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
+        self.context.push((span, label.into()));
+        self
+    }
+
+    fn group<'a>(&'a self, path: &'a str, text: &'a str) -> Group<'a> {
+        let title = Level::ERROR.primary_title(&*self.message);
+        let mut group = match &self.span {
+            None => Group::with_title(title),
+            Some(span) => {
+                let mut caret = AnnotationKind::Primary.span(first_line(text, span));
+                if let Some(label) = &self.label {
+                    caret = caret.label(&**label);
+                }
+                let context = self.context.iter().map(|(span, label)| {
+                    AnnotationKind::Context.span(first_line(text, span)).label(&**label)
+                });
+                title.element(Snippet::source(text).path(path).annotation(caret).annotations(context))
+            }
+        };
+        if let Some(help) = &self.help {
+            group = group.element(Level::HELP.message(&**help));
+        }
+        group
+    }
+}
+
+/// All errors of one recipe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostics {
+    path: PathBuf,
+    text: String,
+    found: Vec<Diagnostic>,
+    more: usize,
+}
+
+impl Diagnostics {
+    /// Sorted by place; the same error at the same place (an anchor used twice) is kept once.
+    pub(super) fn new(path: &Path, text: &str, mut found: Vec<Diagnostic>) -> Self {
+        for diagnostic in &mut found {
+            if let Some(span) = &diagnostic.span {
+                let span = first_line(text, span);
+                let before = text.get(..span.start).unwrap_or_default();
+                let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+                diagnostic.line = before.matches('\n').count() + 1;
+                diagnostic.column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
+                diagnostic.span = Some(span);
+            }
+        }
+        found.sort_by_key(|diagnostic| diagnostic.span.as_ref().map_or(usize::MAX, |span| span.start));
+        found.dedup_by(|a, b| a.span == b.span && a.message == b.message);
+        Self { path: path.to_owned(), text: text.to_owned(), found, more: 0 }
+    }
+
+    /// Says that `more` errors were seen and not kept.
+    #[must_use]
+    pub(super) fn and_more(mut self, more: usize) -> Self {
+        self.more = more;
+        self
+    }
+
+    /// How many errors there are, those included that are not kept.
+    #[expect(clippy::len_without_is_empty, reason = "there is no recipe with errors that has none")]
+    pub fn len(&self) -> usize {
+        self.found.len() + self.more
+    }
+
+    /// Where the recipe was read from, as given to `load`.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The errors in the order of the text (the first hundred of them).
+    pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.found.iter()
+    }
+
+    /// All of it for people, ending in a newline, with ANSI colours if `colour`.
+    pub fn render(&self, colour: bool) -> String {
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        let path = self.path.display().to_string();
+        let mut shown = Vec::new();
+        for diagnostic in &self.found {
+            shown.push(renderer.render(&[diagnostic.group(&path, &self.text)]));
+        }
+        if self.more > 0 {
+            shown.push(format!("… and {} more errors", self.more));
+        }
+        shown.join("\n\n") + "\n"
+    }
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let errors = if self.len() == 1 { "error" } else { "errors" };
+        write!(f, "the recipe `{}` has {} {errors}", self.path.display(), self.len())
+    }
+}
+
+impl std::error::Error for Diagnostics {}
+
+/// The part of `span` on its first line, within the text, on character boundaries: a caret marks a line, not a block.
+fn first_line(text: &str, span: &Range<usize>) -> Range<usize> {
+    let start = text.floor_char_boundary(span.start);
+    let end = text.ceil_char_boundary(span.end.max(start));
+    let head = text.get(start..end).unwrap_or_default().lines().next().unwrap_or_default();
+    start..start + head.trim_end().len()
+}
+
+/// `text` in backticks on one line: control characters escaped, long text shortened.
+pub(super) fn quoted(text: &str) -> String {
+    const LONGEST: usize = 60;
+    if text.is_empty() {
+        return "`\"\"`".to_owned();
+    }
+    let mut shown: String = text
+        .chars()
+        .take(LONGEST)
+        .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
+        .collect();
+    if text.chars().nth(LONGEST).is_some() {
+        shown.push('…');
+    }
+    format!("`{shown}`")
+}
+
+/// The candidate that `word` was probably meant to be.
+pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    // Both bounds keep hostile recipes cheap; nobody mistypes one of a thousand names by a hundred letters.
+    if word.len() > 64 {
+        return None;
+    }
+    let word = word.to_lowercase();
+    candidates
+        .into_iter()
+        .take(1000)
+        .filter(|candidate| candidate.len() <= 64)
+        .map(|candidate| (strsim::damerau_levenshtein(&word, &candidate.to_lowercase()), candidate))
+        .filter(|(distance, candidate)| *distance <= (word.len().max(candidate.len()) / 3).max(1))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// "did you mean …" for [`nearest`].
+pub(super) fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<String> {
+    nearest(word, candidates).map(|candidate| format!("did you mean `{candidate}`?"))
+}

@@ -1,0 +1,86 @@
+//! The one place here that touches the disk: a recipe's bytes, never more than [`SIZE_LIMIT`].
+
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+/// The largest recipe that is read, in bytes.
+pub const SIZE_LIMIT: u64 = 1024 * 1024;
+
+/// Why a recipe's file could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Nothing has that name.
+    #[error("no recipe at `{}`", path.display())]
+    Missing {
+        /// As given.
+        path: PathBuf,
+    },
+    /// The name is a folder's.
+    #[error("`{}` is a folder, not a recipe: name the file in it", path.display())]
+    Folder {
+        /// As given.
+        path: PathBuf,
+    },
+    /// More than [`SIZE_LIMIT`].
+    #[error("`{}` is larger than 1 MiB, the most that a recipe may have", path.display())]
+    TooLarge {
+        /// As given.
+        path: PathBuf,
+    },
+    /// Anything else the system says.
+    #[error("cannot read the recipe `{}`", path.display())]
+    Io {
+        /// As given.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Reads a recipe's file.
+///
+/// # Errors
+/// A missing file, a folder, a file over [`SIZE_LIMIT`], and whatever else keeps it from being read.
+pub fn read(path: &Path) -> Result<Vec<u8>, ReadError> {
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => ReadError::Missing { path: path.into() },
+        io::ErrorKind::IsADirectory => ReadError::Folder { path: path.into() },
+        _ => ReadError::Io { path: path.into(), source },
+    };
+    let mut bytes = Vec::new();
+    // The limit is on what is read, not on what the file system says: a pipe or a growing file has no honest size.
+    File::open(path).and_then(|file| file.take(SIZE_LIMIT + 1).read_to_end(&mut bytes)).map_err(failed)?;
+    if bytes.len() as u64 > SIZE_LIMIT {
+        return Err(ReadError::TooLarge { path: path.into() });
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_file_a_folder_and_a_large_file_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = read(&folder.path().join("no.yaml")).unwrap_err();
+        assert!(matches!(missing, ReadError::Missing { .. }), "{missing}");
+        let directory = read(folder.path()).unwrap_err();
+        assert!(matches!(directory, ReadError::Folder { .. }), "{directory}");
+
+        let large = folder.path().join("large.yaml");
+        File::create(&large).unwrap().set_len(50 * SIZE_LIMIT).unwrap();
+        assert!(matches!(read(&large).unwrap_err(), ReadError::TooLarge { .. }));
+        let exact = folder.path().join("exact.yaml");
+        File::create(&exact).unwrap().set_len(SIZE_LIMIT).unwrap();
+        assert_eq!(read(&exact).unwrap().len() as u64, SIZE_LIMIT);
+    }
+
+    #[test]
+    fn what_is_no_end_of_bytes_is_not_read_to_its_end() {
+        assert!(matches!(read(Path::new("/dev/zero")).unwrap_err(), ReadError::TooLarge { .. }));
+    }
+}

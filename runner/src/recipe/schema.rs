@@ -1,0 +1,130 @@
+//! The JSON Schema of the format, for editors: written from the same tables that the parser reads.
+
+use serde_json::{Map, Value, json};
+
+use super::keys::{Key, RECIPE, Section, Shape};
+
+/// The schema of version 1, draft 2020-12. `recipes/recipe.schema.json` is this, pretty-printed.
+pub fn schema() -> Value {
+    let mut schema = section(&RECIPE);
+    let head = [
+        ("$schema", json!("https://json-schema.org/draft/2020-12/schema")),
+        ("title", json!("pony-build recipe, version 1")),
+    ];
+    if let Value::Object(object) = &mut schema {
+        object.extend(head.map(|(name, value)| (name.to_owned(), value)));
+    }
+    schema
+}
+
+fn section(section: &Section) -> Value {
+    let properties: Map<String, Value> =
+        section.keys.iter().map(|key| (key.name.to_owned(), property(key))).collect();
+    let mut schema = json!({
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": false,
+    });
+    let mut add = |name: &str, value: Value| {
+        if let Value::Object(object) = &mut schema {
+            object.insert(name.to_owned(), value);
+        }
+    };
+    if !section.required.is_empty() {
+        add("required", section.required.iter().map(|(name, _)| json!(name)).collect());
+    }
+    if !section.one_of.is_empty() {
+        let each = section.one_of.iter().map(|name| json!({"required": [name]}));
+        add("oneOf", each.collect());
+    }
+    if !section.at_most_one.is_empty() {
+        let pairs = section.at_most_one.iter().enumerate().flat_map(|(index, one)| {
+            section.at_most_one[index + 1..]
+                .iter()
+                .map(move |other| json!({"not": {"required": [one, other]}}))
+        });
+        add("allOf", pairs.collect());
+    }
+    if !section.only_with.is_empty() {
+        let with: Map<String, Value> =
+            section.only_with.iter().map(|(name, with)| ((*name).to_owned(), json!([with]))).collect();
+        add("dependentRequired", Value::Object(with));
+    }
+    schema
+}
+
+fn property(key: &Key) -> Value {
+    let mut property = shape(key.shape);
+    if let Value::Object(object) = &mut property {
+        object.insert("description".to_owned(), json!(key.meaning));
+        // The tables hold JSON; a test sees to it that all of it parses.
+        let parsed = |text: &str| serde_json::from_str(text).unwrap_or(Value::Null);
+        object.insert("examples".to_owned(), json!([parsed(key.example)]));
+        if let Some(default) = key.default {
+            object.insert("default".to_owned(), parsed(default));
+        }
+    }
+    property
+}
+
+fn shape(shape: Shape) -> Value {
+    const ENVIRONMENT_NAME: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
+    // Numbers and truth values are taken as they are written.
+    let scalar = json!({"type": ["string", "number", "boolean"]});
+    let line = json!({"type": ["string", "number", "boolean"], "pattern": r"^[^\n\r]*\S[^\n\r]*$"});
+    match shape {
+        Shape::Version => json!({"const": 1}),
+        Shape::Text => scalar,
+        Shape::Line => line,
+        Shape::Package => json!({
+            "type": ["string", "number", "boolean"],
+            "pattern": r"^(?!.*\{\{)[^\s./\\-]([^/\\\n\r]*[^\s/\\])?$",
+        }),
+        Shape::Lines => json!({"type": "array", "items": line, "uniqueItems": true}),
+        Shape::EnvironmentNames => json!({
+            "type": "array",
+            "items": {"type": "string", "pattern": ENVIRONMENT_NAME},
+            "uniqueItems": true,
+        }),
+        Shape::Environment => json!({
+            "type": "object",
+            "propertyNames": {"pattern": ENVIRONMENT_NAME},
+            "additionalProperties": scalar,
+        }),
+        Shape::Variables => json!({
+            "type": "object",
+            "propertyNames": {"pattern": "^(?!(cpus|arch|host)$)[A-Za-z_][A-Za-z0-9_.-]*$"},
+            "additionalProperties": scalar,
+        }),
+        Shape::Duration => json!({
+            "anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": "[0-9]"}],
+        }),
+        Shape::Flag => json!({"type": "boolean"}),
+        Shape::Choice(words) => json!({"enum": words}),
+        Shape::Run => json!({
+            "anyOf": [
+                {"type": ["number", "boolean"]},
+                {"type": "string", "pattern": r"\S"},
+                {"type": "array", "items": scalar, "minItems": 1},
+            ],
+        }),
+        Shape::Section(inner) => section(inner),
+        Shape::Sections(inner) => json!({"type": "array", "items": section(inner), "minItems": 1}),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::keys::{SOURCE, STEP};
+
+    #[test]
+    fn examples_and_defaults_are_json() {
+        for key in [&RECIPE, &SOURCE, &STEP].into_iter().flat_map(|section| section.keys) {
+            for text in [Some(key.example), key.default].into_iter().flatten() {
+                serde_json::from_str::<Value>(text)
+                    .unwrap_or_else(|error| panic!("{}: {text}: {error}", key.name));
+            }
+        }
+    }
+}

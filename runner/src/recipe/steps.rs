@@ -1,0 +1,199 @@
+//! From the `steps` of a tree to [`Step`]s with unique names.
+
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
+
+use super::{
+    Action, DEFAULT_QUIET_TIMEOUT, Step, StepKind,
+    assemble::Reader,
+    check::Fields,
+    diagnostic::{Diagnostic, quoted},
+    keys::{STEP, STEP_KINDS},
+    tree::{Node, Value},
+};
+
+/// Reads all steps; wrong ones are reported and left out.
+pub(super) fn read<'t>(reader: &mut Reader<'t>, node: &'t Node, secrets: &[String]) -> Vec<Step> {
+    let items = reader.checker.list(node, "`steps`", "[{run: make}]");
+    if matches!(&node.value, Value::List(items) if items.is_empty()) {
+        reader.checker.wrong(node, |at| {
+            Diagnostic::at(at, "a recipe needs at least one step")
+                .label("none here")
+                .help("such as `- run: make`")
+        });
+    }
+    let mut named: HashMap<&str, Range<usize>> = HashMap::new();
+    let mut steps = Vec::new();
+    for item in items {
+        let Some(fields) = reader.checker.fields(item, &STEP, "{run: make}") else { continue };
+        let name = fields.get("name").and_then(|node| Some((node, reader.plain(node, "`name`")?)));
+        if let Some((node, name)) = name {
+            match named.get(name).cloned() {
+                Some(earlier) => reader.checker.wrong(node, |at| {
+                    Diagnostic::at(at, format!("two steps are named {}", quoted(name)))
+                        .label("again here")
+                        .also(earlier, "first here")
+                        .help("give each step a name of its own")
+                }),
+                None => {
+                    named.insert(name, node.at.clone());
+                }
+            }
+        }
+        if let Some(environment) = fields.get("env") {
+            reader.no_secret_in(environment, secrets);
+        }
+        if let Some(step) = step(reader, &fields, item, name.map(|(_, name)| name)) {
+            steps.push(step);
+        }
+    }
+    name_the_rest(&mut steps);
+    steps
+}
+
+fn step<'t>(
+    reader: &mut Reader<'t>,
+    fields: &Fields<'t>,
+    item: &'t Node,
+    name: Option<&str>,
+) -> Option<Step> {
+    let kind = fields.get("type").and_then(|node| reader.checker.choice(node, "`type`", STEP_KINDS, &[]));
+    let cwd = fields.get("cwd").and_then(|node| reader.inner_path(node, "`cwd`"));
+    let environment = fields.get("env").map(|node| reader.environment(node, "`env`")).unwrap_or_default();
+    let mut duration =
+        |key: &str| fields.get(key).and_then(|node| reader.checker.duration(node, &format!("`{key}`")));
+    let timeout = duration("timeout");
+    let quiet_timeout = duration("quiet-timeout").unwrap_or(DEFAULT_QUIET_TIMEOUT);
+    let mut flag = |key: &str| {
+        fields.get(key).and_then(|node| reader.checker.flag(node, &format!("`{key}`"))).unwrap_or(false)
+    };
+    let (allow_failure, always) = (flag("allow-failure"), flag("always"));
+    let description = fields.get("description").and_then(|node| reader.line(node, "`description`"));
+    let upload = fields.get("upload").map(|node| glob(reader, node));
+    let action = match upload {
+        Some(glob) => Action::Upload { glob: glob?, description },
+        None => run(reader, fields.get("run")?)?,
+    };
+    let kind = match (kind, &action) {
+        (Some("setup"), _) => StepKind::Setup,
+        (Some("test"), _) => StepKind::Test,
+        (Some("package"), _) | (None, Action::Upload { .. }) => StepKind::Package,
+        _ => StepKind::Build,
+    };
+    let begin = match &item.value {
+        Value::Map(map) => map.first().map_or(item.at.start, |(key, _)| key.at.start),
+        _ => item.at.start,
+    };
+    let line = reader.checker.text.get(..begin).unwrap_or_default().matches('\n').count() + 1;
+    Some(Step {
+        name: name.unwrap_or_default().to_owned(),
+        kind,
+        action,
+        cwd,
+        environment,
+        timeout,
+        quiet_timeout,
+        allow_failure,
+        always,
+        line,
+    })
+}
+
+fn run<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Action> {
+    let empty = |at: Range<usize>| {
+        Diagnostic::at(at, "`run` is empty")
+            .label("nothing to run")
+            .help("such as `run: make` or `run: [make, test]`")
+    };
+    let Value::List(items) = &node.value else {
+        if matches!(node.value, Value::Map(_)) {
+            let help = "text with `: ` in it must be in quotes or below `run: |`".to_owned();
+            reader.checker.wrong_shape(node, "`run`", "text or a list", Some(help));
+            return None;
+        }
+        let script = reader.scope.fill(&mut reader.checker, node, "`run`")?;
+        if script.trim().is_empty() {
+            reader.checker.wrong(node, empty);
+            return None;
+        }
+        return Some(Action::Script(script));
+    };
+    // All arguments are read before the first wrong one ends it, so that all errors are told.
+    let program: Vec<Option<String>> = items
+        .iter()
+        .map(|item| reader.scope.fill(&mut reader.checker, item, "an argument of `run`"))
+        .collect();
+    let program: Vec<String> = program.into_iter().collect::<Option<_>>()?;
+    match program.first() {
+        None => reader.checker.wrong(node, empty),
+        Some(first) if first.trim().is_empty() => {
+            let first = items.first().unwrap_or(node);
+            reader
+                .checker
+                .wrong(first, |at| Diagnostic::at(at, "the program of `run` is empty").label("no program"));
+        }
+        Some(_) => return Some(Action::Program(program)),
+    }
+    None
+}
+
+fn glob<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<String> {
+    let glob = reader.line(node, "`upload`")?;
+    let path = std::path::Path::new(&glob);
+    if path.is_absolute() || path.components().any(|component| component == std::path::Component::ParentDir) {
+        reader.checker.wrong(node, |at| {
+            Diagnostic::at(at, "`upload` must stay inside the tree")
+                .label("expected a relative glob, without `..`")
+                .help("paths begin at the step's folder")
+        });
+        return None;
+    }
+    if let Err(error) = globset::Glob::new(&glob) {
+        let why = error.kind().to_string();
+        reader.checker.wrong(node, |at| {
+            Diagnostic::at(at, format!("{} is not a glob: {why}", quoted(&glob)))
+                .label("expected such as `dist/*.whl`")
+        });
+        return None;
+    }
+    Some(glob)
+}
+
+/// Names the steps that have none after the program that they run, `step N` where that says nothing.
+fn name_the_rest(steps: &mut [Step]) {
+    let mut taken: HashSet<String> = steps.iter().map(|step| step.name.clone()).collect();
+    let mut next: HashMap<String, usize> = HashMap::new();
+    for (index, step) in steps.iter_mut().enumerate() {
+        if !step.name.is_empty() {
+            continue;
+        }
+        let base = match &step.action {
+            Action::Script(script) => script
+                .lines()
+                .map(str::trim)
+                .find(|line| !line.is_empty() && !line.starts_with('#'))
+                .and_then(|line| line.split_whitespace().find(|word| !word.contains('=')))
+                .and_then(program_name),
+            Action::Program(program) => program.first().and_then(|program| program_name(program)),
+            Action::Upload { .. } => Some("upload".to_owned()),
+        };
+        let base = base.unwrap_or_else(|| format!("step {}", index + 1));
+        let mut name = base.clone();
+        let next = next.entry(base.clone()).or_insert(2);
+        while taken.contains(&name) {
+            name = format!("{base} {next}");
+            *next += 1;
+        }
+        taken.insert(name.clone());
+        step.name = name;
+    }
+}
+
+fn program_name(word: &str) -> Option<String> {
+    let name = word.rsplit('/').next().unwrap_or_default();
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "._+-".contains(c));
+    (plain && name.len() <= 40 && name.starts_with(|c: char| c.is_ascii_alphanumeric()))
+        .then(|| name.to_owned())
+}

@@ -1,0 +1,303 @@
+//! YAML with places: bytes → text → a tree of nodes that know where they stand. The only file that knows the YAML crate.
+
+use std::{fmt, ops::Range, path::Path};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, SeqAccess, Visitor},
+};
+use serde_saphyr::{Location, Spanned};
+
+use super::{
+    diagnostic::{Diagnostic, Diagnostics},
+    read::SIZE_LIMIT,
+};
+
+/// One YAML node.
+#[derive(Debug)]
+pub(super) struct Node {
+    /// Bytes of the text where it is written (of an alias: where its anchor is). For lists and maps: where they begin.
+    pub(super) at: Range<usize>,
+    /// Where it is used, if that is elsewhere: an alias or a merge.
+    pub(super) used_at: Option<Range<usize>>,
+    pub(super) value: Value,
+}
+
+/// What a node holds.
+#[derive(Debug)]
+pub(super) enum Value {
+    Null,
+    /// `true` or `false`; the text as written is the node's place.
+    Flag(bool),
+    /// A number; the text as written is the node's place.
+    Number,
+    Text(String),
+    List(Vec<Node>),
+    /// In the order written, duplicates kept.
+    Map(Vec<(Node, Node)>),
+}
+
+impl Node {
+    /// A scalar's text, numbers and booleans exactly as written.
+    pub(super) fn scalar<'t>(&'t self, text: &'t str) -> Option<&'t str> {
+        match &self.value {
+            Value::Text(text) => Some(text),
+            Value::Flag(_) | Value::Number => Some(text.get(self.at.clone())?.trim_matches(['"', '\''])),
+            Value::Null | Value::List(_) | Value::Map(_) => None,
+        }
+    }
+
+    /// What it is, for "… must be a duration, not a list".
+    pub(super) fn describe(&self) -> &'static str {
+        match self.value {
+            Value::Null => "nothing",
+            Value::Flag(_) => "a boolean",
+            Value::Number => "a number",
+            Value::Text(_) => "text",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a map",
+        }
+    }
+}
+
+/// Why bytes are no text: said before any place in a text can be named.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refused(String, &'static str);
+
+impl Refused {
+    pub(super) fn into_diagnostics(self, path: &Path) -> Diagnostics {
+        let error = Diagnostic::general(format!("`{}` {}", path.display(), self.0)).help(self.1);
+        Diagnostics::new(path, "", vec![error])
+    }
+}
+
+/// The text of a recipe's bytes, without its byte order mark.
+pub(super) fn decode(bytes: &[u8]) -> Result<&str, Refused> {
+    if bytes.len() as u64 > SIZE_LIMIT {
+        return Err(Refused(
+            "is larger than 1 MiB, the most that a recipe may have".into(),
+            "keep scripts and data in files of the tree and let steps run them",
+        ));
+    }
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err(Refused("is UTF-16; recipes are UTF-8".into(), "save it as UTF-8 in your editor"));
+    }
+    if bytes.contains(&0) {
+        return Err(Refused("is a binary file, not a recipe".into(), "a recipe is a YAML text in UTF-8"));
+    }
+    match str::from_utf8(bytes) {
+        Ok(text) => Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
+        Err(error) => {
+            let line = bytes.iter().take(error.valid_up_to()).filter(|byte| **byte == b'\n').count() + 1;
+            Err(Refused(format!("is not UTF-8: see line {line}"), "save it as UTF-8 in your editor"))
+        }
+    }
+}
+
+/// The tree of the one document in `text`.
+pub(super) fn parse(text: &str) -> Result<Node, Box<Diagnostic>> {
+    let options = serde_saphyr::options! {
+        // A recipe is four levels deep and has a few hundred nodes; the rest is a mistake or an attack.
+        budget: serde_saphyr::budget! {
+            max_depth: 32,
+            max_nodes: 100_000,
+            max_events: 400_000,
+            max_total_scalar_bytes: 4 * 1024 * 1024,
+            max_recorded_anchor_bytes: 4 * 1024 * 1024,
+        },
+        duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::PassThrough,
+        non_finite_float_policy: serde_saphyr::options::NonFiniteFloatPolicy::PassThrough,
+        strict_booleans: true,
+        reject_unsupported_tags: true,
+        with_snippet: false,
+    };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| Box::new(explain(&error, text)))
+}
+
+/// The parser's error in the words of somebody who writes recipes.
+fn explain(error: &serde_saphyr::Error, text: &str) -> Diagnostic {
+    let at = error.location().map_or(0..0, |location| place(text, location));
+    let said = error.to_string();
+    let said = said.split(" at line ").next().unwrap_or_default();
+    if said.contains("budget breached") || said.contains("limit") || said.contains("depth") {
+        let (what, help) = match said {
+            said if said.contains("Depth") || said.contains("recursion") => {
+                ("is nested too deeply", "a recipe is a few levels deep; is this really one?")
+            }
+            _ => ("grows too large", "aliases count each time they are used; is this really a recipe?"),
+        };
+        return Diagnostic::at(at, format!("the recipe {what}")).label("here").help(help);
+    }
+    let line = line_of(text, at.start);
+    let above =
+        text.get(..at.start).unwrap_or_default().trim_end_matches(|c| c != '\n').trim_end().lines().last();
+    let above_lacks_a_blank =
+        above.is_some_and(|above| above.contains(':') && !above.contains(": ") && !above.ends_with(':'));
+    let (message, help) = match said {
+        said if said.contains("multiple YAML documents") => {
+            ("a recipe is one YAML document, but a second begins here", "write each recipe to its own file")
+        }
+        said if said.contains("unknown anchor") => (
+            "this alias names no anchor",
+            "text that begins with `*` must be in quotes; an anchor `&name` comes before its alias `*name`",
+        ),
+        said if said.contains("recursive references") => {
+            ("this alias is inside what it names", "move the anchored part out of itself")
+        }
+        said if said.contains("merge value") => ("only maps can be merged with `<<`", ""),
+        said if said.contains("tab") => {
+            ("tabs cannot indent YAML", "replace the tabs at the beginning of the line by spaces")
+        }
+        _ if line.contains(": {{") || line.contains("- {{") => (
+            "not valid YAML: text that begins with `{{` must be in quotes",
+            "put the whole value in quotes: `\"{{name}} …\"`",
+        ),
+        said if said.contains("unexpected character") => {
+            ("not valid YAML: text cannot begin with this character", "put the whole value in quotes")
+        }
+        said if said.contains("unclosed quote") => (
+            "not valid YAML: this quote is never closed",
+            "close it, or use `run: |` for text of several lines",
+        ),
+        said if said.contains("unknown escape") => (
+            "not valid YAML: unknown `\\` escape in double quotes",
+            "use single quotes, or write `\\\\` for a backslash",
+        ),
+        said if said.contains("mapping values are not allowed") && above_lacks_a_blank => {
+            ("not valid YAML: a `:` is not expected here", "the line above needs a blank after its `:`")
+        }
+        said if said.contains("mapping values are not allowed") => (
+            "not valid YAML: a `: ` is not expected here",
+            "put text that contains `: ` in quotes, or below `run: |`",
+        ),
+        said if said.contains("simple key expected") => (
+            "not valid YAML: this key has no `:`",
+            "write `key: value`; text of several lines goes below `run: |`, all of it indented alike",
+        ),
+        said if said.contains("expected key") || said.contains("'-' indicator") => (
+            "not valid YAML: this line does not fit the lines above",
+            "keys that belong together begin in the same column; text of several lines goes below `run: |`",
+        ),
+        said if said.contains("unsupported tag") => {
+            ("words that begin with `!` have no meaning in a recipe", "remove it, or put the text in quotes")
+        }
+        said => {
+            let flow = said.contains("flow") || said.contains("illegal placement") || said.contains("EOF");
+            let help = flow.then(|| "is a `[`, a `{` or a quote above never closed?".to_owned());
+            return Diagnostic::at(at, format!("not valid YAML: {said}")).label("here").maybe_help(help);
+        }
+    };
+    Diagnostic::at(at, message).label("here").maybe_help((!help.is_empty()).then(|| help.to_owned()))
+}
+
+fn line_of(text: &str, at: usize) -> &str {
+    let (before, after) = text.split_at_checked(at).unwrap_or((text, ""));
+    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let end = at + after.find('\n').unwrap_or(after.len());
+    text.get(start..end).unwrap_or_default()
+}
+
+/// The bytes of a location: exact where the parser knows bytes, else found by line and column.
+fn place(text: &str, location: Location) -> Range<usize> {
+    if let Some(range) = known_bytes(location) {
+        return range;
+    }
+    let known = |number: u64| usize::try_from(number).ok();
+    let (Some(line), Some(column)) = (known(location.line()), known(location.column())) else {
+        return 0..0;
+    };
+    let start: usize =
+        text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum::<usize>().min(text.len());
+    let rest = text.get(start..).unwrap_or_default();
+    let within = rest.char_indices().nth(column.saturating_sub(1)).map_or(rest.len(), |(index, _)| index);
+    let at = start + within;
+    at..at + text.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8)
+}
+
+fn known_bytes(location: Location) -> Option<Range<usize>> {
+    let start = usize::try_from(location.span().byte_offset()?).ok()?;
+    let length = usize::try_from(location.span().byte_len()?).ok()?;
+    Some(start..start + length)
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Spanned { value, referenced, defined } = Spanned::<Value>::deserialize(deserializer)?;
+        // Bytes are always known here, because the input is a `&str`.
+        let bytes = |location: Location| known_bytes(location).unwrap_or(0..0);
+        let used_at = (referenced != defined).then(|| bytes(referenced));
+        Ok(Self { at: bytes(defined), used_at, value })
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyValue)
+    }
+}
+
+struct AnyValue;
+
+impl<'de> Visitor<'de> for AnyValue {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("YAML")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Flag(value))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Value, E> {
+        Ok(Value::Number)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Value, E> {
+        Ok(Value::Number)
+    }
+
+    fn visit_i128<E>(self, _: i128) -> Result<Value, E> {
+        Ok(Value::Number)
+    }
+
+    fn visit_u128<E>(self, _: u128) -> Result<Value, E> {
+        Ok(Value::Number)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Value, E> {
+        Ok(Value::Number)
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::Text(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::Text(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Value::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut map = Vec::new();
+        while let Some(entry) = entries.next_entry()? {
+            map.push(entry);
+        }
+        Ok(Value::Map(map))
+    }
+}
