@@ -1,0 +1,200 @@
+//! XML-RPC over HTTP: `POST /xmlrpc`, and the headers, limits and timeouts of every answer.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Router, middleware};
+use http_body_util::BodyExt;
+use pony_wire::{Call, encode_answer};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::decompression::RequestDecompressionLayer;
+use tower_http::timeout::TimeoutLayer;
+
+use crate::clock::Time;
+use crate::rpc::{self, offload};
+use crate::store::Store;
+use crate::web;
+
+/// A client that sends nothing for so long is gone.
+const SILENCE: Duration = Duration::from_secs(30);
+/// The longest a call may take, a slow line included.
+const CALL: Duration = Duration::from_mins(10);
+/// The longest a page may take.
+const PAGE: Duration = Duration::from_mins(1);
+/// Bodies are counted against the memory for them in this unit.
+const BLOCK: usize = 64 * 1024;
+/// Bodies of full size that are in memory at once; smaller ones are as many more.
+const BODIES: usize = 2;
+
+const NAME: HeaderValue = HeaderValue::from_static(concat!("pony-serve/", env!("CARGO_PKG_VERSION")));
+/// Nothing but our own style sheet; colours of build output are `style` attributes that we write.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'self'; style-src-attr 'unsafe-inline'; form-action 'self'; base-uri 'none'; \
+     frame-ancestors 'none'",
+);
+
+/// What the handlers of the calls share.
+#[derive(Debug, Clone)]
+struct Calls {
+    store: Store,
+    body_limit: usize,
+    /// Memory for bodies, in [`BLOCK`]s: whoever reads one takes its size first, so that the sum is bounded.
+    memory: Arc<Semaphore>,
+}
+
+/// Everything that the server answers.
+pub(crate) fn router(store: &Store, body_limit: usize) -> Router {
+    let memory = Arc::new(Semaphore::new(blocks(body_limit) * BODIES));
+    let calls = Router::new()
+        .route("/xmlrpc", post(xmlrpc).fallback(only_post))
+        .route("/xmlrpc/", post(xmlrpc).fallback(only_post))
+        .route("/RPC2", post(xmlrpc).fallback(only_post))
+        .with_state(Calls { store: store.clone(), body_limit, memory })
+        .layer(RequestDecompressionLayer::new())
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, CALL));
+    let pages = web::router(store.clone())
+        .layer(CompressionLayer::new())
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, PAGE));
+    calls.merge(pages).layer(CatchPanicLayer::new()).layer(middleware::map_response(common_headers))
+}
+
+async fn common_headers(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::SERVER, NAME);
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(POLICY);
+    response
+}
+
+/// A call. Whatever is wrong with the document is a fault, status 200; the other statuses speak of the transport.
+async fn xmlrpc(State(calls): State<Calls>, request: Request) -> Response {
+    let client_ip = client_ip(&request);
+    // Without a length (chunked, or packed) it may be as long as it likes, up to the limit.
+    let announced = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse().ok())
+        .unwrap_or(calls.body_limit);
+    let reserve = u32::try_from(blocks(announced.min(calls.body_limit))).unwrap_or(u32::MAX);
+    let Ok(_memory) = calls.memory.acquire_many(reserve).await else {
+        return Refusal::Unavailable.into_response();
+    };
+    let document = match read(request.into_body(), calls.body_limit).await {
+        Ok(document) => document,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let size = document.len();
+    let answer = match offload(size, move || Call::decode(&document)).await {
+        Ok(call) => match rpc::answer(&calls.store, call, size, &client_ip, Time::now()).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::error!(error = chain(&error), "a call could not be answered");
+                return Refusal::Unavailable.into_response();
+            }
+        },
+        Err(fault) => Err(fault),
+    };
+    if let Err(fault) = &answer {
+        tracing::info!(fault = fault.message, client_ip, "refused");
+    }
+    let body = encode_answer(&answer);
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("text/xml"))], body).into_response()
+}
+
+async fn only_post() -> Response {
+    let text = "This is where build clients talk to pony-serve: send XML-RPC calls here with POST.\n\
+                The pages for people begin at the root of this server.\n";
+    (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")], text).into_response()
+}
+
+/// Why a request was not looked at.
+#[derive(Debug, Clone, Copy)]
+enum Refusal {
+    TooLarge {
+        limit: usize,
+    },
+    /// The body stopped in the middle, or was not packed as its header says.
+    Broken,
+    Silent,
+    Unavailable,
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let close = [(header::CONNECTION, HeaderValue::from_static("close"))];
+        match self {
+            Self::TooLarge { limit } => {
+                let text = format!(
+                    "The request is larger than {limit} bytes (counted unpacked), the most that this server takes. \
+                     Send less output, or raise the limit with `pony-serve --body-limit`.\n"
+                );
+                (StatusCode::PAYLOAD_TOO_LARGE, close, text).into_response()
+            }
+            Self::Broken => {
+                (StatusCode::BAD_REQUEST, close, "The body of the request could not be read to its end.\n")
+                    .into_response()
+            }
+            Self::Silent => (StatusCode::REQUEST_TIMEOUT, close, "The body of the request did not arrive.\n")
+                .into_response(),
+            Self::Unavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                [(header::RETRY_AFTER, HeaderValue::from_static("60"))],
+                "The results file cannot be used right now; nothing was stored. The server's log says why.\n",
+            )
+                .into_response(),
+        }
+    }
+}
+
+/// Reads a body of at most `limit` bytes. The rest of a larger one is read and dropped, within reason: a client that is
+/// still sending does not hear the answer.
+async fn read(mut body: Body, limit: usize) -> Result<Vec<u8>, Refusal> {
+    let mut document = Vec::new();
+    let mut length = 0_usize;
+    loop {
+        let data: Bytes = match timeout(SILENCE, body.frame()).await {
+            Err(_) => return Err(Refusal::Silent),
+            Ok(None) => break,
+            Ok(Some(Err(_))) => return Err(Refusal::Broken),
+            Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+        };
+        length = length.saturating_add(data.len());
+        if length <= limit {
+            document.extend_from_slice(&data);
+        } else {
+            document = Vec::new();
+            if length / 4 > limit {
+                break;
+            }
+        }
+    }
+    if length > limit { Err(Refusal::TooLarge { limit }) } else { Ok(document) }
+}
+
+fn blocks(bytes: usize) -> usize {
+    bytes.div_ceil(BLOCK).max(1)
+}
+
+/// The address that a request came from, as it goes into a receipt.
+fn client_ip(request: &Request) -> String {
+    request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map_or_else(|| "unknown".to_owned(), |ConnectInfo(peer)| peer.ip().to_canonical().to_string())
+}
+
+/// An error with its causes, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

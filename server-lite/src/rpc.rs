@@ -1,0 +1,92 @@
+//! A call of the wire, to the store, to its answer.
+
+use std::panic::resume_unwind;
+
+use pony_wire::{Answer, Call, Fault, ShouldBuild, Tagsets, Value};
+
+use crate::clock::{Time, duration_from_seconds};
+use crate::decision::python_repr;
+use crate::store::{SlotName, Store, StoreError};
+use crate::submission::{AuthKey, prepare};
+
+/// From this size on, work in proportion to the size leaves the threads that serve everybody.
+const LARGE: usize = 256 * 1024;
+
+/// Why a call got no answer: nothing that the client did.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the system gave no random numbers")]
+    Random(#[from] getrandom::Error),
+    #[error("a bag cannot be written down")]
+    Encode(#[from] serde_json::Error),
+}
+
+/// Answers a call that came from `client_ip` at `now` in a document of `size` bytes.
+///
+/// A fault says what the client did wrong; nothing was stored then. When `Ok`, everything is on disk.
+pub(crate) async fn answer(
+    store: &Store,
+    call: Call,
+    size: usize,
+    client_ip: &str,
+    now: Time,
+) -> Result<Answer, CallError> {
+    match call {
+        Call::AddResults { client_info, results } => {
+            let auth = AuthKey::random()?;
+            let (ip, key) = (client_ip.to_owned(), auth.clone());
+            let new = offload(size, move || prepare(&client_info, &results, &ip, now, &key)).await?;
+            let added = store.add(&new).await?;
+            tracing::info!(?added, package = new.slot.package, success = new.success, client_ip, "result");
+            Ok(Ok(Value::Array(vec![Value::Int(added.key()), Value::String(auth.into_text())])))
+        }
+        Call::CheckShouldBuild { client_info, reserve, allowance } => {
+            let slot = SlotName::new(&client_info.slot)?;
+            // Zero is the clients' way to name no time.
+            let allowance = duration_from_seconds(allowance).filter(|time| !time.is_zero());
+            let decision = store.should_build(&slot, reserve, allowance, now).await?;
+            tracing::info!(?decision, package = slot.package, client_ip, "should build?");
+            let reason = decision.reason(client_info.slot.tagset().iter().map(String::as_str));
+            Ok(Ok(ShouldBuild { build: decision.build(), reason }.to_value()))
+        }
+        Call::GetTagsetsForPackage { package } => Ok(Ok(Tagsets(store.tagsets(&package).await?).to_value())),
+        Call::GetLastResultForTagset { package, tagset } => {
+            let Some(key) = store.newest_of_tagset(&package, &tagset).await? else {
+                return Ok(Ok(Value::Int(0)));
+            };
+            Ok(stored(store, key).await?.ok_or_else(|| unknown_key(&key.to_string())))
+        }
+        Call::GetResults { result_key } => {
+            let result = match result_key.trim().parse() {
+                Ok(key) => stored(store, key).await?,
+                Err(_) => None,
+            };
+            Ok(result.ok_or_else(|| unknown_key(&result_key)))
+        }
+    }
+}
+
+async fn stored(store: &Store, key: i64) -> Result<Option<Value>, StoreError> {
+    let Some(stored) = store.result(key).await? else { return Ok(None) };
+    offload(stored.size(), move || stored.result().map(|result| Some(result.to_value()))).await
+}
+
+/// The words that clients of the 2010 release know.
+fn unknown_key(key: &str) -> Fault {
+    let shown: String = key.chars().take(100).collect();
+    Fault { code: 1, message: format!("<type 'exceptions.KeyError'>:{}", python_repr(&shown)) }
+}
+
+/// Runs `work` here if the data it goes through is small, else on a thread of its own.
+pub(crate) async fn offload<T: Send + 'static>(size: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
+    if size < LARGE {
+        return work();
+    }
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        // It panicked, which is answered where all panics are; or the program is ending.
+        Err(error) => resume_unwind(error.into_panic()),
+    }
+}

@@ -1,0 +1,185 @@
+//! What changes the results file. Each function is one transaction, on disk when it returns.
+
+use std::time::Duration;
+
+use sqlx::{Sqlite, Transaction, query, query_as, query_scalar};
+
+use super::{SlotName, Store, StoreError, Time, from_micros, micros};
+use crate::decision::{Decision, Facts, LastBuild, Reservation, should_build};
+
+/// A result that was looked through and may be stored.
+#[derive(Debug, Clone)]
+pub(crate) struct NewResult {
+    pub(crate) slot: SlotName,
+    pub(crate) received: Time,
+    pub(crate) success: Option<bool>,
+    pub(crate) failed_step: Option<String>,
+    pub(crate) duration: Option<Duration>,
+    pub(crate) client_ip: String,
+    /// The client's own name for this run: a repeated one is the same result sent again.
+    pub(crate) run_id: Option<String>,
+    /// SHA-256 of the key that may add to this result.
+    pub(crate) auth: [u8; 32],
+    /// The bags, as [`pony_wire::encode_value`] writes them.
+    pub(crate) client_info: String,
+    pub(crate) results: String,
+}
+
+/// What became of a submission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Added {
+    New(i64),
+    /// It was there already, under this key.
+    Repeated(i64),
+}
+
+impl Added {
+    pub(crate) fn key(self) -> i64 {
+        match self {
+            Self::New(key) | Self::Repeated(key) => key,
+        }
+    }
+}
+
+impl Store {
+    /// Stores a result, once for each run id of a package.
+    pub(crate) async fn add(&self, new: &NewResult) -> Result<Added, StoreError> {
+        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let (package, slot) = ensure_slot(&mut tx, &new.slot).await?;
+        let inserted: Option<i64> = query_scalar(
+            "INSERT INTO results (package, slot, received, success, failed_step, duration, client_ip, run_id, auth, \
+             client_info, results) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+             ON CONFLICT (package, run_id) WHERE run_id IS NOT NULL DO NOTHING RETURNING id",
+        )
+        .bind(package)
+        .bind(slot)
+        .bind(new.received.0)
+        .bind(new.success.map(i64::from))
+        .bind(new.failed_step.as_deref())
+        .bind(new.duration.map(micros))
+        .bind(&new.client_ip)
+        .bind(new.run_id.as_deref())
+        .bind(&new.auth[..])
+        .bind(&new.client_info)
+        .bind(&new.results)
+        .fetch_optional(&mut *tx)
+        .await?;
+        let added = if let Some(key) = inserted {
+            query("UPDATE slots SET latest = $1 WHERE id = $2")
+                .bind(key)
+                .bind(slot)
+                .execute(&mut *tx)
+                .await?;
+            Added::New(key)
+        } else {
+            // Its sender never saw the first answer, so the fresh key takes the place of the one nobody knows.
+            let key =
+                query_scalar("UPDATE results SET auth = $1 WHERE package = $2 AND run_id = $3 RETURNING id")
+                    .bind(&new.auth[..])
+                    .bind(package)
+                    .bind(new.run_id.as_deref())
+                    .fetch_one(&mut *tx)
+                    .await?;
+            Added::Repeated(key)
+        };
+        tx.commit().await?;
+        Ok(added)
+    }
+
+    /// Answers whether to build a slot; uses up a request for a build, and reserves the slot if asked to.
+    pub(crate) async fn should_build(
+        &self,
+        slot: &SlotName,
+        reserve: bool,
+        allowance: Option<Duration>,
+        now: Time,
+    ) -> Result<Decision, StoreError> {
+        type Row = (i64, i64, Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option<i64>);
+        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let row: Option<Row> = query_as(
+            "SELECT s.id, s.requested, s.reserved_at, s.reserved_for, r.received, r.success, r.duration \
+             FROM slots s JOIN packages p ON p.id = s.package LEFT JOIN results r ON r.id = s.latest \
+             WHERE p.name = $1 AND s.tagset = $2",
+        )
+        .bind(&slot.package)
+        .bind(&slot.tagset)
+        .fetch_optional(&mut *tx)
+        .await?;
+        let (known, facts) = match row {
+            None => (None, Facts::default()),
+            Some((id, requested, reserved_at, reserved_for, received, success, duration)) => {
+                let reservation = reserved_at
+                    .map(|at| Reservation { at: Time(at), allowance: reserved_for.map(from_micros) });
+                let last = received.map(|received| LastBuild {
+                    received: Time(received),
+                    success: success == Some(1),
+                    duration: duration.map(from_micros),
+                });
+                (Some(id), Facts { requested: requested != 0, reservation, last })
+            }
+        };
+        let decision = should_build(&facts, now);
+        if decision == Decision::Requested {
+            query("UPDATE slots SET requested = 0 WHERE id = $1").bind(known).execute(&mut *tx).await?;
+        }
+        if decision.build() && reserve {
+            let id = match known {
+                Some(id) => id,
+                None => ensure_slot(&mut tx, slot).await?.1,
+            };
+            query("UPDATE slots SET reserved_at = $1, reserved_for = $2 WHERE id = $3")
+                .bind(now.0)
+                .bind(allowance.map(micros))
+                .bind(id)
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
+        Ok(decision)
+    }
+
+    /// Asks for a build of the slot that a result belongs to; false if the package has no such result.
+    pub(crate) async fn request_build(&self, package: &str, key: i64) -> Result<bool, StoreError> {
+        let done = query(
+            "UPDATE slots SET requested = 1 WHERE id = (SELECT r.slot FROM results r \
+             JOIN packages p ON p.id = r.package WHERE r.id = $1 AND p.name = $2)",
+        )
+        .bind(key)
+        .bind(package)
+        .execute(&self.writer)
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+}
+
+/// The ids of a slot and its package, made where they are missing.
+async fn ensure_slot(tx: &mut Transaction<'_, Sqlite>, slot: &SlotName) -> Result<(i64, i64), sqlx::Error> {
+    let known: Option<(i64, i64)> = query_as(
+        "SELECT s.package, s.id FROM slots s JOIN packages p ON p.id = s.package WHERE p.name = $1 AND s.tagset = $2",
+    )
+    .bind(&slot.package)
+    .bind(&slot.tagset)
+    .fetch_optional(&mut **tx)
+    .await?;
+    if let Some(ids) = known {
+        return Ok(ids);
+    }
+    let package = query_scalar(
+        "INSERT INTO packages (name) VALUES ($1) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id",
+    )
+    .bind(&slot.package)
+    .fetch_one(&mut **tx)
+    .await?;
+    let id = query_scalar(
+        "INSERT INTO slots (package, tagset, host, arch, tags) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (package, tagset) DO UPDATE SET tagset = excluded.tagset RETURNING id",
+    )
+    .bind(package)
+    .bind(&slot.tagset)
+    .bind(&slot.host)
+    .bind(&slot.arch)
+    .bind(&slot.tags)
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok((package, id))
+}

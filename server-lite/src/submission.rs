@@ -1,0 +1,116 @@
+//! From a submission's bags to what is stored of it. Pure.
+
+use pony_wire::{ClientInfo, StepResult, Value, encode_value};
+use sha2::{Digest, Sha256};
+
+use crate::clock::{Time, duration_from_seconds};
+use crate::store::{NewResult, SlotName};
+
+/// The key that lets a client add to its result: 128 random bits. Only its hash is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AuthKey(String);
+
+impl AuthKey {
+    pub(crate) fn random() -> Result<Self, getrandom::Error> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes)?;
+        Ok(Self(format!("{:032x}", u128::from_be_bytes(bytes))))
+    }
+
+    pub(crate) fn hash(&self) -> [u8; 32] {
+        Sha256::digest(self.0.as_bytes()).into()
+    }
+
+    pub(crate) fn into_text(self) -> String {
+        self.0
+    }
+}
+
+/// Makes the row of a submission that `client_ip` sent at `received`.
+pub(crate) fn prepare(
+    client_info: &ClientInfo,
+    results: &[StepResult],
+    client_ip: &str,
+    received: Time,
+    auth: &AuthKey,
+) -> Result<NewResult, serde_json::Error> {
+    let extra = |key| client_info.extra.get(key);
+    Ok(NewResult {
+        slot: SlotName::new(&client_info.slot)?,
+        received,
+        success: client_info.success,
+        failed_step: (client_info.success == Some(false)).then(|| failed_step(results)).flatten(),
+        duration: extra("duration").and_then(Value::as_f64).and_then(duration_from_seconds),
+        client_ip: client_ip.to_owned(),
+        run_id: extra("run_id").and_then(Value::as_str).filter(|id| !id.is_empty()).map(str::to_owned),
+        auth: auth.hash(),
+        client_info: encode_value(&client_info.to_value()),
+        results: encode_value(&Value::Array(results.iter().map(StepResult::to_value).collect())),
+    })
+}
+
+/// Where a failed build failed: the first step that did not end well.
+fn failed_step(results: &[StepResult]) -> Option<String> {
+    let (index, step) =
+        results.iter().enumerate().find(|(_, step)| step.status.is_some_and(|status| status != 0))?;
+    Some(step.name.clone().unwrap_or_else(|| format!("step {}", index + 1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use pony_wire::Slot;
+
+    use super::*;
+
+    fn info(success: Option<bool>, extra: &[(&str, Value)]) -> ClientInfo {
+        let [package, host, arch] = ["p", "h", "a"].map(str::to_owned);
+        let extra = extra.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+        ClientInfo { slot: Slot { package, host, arch, tags: vec![] }, success, extra }
+    }
+
+    fn step(name: Option<&str>, status: Option<i64>) -> StepResult {
+        StepResult { name: name.map(str::to_owned), status, ..StepResult::default() }
+    }
+
+    fn prepared(info: &ClientInfo, results: &[StepResult]) -> NewResult {
+        prepare(info, results, "::1", Time(7), &AuthKey("k".to_owned())).unwrap()
+    }
+
+    #[test]
+    fn the_first_step_that_failed_is_named() {
+        let steps =
+            [step(Some("ok"), Some(0)), step(None, None), step(None, Some(-9)), step(Some("b"), Some(1))];
+        assert_eq!(prepared(&info(Some(false), &[]), &steps).failed_step.as_deref(), Some("step 3"));
+        assert_eq!(prepared(&info(Some(false), &[]), &steps[..2]).failed_step, None);
+        assert_eq!(prepared(&info(Some(true), &[]), &steps).failed_step, None);
+        assert_eq!(prepared(&info(None, &[]), &steps).failed_step, None);
+    }
+
+    #[test]
+    fn odd_durations_and_run_ids_are_kept_in_the_bag_only() {
+        let duration =
+            |value| prepared(&info(None, &[("duration", value)]), &[]).duration.map(|d| d.as_millis());
+        assert_eq!(duration(Value::Double(1.5)), Some(1_500));
+        assert_eq!(duration(Value::Int(2)), Some(2_000));
+        for odd in
+            [Value::Double(-1.0), Value::Double(f64::NAN), Value::Double(1e300), Value::Nil, "x".into()]
+        {
+            assert_eq!(duration(odd), None);
+        }
+        let run_id = |value| prepared(&info(None, &[("run_id", value)]), &[]).run_id;
+        assert_eq!(run_id("r1".into()).as_deref(), Some("r1"));
+        assert_eq!(run_id("".into()), None);
+        assert_eq!(run_id(Value::Int(1)), None);
+        let kept = prepared(&info(None, &[("run_id", Value::Int(1))]), &[]).client_info;
+        assert!(kept.contains(r#""run_id":1"#), "{kept}");
+    }
+
+    #[test]
+    fn auth_keys_are_128_bits_in_hex_and_differ() {
+        let (a, b) = (AuthKey::random().unwrap(), AuthKey::random().unwrap());
+        assert_ne!(a, b);
+        assert_ne!(a.hash(), b.hash());
+        let text = a.into_text();
+        assert!(text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit()), "{text}");
+    }
+}

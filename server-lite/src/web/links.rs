@@ -1,0 +1,79 @@
+//! Names in addresses. A package's name is any text; in a link it is one segment of a path. Pure.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// All but what RFC 3986 calls unreserved.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The segment for a package. Browsers take `.` and `..` for directions, however they are written, so that those names
+/// (and names that begin with the mark itself) carry a `~` in front.
+pub(super) fn segment(package: &str) -> String {
+    let mark = if matches!(package, "." | ".." | "") || package.starts_with('~') { "~" } else { "" };
+    format!("{mark}{}", utf8_percent_encode(package, ENCODED))
+}
+
+/// The package that a segment (with its `%` sequences resolved) stands for.
+pub(super) fn package(segment: &str) -> &str {
+    segment.strip_prefix('~').unwrap_or(segment)
+}
+
+/// A value in the query of an address.
+pub(super) fn query(value: &str) -> String {
+    utf8_percent_encode(value, ENCODED).to_string()
+}
+
+/// The way from a page to the root of the server. Relative, so that the server can live below any path.
+pub(super) fn root(path: &str) -> String {
+    match path.matches('/').count() {
+        0 | 1 => "./".to_owned(),
+        deep => "../".repeat(deep - 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use percent_encoding::percent_decode_str;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn odd_names_are_one_segment() {
+        for (name, expected) in [
+            ("hello-git", "hello-git"),
+            ("a/b", "a%2Fb"),
+            ("..", "~.."),
+            (".", "~."),
+            ("~x", "~~x"),
+            ("...", "..."),
+            ("a b?#", "a%20b%3F%23"),
+            ("ü<", "%C3%BC%3C"),
+        ] {
+            assert_eq!(segment(name), expected);
+        }
+    }
+
+    #[test]
+    fn the_root_is_found_from_everywhere() {
+        for (path, expected) in [
+            ("/", "./"),
+            ("/p/x", "../"),
+            ("/p/x/", "../../"),
+            ("/p/x/1/", "../../../"),
+            ("/p/x/1/inspect", "../../../"),
+        ] {
+            assert_eq!(root(path), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_name_comes_back(name in "\\PC*") {
+            let segment = segment(&name);
+            prop_assert!(!segment.contains(['/', '?', '#', '%']) || segment.contains('%'));
+            prop_assert!(!segment.contains(['/', '?', '#']) && !matches!(segment.as_str(), "" | "." | ".."));
+            let decoded = percent_decode_str(&segment).decode_utf8().unwrap().into_owned();
+            prop_assert_eq!(package(&decoded), name);
+        }
+    }
+}
