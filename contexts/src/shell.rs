@@ -20,7 +20,9 @@ pub struct Command {
 pub struct Ended {
     /// As the protocol wants it: exit status, `-N` for signal N, `-1` could not start.
     pub status: i64,
+    /// Its standard output.
     pub stdout: Vec<u8>,
+    /// Its standard error.
     pub stderr: Vec<u8>,
     /// The run is being cancelled or is out of time: stop asking for more.
     pub stopped: bool,

@@ -1,0 +1,205 @@
+//! Why a context could not be prepared, and the way out of each.
+
+use std::{io, path::PathBuf};
+
+use thiserror::Error;
+
+use crate::url::Url;
+
+/// Why there is no place to build in. The commands that led here have all gone through the
+/// [`Shell`](crate::Shell), which is where their record is kept.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The host name means nothing to this machine.
+    #[error("no such host: `{url}` ({said})")]
+    NoSuchHost {
+        /// What was asked for.
+        url: Url,
+        /// The line of the program's output that says so.
+        said: String,
+    },
+    /// The host does not answer, or the connection broke.
+    #[error("`{url}` cannot be reached ({said})")]
+    Unreachable {
+        /// What was asked for.
+        url: Url,
+        /// The line of the program's output that says so.
+        said: String,
+    },
+    /// Nothing there, or something that is no repository.
+    #[error("no repository at `{url}` ({said})")]
+    NoSuchRepository {
+        /// What was asked for.
+        url: Url,
+        /// The line of the program's output that says so.
+        said: String,
+    },
+    /// A login is missing or wrong.
+    #[error("`{url}` wants a login ({said})")]
+    Authentication {
+        /// What was asked for.
+        url: Url,
+        /// The line of the program's output that says so.
+        said: String,
+    },
+    /// The repository has no such branch, tag or revision.
+    #[error("no {kind} `{name}` in `{url}`")]
+    NoSuchName {
+        /// `branch`, `tag` or `revision`.
+        kind: &'static str,
+        /// As asked for.
+        name: String,
+        /// Where it was looked for.
+        url: Url,
+        /// What to try instead: existing names that look alike, best first, as `branch: x` or `tag: x`.
+        near: Vec<String>,
+    },
+    /// Not the form of a revision at all.
+    #[error("`{0}` is not a revision")]
+    NotARevision(String),
+    /// More than one object begins like this.
+    #[error("revision `{name}` is ambiguous in `{url}`")]
+    Ambiguous {
+        /// As asked for.
+        name: String,
+        /// Where it was looked for.
+        url: Url,
+    },
+    /// Nothing is checked out by default there: no commits yet, or its `HEAD` names a branch that is not there.
+    #[error("`{0}` has no default branch")]
+    NoDefaultBranch(Url),
+    /// No room for the mirror, the tree or the copy.
+    #[error("the disk is full ({said})")]
+    DiskFull {
+        /// The line that says so.
+        said: String,
+    },
+    /// The program is not installed.
+    #[error("`{program}` could not be started ({said})")]
+    MissingProgram {
+        /// Its name.
+        program: String,
+        /// Why.
+        said: String,
+    },
+    /// The program does not know an option that is needed.
+    #[error("`{program}` is too old ({said})")]
+    TooOld {
+        /// Its name.
+        program: String,
+        /// What it did not know.
+        said: String,
+    },
+    /// The folder inside the checkout is not there.
+    #[error("no folder `{subdir}` in `{url}` at {revision}")]
+    NoSubdir {
+        /// As asked for.
+        subdir: String,
+        /// Where it was looked for.
+        url: Url,
+        /// The commit that was looked into.
+        revision: String,
+    },
+    /// The folder inside the checkout leads out of it.
+    #[error("`{0}` leads out of the checkout")]
+    SubdirOutside(String),
+    /// The folder to build is not there, or is no folder.
+    #[error("`{}` is not a directory", .0.display())]
+    NotADirectory(PathBuf),
+    /// `context: here` with a repository to clone.
+    #[error("`context: here` cannot build `{0}`")]
+    HereNeedsPath(Url),
+    /// What the cache or the upstream repository holds is broken.
+    #[error("the objects of `{url}` are damaged ({said})")]
+    Damaged {
+        /// Whose they are.
+        url: Url,
+        /// The line that says so.
+        said: String,
+        /// The mirror of it on this machine.
+        mirror: PathBuf,
+    },
+    /// A command failed for a reason that has no words here.
+    #[error("`{step}` failed with exit status {status} ({said})")]
+    Command {
+        /// Label of the command.
+        step: String,
+        /// As in [`Ended`](crate::Ended).
+        status: i64,
+        /// The line of its output that tells most.
+        said: String,
+    },
+    /// The file system refused.
+    #[error("could not {doing} `{}`", path.display())]
+    Io {
+        /// A verb: `create`, `lock`, `copy`.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The run is being cancelled, or is out of time.
+    #[error("stopped")]
+    Stopped,
+}
+
+impl Error {
+    /// An [`Error`] for an operation on a path.
+    pub(crate) fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::DiskFull { said: format!("could not {doing} `{}`: {source}", path.display()) }
+            }
+            _ => Self::Io { doing, path, source },
+        }
+    }
+
+    /// What the person can do about it, if there is something to say.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NoSuchHost { .. } => "check the spelling of the host and that this machine is online".to_owned(),
+            Self::Unreachable { .. } => "check that this machine is online, and the proxy settings; or try again later".to_owned(),
+            Self::NoSuchRepository { url, .. } if url.is_local() => {
+                "the path must name a git repository; relative paths start at the recipe's folder".to_owned()
+            }
+            Self::NoSuchRepository { .. } => "check the path part of the address, and that you may see the repository".to_owned(),
+            Self::Authentication { .. } => {
+                "set up an ssh key or a git credential helper that answers without asking; \
+                 hosts also ask for a login where the repository does not exist"
+                    .to_owned()
+            }
+            Self::NoSuchName { near, .. } => match near.as_slice() {
+                [] => return None,
+                [one] => format!("did you mean `{one}`?"),
+                several => format!("did you mean one of `{}`?", several.join("`, `")),
+            },
+            Self::NotARevision(_) => {
+                "a revision is a commit's id, 4 to 64 hexadecimal digits; for a name use `branch:` or `tag:`".to_owned()
+            }
+            Self::Ambiguous { .. } => "give more digits of the commit's id".to_owned(),
+            Self::NoDefaultBranch(_) => "if it has commits, name one of its branches with `branch:`".to_owned(),
+            Self::DiskFull { .. } => "make room, or move the cache (`PONY_HOME`) or the place for temporary files".to_owned(),
+            Self::MissingProgram { program, .. } => format!("install `{program}` and see that it is on `PATH`"),
+            Self::TooOld { program, .. } => format!("install a newer `{program}` (git: 2.30 or later)"),
+            Self::NoSubdir { .. } => "`subdir` is the path of a folder from the top of the repository".to_owned(),
+            Self::SubdirOutside(_) => "`subdir` must stay inside the repository".to_owned(),
+            Self::NotADirectory(_) => "`path` names a folder; relative ones start at the recipe's folder".to_owned(),
+            Self::HereNeedsPath(_) => {
+                "use `context: tempdir`, which clones into a fresh directory; or drop `source` to build the recipe's folder"
+                    .to_owned()
+            }
+            Self::Damaged { mirror, .. } => format!(
+                "making the mirror anew did not help, so the repository itself or the disk may be at fault; \
+                 the mirror is `{}`",
+                mirror.display()
+            ),
+            Self::Io { doing: "lock", .. } => {
+                "the file system of the cache must support file locks; `PONY_HOME` moves the cache".to_owned()
+            }
+            Self::Command { .. } | Self::Io { .. } | Self::Stopped => return None,
+        };
+        Some(hint)
+    }
+}

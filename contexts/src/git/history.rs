@@ -1,0 +1,130 @@
+//! What `git log` says about the commit that is checked out, and about those since an earlier run.
+
+use std::path::Path;
+
+use crate::{
+    Shell, Since,
+    error::Error,
+    git::{Git, names},
+};
+
+/// How many commits are listed.
+const LISTED: usize = 50;
+
+/// Fields of a commit, parted by a character that no name holds.
+const FORMAT: &str = "--format=%H%x1f%an%x1f%cI%x1f%s";
+
+/// The commits between two runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changes {
+    /// Newest first, at most 50.
+    pub commits: Vec<Commit>,
+    /// There are more than those.
+    pub more: bool,
+}
+
+/// One commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// Id in full.
+    pub id: String,
+    /// The author's name.
+    pub author: String,
+    /// When it was committed, ISO 8601 with offset.
+    pub date: String,
+    /// The first paragraph of its message, on one line.
+    pub subject: String,
+}
+
+/// The commit of a tree, and which of earlier revisions its repository knows.
+pub(crate) struct Head {
+    commit: Commit,
+    known: Vec<String>,
+}
+
+impl Head {
+    /// Reads the commit that `tree` has checked out.
+    pub(crate) async fn read(
+        tree: &Path,
+        since: &Since,
+        git: &mut Git<'_, impl Shell>,
+    ) -> Result<Self, Error> {
+        // An id that is not there is passed over, so one command answers for all.
+        let mut args = log(&["--no-walk=unsorted", "--ignore-missing", "HEAD"]);
+        args.extend(since.revisions().filter(|id| names::is_id(id)));
+        let mut commits = parse(&git.run("version", tree, &args).await?).into_iter();
+        let Some(commit) = commits.next() else {
+            return Err(Error::Command {
+                step: "version".to_owned(),
+                status: 0,
+                said: "no commit".to_owned(),
+            });
+        };
+        Ok(Self { commit, known: commits.map(|commit| commit.id).collect() })
+    }
+
+    /// As `git log -1 --pretty=oneline` shows it.
+    pub(crate) fn version_info(&self) -> String {
+        format!("{} {}", self.commit.id, self.commit.subject)
+    }
+
+    /// The commit itself.
+    pub(crate) fn commit(&self) -> &Commit {
+        &self.commit
+    }
+
+    /// Commits since `earlier`, if that is known.
+    pub(crate) async fn since(
+        &self,
+        earlier: Option<&str>,
+        tree: &Path,
+        git: &mut Git<'_, impl Shell>,
+    ) -> Result<Option<Changes>, Error> {
+        let Some(earlier) = earlier else { return Ok(None) };
+        if earlier == self.commit.id {
+            return Ok(Some(Changes { commits: Vec::new(), more: false }));
+        }
+        if !self.known.iter().any(|id| id == earlier) {
+            return Ok(None);
+        }
+        let (count, without) = (format!("--max-count={}", LISTED + 1), format!("^{earlier}"));
+        let mut commits = parse(&git.run("changes", tree, &log(&[&count, "HEAD", &without])).await?);
+        let more = commits.len() > LISTED;
+        commits.truncate(LISTED);
+        Ok(Some(Changes { commits, more }))
+    }
+}
+
+/// A `git log` that nobody's configuration changes.
+fn log<'a>(args: &[&'a str]) -> Vec<&'a str> {
+    let fixed = ["-c", "i18n.logOutputEncoding=UTF-8", "log", "--no-show-signature", "--no-color", FORMAT];
+    fixed.iter().chain(args).copied().collect()
+}
+
+/// Reads [`FORMAT`]. What is no commit (the gap in an output that was cut) is passed over.
+fn parse(output: &[u8]) -> Vec<Commit> {
+    let text = String::from_utf8_lossy(output);
+    let commit = |line: &str| {
+        let mut fields = line.splitn(4, '\u{1f}').map(str::to_owned);
+        let (id, author, date, subject) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+        names::is_id(&id).then_some(Commit { id, author, date, subject })
+    };
+    text.lines().filter_map(commit).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commits_are_read_and_rubble_is_not() {
+        let id = "a".repeat(40);
+        let text = format!(
+            "{id}\u{1f}Zo\u{eb}\u{1f}2026-01-01T00:00:00+00:00\u{1f}a\u{1f}b\n[… 9 bytes left out …]\n{id}\u{1f}x\n"
+        );
+        let commits = parse(text.as_bytes());
+        assert_eq!(commits.len(), 1);
+        assert_eq!(commits[0].author, "Zo\u{eb}");
+        assert_eq!(commits[0].subject, "a\u{1f}b");
+    }
+}

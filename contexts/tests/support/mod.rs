@@ -1,0 +1,210 @@
+//! A shell that runs real commands in a closed world, and git repositories made on the fly.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "each test program uses its part; all of it is tests"
+)]
+
+use std::{
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+    process::{self, Stdio},
+};
+
+use pony_contexts::{
+    Command, Ended, Error, Place, Prepared, Request, Shell, Since, Source,
+    git::{Want, Wanted},
+    prepare,
+};
+use tempfile::TempDir;
+
+/// A program with nothing of the outer environment but `PATH`.
+#[expect(clippy::disallowed_methods, reason = "tests have no runner to spawn for them")]
+pub fn program(name: impl AsRef<OsStr>, home: &Path) -> process::Command {
+    let mut command = process::Command::new(name);
+    command.env_clear();
+    command.envs(std::env::vars_os().filter(|(name, _)| name == "PATH"));
+    command.env("HOME", home).env("GIT_CONFIG_NOSYSTEM", "1").stdin(Stdio::null());
+    for who in ["AUTHOR", "COMMITTER"] {
+        command.env(format!("GIT_{who}_NAME"), "Ann").env(format!("GIT_{who}_EMAIL"), "ann@example.org");
+        command.env(format!("GIT_{who}_DATE"), "2026-01-02T03:04:05+01:00");
+    }
+    command
+}
+
+/// Looks at a command before it runs; an answer is taken in its place.
+pub type Interrupt = Box<dyn FnMut(&Command) -> Option<Ended> + Send>;
+
+/// Runs what it is asked to, and keeps the record.
+pub struct Real {
+    home: PathBuf,
+    pub ran: Vec<(Command, Ended)>,
+    pub notes: Vec<String>,
+    pub interrupt: Option<Interrupt>,
+}
+
+impl Shell for Real {
+    async fn run(&mut self, command: Command) -> Ended {
+        if let Some(ended) = self.interrupt.as_mut().and_then(|interrupt| interrupt(&command)) {
+            self.ran.push((command, ended.clone()));
+            return ended;
+        }
+        let mut child = program(&command.argv[0], &self.home);
+        child.args(&command.argv[1..]).current_dir(&command.cwd);
+        for (name, value) in &command.env {
+            match value {
+                Some(value) => child.env(name, value),
+                None => child.env_remove(name),
+            };
+        }
+        let ended = match child.output() {
+            Ok(output) => Ended {
+                status: output.status.code().map_or(-9, i64::from),
+                stdout: output.stdout,
+                stderr: output.stderr,
+                stopped: false,
+            },
+            Err(error) => {
+                Ended { status: -1, stdout: Vec::new(), stderr: error.to_string().into(), stopped: false }
+            }
+        };
+        self.ran.push((command, ended.clone()));
+        ended
+    }
+
+    fn note(&mut self, text: &str) {
+        self.notes.push(text.to_owned());
+    }
+}
+
+impl Real {
+    /// How often a command of this label ran.
+    pub fn count(&self, label: &str) -> usize {
+        self.ran.iter().filter(|(command, _)| command.label == label).count()
+    }
+}
+
+/// A folder with a home, a cache, a place for temporary directories and repositories.
+pub struct World {
+    pub dir: TempDir,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["home", "tmp", "recipes"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        fs::write(dir.path().join("home/.gitconfig"), "[init]\n\tdefaultBranch = main\n").unwrap();
+        Self { dir }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn shell(&self) -> Real {
+        Real { home: self.path("home"), ran: Vec::new(), notes: Vec::new(), interrupt: None }
+    }
+
+    /// Runs git in `dir`, which must succeed; its output without the last line's end.
+    pub fn git(&self, dir: &Path, args: &[&str]) -> String {
+        let output = program("git", &self.path("home"))
+            .arg("-C")
+            .arg(dir)
+            .args(args)
+            .output()
+            .expect("git is installed");
+        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    }
+
+    /// A repository with one commit on `main`, which has `file` in it.
+    pub fn repository(&self, name: &str) -> Repository<'_> {
+        let dir = self.path(name);
+        fs::create_dir_all(&dir).unwrap();
+        self.git(&dir, &["init", "--quiet"]);
+        let repository = Repository { world: self, dir };
+        repository.commit("one");
+        repository
+    }
+
+    pub fn request(&self, source: Option<Source>) -> Request {
+        Request {
+            package: "demo".to_owned(),
+            recipe_dir: self.path("recipes"),
+            home: Some(self.path("home")),
+            cache: self.path("cache"),
+            temp_root: self.path("tmp"),
+            source,
+            place: Place::Tempdir,
+            since: Since::default(),
+        }
+    }
+
+    pub async fn prepare(&self, url: &str, want: Want) -> (Result<Prepared, Error>, Real) {
+        self.prepare_wanted(wanted(url, want)).await
+    }
+
+    pub async fn prepare_wanted(&self, wanted: Wanted) -> (Result<Prepared, Error>, Real) {
+        let mut shell = self.shell();
+        let prepared = prepare(&self.request(Some(Source::Git(wanted))), &mut shell).await;
+        (prepared, shell)
+    }
+
+    /// The one mirror in the cache.
+    pub fn mirror(&self) -> PathBuf {
+        let mirrors = self.mirrors();
+        assert_eq!(mirrors.len(), 1, "{mirrors:?}");
+        mirrors[0].clone()
+    }
+
+    /// All directories beside the mirrors' locks.
+    pub fn mirrors(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.path("cache/git")).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|path| path.is_dir()).collect()
+    }
+
+    /// What is in the place for temporary directories.
+    pub fn temporary(&self) -> Vec<PathBuf> {
+        fs::read_dir(self.path("tmp")).unwrap().map(|entry| entry.unwrap().path()).collect()
+    }
+}
+
+pub fn wanted(url: &str, want: Want) -> Wanted {
+    Wanted { url: url.parse().unwrap(), want, submodules: false, subdir: None }
+}
+
+pub fn branch(name: &str) -> Want {
+    Want::Branch(name.to_owned())
+}
+
+/// A repository to be built.
+pub struct Repository<'a> {
+    pub world: &'a World,
+    pub dir: PathBuf,
+}
+
+impl Repository<'_> {
+    pub fn git(&self, args: &[&str]) -> String {
+        self.world.git(&self.dir, args)
+    }
+
+    pub fn url(&self) -> String {
+        self.dir.to_str().unwrap().to_owned()
+    }
+
+    pub fn head(&self) -> String {
+        self.git(&["rev-parse", "HEAD"])
+    }
+
+    /// Commits `file` with `text` in it; the commit's id.
+    pub fn commit(&self, text: &str) -> String {
+        fs::write(self.dir.join("file"), text).unwrap();
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "-m", text]);
+        self.head()
+    }
+}
