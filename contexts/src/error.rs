@@ -198,6 +198,10 @@ impl Error {
             Self::Io { doing: "lock", .. } => {
                 "the file system of the cache must support file locks; `PONY_HOME` moves the cache".to_owned()
             }
+            Self::Command { said, .. } if said.contains("dubious ownership") => {
+                "the repository belongs to another user; `git config --global --add safe.directory PATH` trusts it"
+                    .to_owned()
+            }
             Self::Command { .. } | Self::Io { .. } | Self::Stopped => return None,
         };
         Some(hint)

@@ -63,6 +63,12 @@ const CONFIG: [&str; 8] = [
 const HELPER: &str =
     r#"!f() { printf 'username=%s\npassword=%s\n' "$PONY_GIT_USERNAME" "$PONY_GIT_PASSWORD"; }; f"#;
 
+/// Arguments of different types of string.
+macro_rules! args {
+    ($($arg:expr),* $(,)?) => { [$(::std::ffi::OsStr::new($arg)),*] };
+}
+pub(super) use args;
+
 /// Runs git for one source.
 pub(crate) struct Git<'a, S> {
     shell: &'a mut S,

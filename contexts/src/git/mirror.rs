@@ -5,18 +5,20 @@
 //! own care (packs and references appear at once or not at all) keeps it so through an interrupted fetch.
 
 use std::{
+    ffi::{OsStr, OsString},
     fs::{self, File},
     io,
     path::{Path, PathBuf},
 };
 
 use sha2::{Digest, Sha256};
+use tempfile::TempDir;
 
 use crate::{
     Shell,
     aside::{aside, lock},
     error::Error,
-    git::{Git, Target, Want, names},
+    git::{Git, Target, Want, command::args, names},
     tree::remove_tree,
     url::Url,
 };
@@ -25,8 +27,8 @@ use crate::{
 const EVERYTHING: [&str; 2] = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
 
 /// Where the mirror of `url`, whose address is `address`, has its place.
-pub(super) fn place(cache: &Path, url: &Url, address: &str) -> PathBuf {
-    let digest = Sha256::digest(address.as_bytes());
+pub(super) fn place(cache: &Path, url: &Url, address: &OsStr) -> PathBuf {
+    let digest = Sha256::digest(address.as_encoded_bytes());
     let start = digest.iter().take(6).fold(0_u64, |start, byte| start << 8 | u64::from(*byte));
     cache.join("git").join(format!("{}-{start:012x}", url.basename()))
 }
@@ -35,7 +37,7 @@ pub(super) fn place(cache: &Path, url: &Url, address: &str) -> PathBuf {
 pub(super) struct Mirror<'a> {
     /// The folder that mirrors are in.
     room: PathBuf,
-    address: &'a str,
+    address: &'a OsStr,
     /// Complete, as far as is known.
     usable: bool,
     _lock: File,
@@ -44,7 +46,7 @@ pub(super) struct Mirror<'a> {
 impl<'a> Mirror<'a> {
     /// Waits for the lock, then clears away what killed runs have left. With `anew`, what there is will be replaced.
     pub(super) async fn lock(
-        address: &'a str,
+        address: &'a OsStr,
         anew: bool,
         git: &mut Git<'_, impl Shell>,
     ) -> Result<Self, Error> {
@@ -82,7 +84,7 @@ impl<'a> Mirror<'a> {
 
     /// Asks the other side what it checks out.
     async fn default_branch(&mut self, git: &mut Git<'_, impl Shell>) -> Result<Target, Error> {
-        let args = ["ls-remote", "--symref", "--", self.address, "HEAD"];
+        let args = args!["ls-remote", "--symref", "--", self.address, "HEAD"];
         let answer = git.run("remote_head", &self.room, &args).await?;
         let answer = String::from_utf8_lossy(&answer);
         let head = |line: &str| line.strip_suffix("\tHEAD").map(str::to_owned);
@@ -187,41 +189,61 @@ impl<'a> Mirror<'a> {
     /// Fetches all branches and tags, and forgets those that are gone; makes the mirror if there is none to be used.
     async fn update(&mut self, git: &mut Git<'_, impl Shell>) -> Result<(), Error> {
         if self.usable {
-            let args = self.fetch(git.mirror(), &EVERYTHING);
-            git.run("cache_update", &self.room, &args).await?;
-            return Ok(());
+            let fetch = self.fetch(git.mirror(), &EVERYTHING);
+            return git.run("cache_update", &self.room, &fetch).await.map(drop);
         }
         git.note(&format!(
             "making a mirror of `{}` in the cache; later runs fetch only what is new",
             git.url()
         ));
+        let new = match self.made("sha1", git).await {
+            Err(Error::Command { said, .. }) if said.contains("mismatched algorithms") => {
+                self.made("sha256", git).await?
+            }
+            other => other?,
+        };
         let dir = git.mirror().to_owned();
-        let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        // Goes away again, with what is in it, if this ends early.
-        let new = tempfile::Builder::new()
-            .prefix(&format!("{name}.new-"))
-            .tempdir_in(&self.room)
-            .map_err(Error::io("create a directory in", &self.room))?;
-        // No template: no hooks. The branch that `HEAD` names is not to be there.
-        let path = new.path().to_string_lossy().into_owned();
-        let init = ["-c", "init.defaultBranch=none", "init", "--bare", "--quiet", "--template=", "--", &path];
-        git.run("create cache", &self.room, &init).await?;
-        git.run("cache_update", &self.room, &self.fetch(new.path(), &EVERYTHING)).await?;
-        git.run("cache_pack", &self.room, &in_mirror(new.path(), &["pack-refs", "--all"])).await?;
         replace(&dir, &new.keep()).map_err(Error::io("put a new mirror in the place of", &dir))?;
         self.usable = true;
-        // What was there before goes now, at leisure; what cannot go is tried again by the next run.
+        // What was there before goes now; what cannot go is tried again by the next run.
         let _ = aside(move |_| sweep(&dir)).await;
         Ok(())
     }
 
+    /// A complete mirror under a name of its own; it goes away again if this ends early.
+    async fn made(&self, format: &str, git: &mut Git<'_, impl Shell>) -> Result<TempDir, Error> {
+        let name = git.mirror().file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let new = tempfile::Builder::new()
+            .prefix(&format!("{name}.new-"))
+            .tempdir_in(&self.room)
+            .map_err(Error::io("create a directory in", &self.room))?;
+        let dir = new.path();
+        // No template: no hooks. The branch that `HEAD` names is not to be there.
+        let format = format!("--object-format={format}");
+        let init = args![
+            "-c",
+            "init.defaultBranch=none",
+            "init",
+            "--bare",
+            "--quiet",
+            "--template=",
+            &format,
+            "--",
+            dir
+        ];
+        git.run("create cache", &self.room, &init).await?;
+        git.run("cache_update", &self.room, &self.fetch(dir, &EVERYTHING)).await?;
+        git.run("cache_pack", &self.room, &in_mirror(dir, &["pack-refs", "--all"])).await?;
+        Ok(new)
+    }
+
     /// A fetch into `dir`. The address is an argument: no remote is stored.
-    fn fetch(&self, dir: &Path, specs: &[&str]) -> Vec<String> {
+    fn fetch(&self, dir: &Path, specs: &[&str]) -> Vec<OsString> {
         // Always a pack, which appears whole: of single objects, a killed git may leave a commit without its files.
         let config =
             ["-c", "fetch.unpackLimit=1", "-c", "gc.autoDetach=false", "-c", "maintenance.autoDetach=false"];
-        let mut args: Vec<String> = config.map(str::to_owned).to_vec();
-        args.extend(in_mirror(
+        let mut words: Vec<OsString> = config.map(OsString::from).to_vec();
+        words.extend(in_mirror(
             dir,
             &[
                 "fetch",
@@ -232,13 +254,13 @@ impl<'a> Mirror<'a> {
                 "--update-shallow",
             ],
         ));
-        // Long silences are for those who know that there is little to fetch.
+        // The first is long, and a person waits for it.
         if !self.usable {
-            args.push("--progress".to_owned());
+            words.push("--progress".into());
         }
-        args.extend(["--".to_owned(), self.address.to_owned()]);
-        args.extend(specs.iter().map(|&spec| spec.to_owned()));
-        args
+        words.extend(["--".into(), self.address.to_owned()]);
+        words.extend(specs.iter().map(OsString::from));
+        words
     }
 
     /// Clones the mirror to `tree`, with no files checked out, on `branch` if one is given.
@@ -248,22 +270,31 @@ impl<'a> Mirror<'a> {
         branch: Option<&str>,
         git: &mut Git<'_, impl Shell>,
     ) -> Result<(), Error> {
-        let (from, to) = (git.mirror().to_string_lossy().into_owned(), tree.to_string_lossy().into_owned());
         let branch = branch.map(|name| format!("--branch={name}"));
-        let mut args = vec!["clone", "--local", "--no-checkout", "--quiet", "--origin=origin", "--template="];
         // No collection in the background that holds the tree when it is to be removed.
-        args.extend(["-c", "gc.auto=0"]);
-        args.extend(branch.as_deref());
-        args.extend(["--", &from, &to]);
-        git.run("clone", &self.room, &args).await.map(drop)
+        let mut words = args![
+            "clone",
+            "--local",
+            "--no-checkout",
+            "--quiet",
+            "--origin=origin",
+            "--template=",
+            "-c",
+            "gc.auto=0"
+        ]
+        .to_vec();
+        words.extend(branch.as_ref().map(OsStr::new));
+        let mirror = git.mirror().to_owned();
+        words.extend(args!["--", &mirror, tree]);
+        git.run("clone", &self.room, &words).await.map(drop)
     }
 }
 
 /// Git's arguments, for work on the bare repository `dir`.
-fn in_mirror(dir: &Path, args: &[&str]) -> Vec<String> {
-    let mut all = vec![format!("--git-dir={}", dir.display())];
-    all.extend(args.iter().map(|&arg| arg.to_owned()));
-    all
+fn in_mirror(dir: &Path, words: &[&str]) -> Vec<OsString> {
+    let mut first = OsString::from("--git-dir=");
+    first.push(dir);
+    [first].into_iter().chain(words.iter().map(OsString::from)).collect()
 }
 
 /// `dir` with `suffix` added to its name.

@@ -10,8 +10,12 @@ mod mirror;
 mod names;
 mod refusal;
 
-use std::path::{Component, Path, PathBuf};
+use std::{
+    ffi::OsStr,
+    path::{Component, Path, PathBuf},
+};
 
+use command::args;
 pub(crate) use command::{Git, unredirected};
 use history::Head;
 pub use history::{Changes, Commit};
@@ -113,7 +117,7 @@ pub(crate) async fn prepare(
 async fn fresh_tree(
     tree: &Path,
     want: &Want,
-    address: &str,
+    address: &OsStr,
     anew: bool,
     git: &mut Git<'_, impl Shell>,
 ) -> Result<Target, Error> {
@@ -123,7 +127,7 @@ async fn fresh_tree(
     // From here on the tree stands for itself.
     drop(mirror);
     // Before the files: what fills them in (large file storage) asks the origin.
-    git.run("origin", tree, &["remote", "set-url", "--", "origin", address]).await?;
+    git.run("origin", tree, &args!["remote", "set-url", "--", "origin", address]).await?;
     let mut checkout = vec!["checkout", "--quiet", "--force"];
     if target.branch.is_none() {
         checkout.extend(["--detach", &target.revision]);

@@ -1,10 +1,4 @@
 //! A shell that runs real commands in a closed world, and git repositories made on the fly.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    clippy::unwrap_used,
-    reason = "each test program uses its part; all of it is tests"
-)]
 
 use std::{
     ffi::OsStr,
@@ -40,6 +34,8 @@ pub type Interrupt = Box<dyn FnMut(&Command) -> Option<Ended> + Send>;
 /// Runs what it is asked to, and keeps the record.
 pub struct Real {
     home: PathBuf,
+    /// On top of the closed world's environment.
+    pub env: Vec<(&'static str, String)>,
     pub ran: Vec<(Command, Ended)>,
     pub notes: Vec<String>,
     pub interrupt: Option<Interrupt>,
@@ -52,7 +48,7 @@ impl Shell for Real {
             return ended;
         }
         let mut child = program(&command.argv[0], &self.home);
-        child.args(&command.argv[1..]).current_dir(&command.cwd);
+        child.args(&command.argv[1..]).current_dir(&command.cwd).envs(self.env.iter().cloned());
         for (name, value) in &command.env {
             match value {
                 Some(value) => child.env(name, value),
@@ -106,7 +102,7 @@ impl World {
     }
 
     pub fn shell(&self) -> Real {
-        Real { home: self.path("home"), ran: Vec::new(), notes: Vec::new(), interrupt: None }
+        Real { home: self.path("home"), env: Vec::new(), ran: Vec::new(), notes: Vec::new(), interrupt: None }
     }
 
     /// Runs git in `dir`, which must succeed; its output without the last line's end.
@@ -154,6 +150,11 @@ impl World {
         (prepared, shell)
     }
 
+    /// Prepares with a shell of the test's own.
+    pub async fn prepare_with(&self, url: &str, want: Want, shell: &mut Real) -> Result<Prepared, Error> {
+        prepare(&self.request(Some(Source::Git(wanted(url, want)))), shell).await
+    }
+
     /// The one mirror in the cache.
     pub fn mirror(&self) -> PathBuf {
         let mirrors = self.mirrors();
@@ -179,6 +180,36 @@ pub fn wanted(url: &str, want: Want) -> Wanted {
 
 pub fn branch(name: &str) -> Want {
     Want::Branch(name.to_owned())
+}
+
+pub fn tag(name: &str) -> Want {
+    Want::Tag(name.to_owned())
+}
+
+pub fn revision(id: &str) -> Want {
+    Want::Revision(id.to_owned())
+}
+
+/// All files below `dir`, links not followed.
+pub fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_dir() {
+                dirs.push(entry.path());
+            } else {
+                files.push(entry.path());
+            }
+        }
+    }
+    files
+}
+
+/// What the file `name` of a checkout holds.
+pub fn text(prepared: &Prepared, name: &str) -> String {
+    fs::read_to_string(prepared.cwd.join(name)).unwrap()
 }
 
 /// A repository to be built.
