@@ -18,11 +18,12 @@ mod url;
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 
 pub use error::Error;
+pub use git::{Changes, Checkout, Commit};
 pub use shell::{Command, Ended, Shell};
 pub use tree::{Leftover, remove_tree};
 pub use url::{Url, UrlError};
 
-use git::{Checkout, unredirected};
+use git::unredirected;
 use tempdir::Fresh;
 
 /// What a context found out, for the record (`client_info`).
@@ -31,16 +32,15 @@ pub type Facts = BTreeMap<String, String>;
 /// All that a context needs to know.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// What servers file results under; names the directory.
-    pub package: String,
     /// Relative paths start here.
     pub recipe_dir: PathBuf,
     /// The person's home, for `~`.
     pub home: Option<PathBuf>,
     /// The cache of sources, kept between runs (`~/.pony-build/cache`).
     pub cache: PathBuf,
-    /// Where temporary directories are made.
-    pub temp_root: PathBuf,
+    /// The temporary directory to make; it must not be there yet. Known beforehand, so that a run that was cut short can be
+    /// cleaned up after.
+    pub tempdir: PathBuf,
     /// What to build; nothing where the recipe brings its own.
     pub source: Option<Source>,
     /// Where to build it.
@@ -116,7 +116,7 @@ pub async fn prepare(request: &Request, shell: &mut impl Shell) -> Result<Prepar
 }
 
 async fn tempdir(request: &Request, shell: &mut impl Shell) -> Result<Prepared, Error> {
-    let fresh = Fresh::new(&request.temp_root, &request.package)?;
+    let fresh = Fresh::new(&request.tempdir)?;
     let mut facts = Facts::from([("tempdir".to_owned(), fresh.path().display().to_string())]);
     let (cwd, checkout) = match &request.source {
         None => (fresh.path().to_owned(), None),

@@ -1,8 +1,8 @@
 //! The `tempdir` context: a fresh, private directory for one run.
 
 use std::{
-    fs::Permissions,
-    os::unix::fs::PermissionsExt,
+    fs::DirBuilder,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
@@ -15,15 +15,10 @@ pub(crate) struct Fresh {
 }
 
 impl Fresh {
-    /// Makes `temp_root/pony-<package>-XXXXXX`, closed to other users.
-    pub(crate) fn new(temp_root: &Path, package: &str) -> Result<Self, Error> {
-        let path = tempfile::Builder::new()
-            .prefix(&format!("pony-{}-", slug(package)))
-            .permissions(Permissions::from_mode(0o700))
-            .tempdir_in(temp_root)
-            .map_err(Error::io("create a directory in", temp_root))?
-            .keep();
-        Ok(Self { path, kept: false })
+    /// Makes `path`, closed to other users.
+    pub(crate) fn new(path: &Path) -> Result<Self, Error> {
+        DirBuilder::new().mode(0o700).create(path).map_err(Error::io("create the directory", path))?;
+        Ok(Self { path: path.to_owned(), kept: false })
     }
 
     /// Where it is.
@@ -47,44 +42,29 @@ impl Drop for Fresh {
     }
 }
 
-/// Lower-case letters, digits, `-` and `_`, at most 40: fit for a file name, and known again by people.
-fn slug(package: &str) -> String {
-    let slug: String = package
-        .chars()
-        .map(|c| match c.to_ascii_lowercase() {
-            c if c.is_ascii_alphanumeric() || c == '_' => c,
-            _ => '-',
-        })
-        .take(40)
-        .collect();
-    slug.trim_matches('-').to_owned()
-}
-
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, os::unix::fs::PermissionsExt};
 
     use super::*;
 
     #[test]
-    fn private_named_after_the_package_and_gone_if_not_kept() {
+    fn private_and_gone_if_not_kept() {
         let root = tempfile::tempdir().unwrap();
-        let fresh = Fresh::new(root.path(), "../My Package").unwrap();
-        let path = fresh.path().to_owned();
-        let name = path.file_name().unwrap().to_str().unwrap();
-        assert!(name.starts_with("pony-my-package-"), "{name}");
+        let path = root.path().join("pony-x-1");
+        let fresh = Fresh::new(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
         fs::write(path.join("x"), "").unwrap();
         drop(fresh);
         assert!(!path.exists());
-
-        let kept = Fresh::new(root.path(), "x").unwrap().keep();
-        assert!(kept.is_dir());
+        assert!(Fresh::new(&path).unwrap().keep().is_dir());
     }
 
     #[test]
-    fn a_missing_root_is_named() {
-        let error = Fresh::new(Path::new("/nowhere/at/all"), "x").err().unwrap();
-        assert_eq!(error.to_string(), "could not create a directory in `/nowhere/at/all`");
+    fn a_directory_that_is_there_is_somebody_elses() {
+        let root = tempfile::tempdir().unwrap();
+        let error = Fresh::new(root.path()).err().unwrap();
+        assert_eq!(error.to_string(), format!("could not create the directory `{}`", root.path().display()));
+        assert!(root.path().exists());
     }
 }

@@ -1,3 +1,21 @@
 //! Runs builds from recipes, shows and records them, and submits one complete result.
+//!
+//! The way of a build: `cli` → `app` → [`recipe`] → [`run`] (context, steps) → [`report`] (run folder, screen) →
+//! [`submit`]. What decides is pure; the clock is in `clock`, spawning in `run::unit`, HTTP in `submit::post`.
 
+pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod event;
+pub mod exit;
+pub mod facts;
+pub mod folder;
+pub mod home;
+pub mod mask;
 pub mod recipe;
+pub mod record;
+pub mod recover;
+pub mod report;
+pub mod run;
+pub mod slots;
+pub mod submit;

@@ -119,21 +119,25 @@ fn escape_sequence(text: &str) -> usize {
 ///
 /// With a limit that is too small for that line, as much of the line as fits.
 pub fn shorten(text: &str, limit: usize, whole: &str) -> String {
-    if text.len() <= limit {
-        return text.to_owned();
-    }
-    let room = limit.saturating_sub(marker(text.len(), whole).len() + 2);
+    if text.len() <= limit { text.to_owned() } else { shorten_ends(text, "", 0, limit, whole) }
+}
+
+/// The same of a text of which only the two ends are at hand: `between` bytes lie between `head` and `tail`.
+pub fn shorten_ends(head: &str, tail: &str, between: u64, limit: usize, whole: &str) -> String {
+    let ends = (head.len() + tail.len()) as u64;
+    let room = limit.saturating_sub(marker(ends.saturating_add(between), whole).len() + 2);
     // What failed is told at the end more often than at the beginning.
-    let head = cut_head(text, room / 3);
-    let tail = cut_tail(&text[head.len()..], room - room / 3);
-    let newline = if head.is_empty() || head.ends_with('\n') { "" } else { "\n" };
-    let left_out = text.len() - head.len() - tail.len();
-    let mut short = format!("{head}{newline}{}\n{tail}", marker(left_out, whole));
+    let start = cut_head(head, room / 3);
+    let rest = if between == 0 && tail.is_empty() { &head[start.len()..] } else { tail };
+    let end = cut_tail(rest, room - room / 3);
+    let newline = if start.is_empty() || start.ends_with('\n') { "" } else { "\n" };
+    let left_out = ends.saturating_sub((start.len() + end.len()) as u64).saturating_add(between);
+    let mut short = format!("{start}{newline}{}\n{end}", marker(left_out, whole));
     short.truncate(short.floor_char_boundary(limit));
     short
 }
 
-fn marker(left_out: usize, whole: &str) -> String {
+fn marker(left_out: u64, whole: &str) -> String {
     format!("[… {left_out} bytes left out; the whole is in {whole} …]")
 }
 

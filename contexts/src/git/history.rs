@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     Shell, Since,
     error::Error,
@@ -15,7 +17,7 @@ const LISTED: usize = 50;
 const FORMAT: &str = "--format=%H%x1f%an%x1f%cI%x1f%s";
 
 /// The commits between two runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changes {
     /// Newest first, at most 50.
     pub commits: Vec<Commit>,
@@ -24,7 +26,7 @@ pub struct Changes {
 }
 
 /// One commit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commit {
     /// Id in full.
     pub id: String,

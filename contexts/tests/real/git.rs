@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::symlink, path::Path, thread};
 
 use crate::support::{World, branch, files, revision, tag, text, wanted};
 use pony_contexts::{
-    Error, Place, Since, Source,
+    Error, Place, Request, Since, Source,
     git::{Want, Wanted},
     prepare,
 };
@@ -402,9 +402,10 @@ async fn changes_since_earlier_runs() {
     for index in 0..51 {
         upstream.git(&["commit", "--quiet", "--allow-empty", "-m", &format!("change {index}")]);
     }
-    let mut request = world.request(Some(Source::Git(wanted(&upstream.url(), Want::Default))));
-    request.since = Since { last: Some(last.clone()), last_success: Some(success) };
-    let checkout = prepare(&request, &mut world.shell()).await.unwrap().checkout.unwrap();
+    let request =
+        |since| Request { since, ..world.request(Some(Source::Git(wanted(&upstream.url(), Want::Default)))) };
+    let since = Since { last: Some(last.clone()), last_success: Some(success) };
+    let checkout = prepare(&request(since), &mut world.shell()).await.unwrap().checkout.unwrap();
     let since_last = checkout.changes_since_last.unwrap();
     assert_eq!((since_last.commits.len(), since_last.more), (50, true));
     assert_eq!(since_last.commits[0].id, upstream.head());
@@ -414,15 +415,15 @@ async fn changes_since_earlier_runs() {
 
     upstream.git(&["reset", "--quiet", "--hard", &last]);
     upstream.commit("three");
-    request.since = Since { last: Some(upstream.head()), last_success: Some(last) };
-    let checkout = prepare(&request, &mut world.shell()).await.unwrap().checkout.unwrap();
+    let since = Since { last: Some(upstream.head()), last_success: Some(last) };
+    let checkout = prepare(&request(since), &mut world.shell()).await.unwrap().checkout.unwrap();
     assert_eq!(checkout.changes_since_last.unwrap().commits, []);
     let since_success = checkout.changes_since_success.unwrap();
     let subjects: Vec<_> = since_success.commits.iter().map(|commit| commit.subject.as_str()).collect();
     assert_eq!((subjects, since_success.more), (vec!["three"], false));
 
-    request.since = Since { last: Some("0".repeat(40)), last_success: Some("--all".to_owned()) };
-    let checkout = prepare(&request, &mut world.shell()).await.unwrap().checkout.unwrap();
+    let since = Since { last: Some("0".repeat(40)), last_success: Some("--all".to_owned()) };
+    let checkout = prepare(&request(since), &mut world.shell()).await.unwrap().checkout.unwrap();
     assert_eq!((checkout.changes_since_last, checkout.changes_since_success), (None, None));
 }
 

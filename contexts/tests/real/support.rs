@@ -5,6 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{self, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use pony_contexts::{
@@ -128,12 +129,13 @@ impl World {
     }
 
     pub fn request(&self, source: Option<Source>) -> Request {
+        static RUNS: AtomicUsize = AtomicUsize::new(0);
+        let run = RUNS.fetch_add(1, Ordering::Relaxed);
         Request {
-            package: "demo".to_owned(),
             recipe_dir: self.path("recipes"),
             home: Some(self.path("home")),
             cache: self.path("cache"),
-            temp_root: self.path("tmp"),
+            tempdir: self.path("tmp").join(format!("run-{run}")),
             source,
             place: Place::Tempdir,
             since: Since::default(),

@@ -25,7 +25,7 @@ use std::{
 };
 
 use indexmap::IndexMap;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use self::{
     diagnostic::{Diagnostic, Diagnostics},
@@ -141,7 +141,7 @@ pub struct Step {
 }
 
 /// A step's `type` in results.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StepKind {
     /// Prepares the build.

@@ -1,0 +1,151 @@
+//! The words people type: `pony-run RECIPE…` and its other verbs.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{report::terminal::ColourChoice, run::Keep};
+
+/// Runs builds from recipes, shows and records them, and submits one complete result to a pony-build server.
+#[derive(Debug, Parser)]
+#[command(name = "pony-run", version, args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+#[command(after_help = "\
+Exit codes: 0 passed or nothing to do; 2 usage; 10 a build failed; 11 recipe invalid; 12 context could not be prepared; \
+13 built but not delivered; 14 cannot record; 128+n stopped by signal n.
+Files: ~/.pony-build (PONY_HOME moves it) keeps run folders, mirrors and the embedded server's results.")]
+pub struct Cli {
+    /// Another verb than running recipes.
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+    /// What to run.
+    #[command(flatten)]
+    pub run: RunOptions,
+}
+
+/// `pony-run RECIPE…`
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one switch of the command line")]
+pub struct RunOptions {
+    /// Recipes to run, one after another
+    #[arg(value_name = "RECIPE", required = true)]
+    pub recipes: Vec<PathBuf>,
+    /// Submit to this server instead of the embedded one (with or without /xmlrpc at its end)
+    #[arg(short, long, value_name = "URL", env = "PONY_SERVER", hide_env_values = true)]
+    pub server: Option<String>,
+    /// Build and record, but submit to nobody
+    #[arg(short, long)]
+    pub no_report: bool,
+    /// Ask the server first and do nothing where it needs no build (for cron)
+    #[arg(long)]
+    pub if_needed: bool,
+    /// Build even where --if-needed would not
+    #[arg(short, long)]
+    pub force: bool,
+    /// Add a tag to those of the recipe
+    #[arg(short, long = "tag", value_name = "TAG")]
+    pub tags: Vec<String>,
+    /// Set a variable of the recipe
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_setting)]
+    pub set: Vec<(String, String)>,
+    /// When the tempdir is kept
+    #[arg(long, value_name = "WHEN", default_value = "failure")]
+    pub keep: Keep,
+    /// Keep the tempdir: the same as --keep always
+    #[arg(short = 'N', long)]
+    pub no_clean_temp: bool,
+    /// Resolve the recipes, show what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type")]
+    pub show: ShowOptions,
+}
+
+/// How a run is shown.
+#[derive(Debug, Args)]
+pub struct ShowOptions {
+    /// Where colours are used
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: ColourChoice,
+    /// No status line at the bottom
+    #[arg(long)]
+    pub no_progress: bool,
+    /// What is printed: words for people, or one JSON object an event on stdout
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub message_format: MessageFormat,
+    /// Show the commands of checkouts and where files are
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Show what pony-run itself does, for a report of a fault in it
+    #[arg(long)]
+    pub debug: bool,
+}
+
+/// `--message-format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MessageFormat {
+    /// For a person.
+    Human,
+    /// For a program.
+    Json,
+}
+
+/// The other verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Check recipes without running anything
+    Check {
+        /// Recipes to check
+        #[arg(value_name = "RECIPE", required = true)]
+        recipes: Vec<PathBuf>,
+        /// Set a variable of the recipes
+        #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_setting)]
+        set: Vec<(String, String)>,
+        /// Where colours are used
+        #[arg(long, value_name = "WHEN", default_value = "auto")]
+        color: ColourChoice,
+    },
+    /// Deliver results that wait in their run folders
+    Submit {
+        /// Run folders; all that wait if none is given
+        #[arg(value_name = "RUN")]
+        runs: Vec<PathBuf>,
+        /// Deliver to this server, whatever the run asked for
+        #[arg(short, long, value_name = "URL", env = "PONY_SERVER", hide_env_values = true)]
+        server: Option<String>,
+    },
+    /// Print the JSON Schema of recipes, for editors
+    Schema,
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+fn parse_setting(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write it as NAME=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_setting_may_hold_anything_after_its_first_equals_sign() {
+        assert_eq!(parse_setting("flags=-O2 -DX=1"), Ok(("flags".into(), "-O2 -DX=1".into())));
+        assert!(parse_setting("=x").is_err() && parse_setting("x").is_err());
+    }
+}

@@ -1,0 +1,169 @@
+//! Everything that happens in a run, as one owned enum: what is recorded, shown and printed as JSON.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    clock::Moment,
+    recipe::StepKind,
+    record::{RunRecord, StepRecord},
+};
+
+/// Which pipe of a child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stream {
+    /// Standard output.
+    Out,
+    /// Standard error.
+    Err,
+}
+
+impl Stream {
+    /// 0 for stdout, 1 for stderr: its place in a pair.
+    pub fn index(self) -> usize {
+        match self {
+            Self::Out => 0,
+            Self::Err => 1,
+        }
+    }
+}
+
+/// A step as it is announced.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepHead {
+    /// As in the recipe, or `checkout`.
+    pub name: String,
+    /// `setup`, `build`, `test` or `package`.
+    #[serde(rename = "type")]
+    pub kind: StepKind,
+    /// What will run, as one line.
+    pub command: String,
+    /// Seconds it took last time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usual: Option<f64>,
+}
+
+/// One thing that happened. Steps are counted from 0, the checkout being one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// A run begins; first of its events.
+    RunStarted {
+        /// Unique; also the run folder's name.
+        run_id: String,
+        /// What servers file the result under.
+        package: String,
+        /// Tags of the slot.
+        tags: Vec<String>,
+        /// This machine's name.
+        host: String,
+        /// As Python's `distutils.util.get_platform()` says it.
+        arch: String,
+        /// The recipe's path as given.
+        recipe: String,
+        /// The run folder.
+        folder: String,
+        /// Where the context makes its tempdir, if it makes one.
+        tempdir: String,
+        /// Servers that shall have the result: URLs without credentials, or `embedded`.
+        deliver_to: Vec<String>,
+        /// Every step there is.
+        steps: Vec<StepHead>,
+    },
+    /// Something that the person should know.
+    Note {
+        /// One line.
+        text: String,
+    },
+    /// A step begins.
+    StepStarted {
+        /// Which.
+        step: usize,
+    },
+    /// A context runs a command.
+    CommandStarted {
+        /// Of which step.
+        step: usize,
+        /// Key of its nested struct in the result.
+        label: String,
+        /// As one line, without credentials.
+        command: String,
+    },
+    /// A process was started. Its group is named after it.
+    Spawned {
+        /// Of which step.
+        step: usize,
+        /// Process id, and id of its group.
+        pid: i32,
+    },
+    /// A child printed something. Never recorded as an event: the bytes are in their own files.
+    Output {
+        /// Of which step.
+        step: usize,
+        /// On which pipe.
+        stream: Stream,
+        /// Masked, else as printed.
+        #[serde(skip)]
+        bytes: Bytes,
+    },
+    /// A command of a context has ended.
+    CommandEnded {
+        /// Of which step.
+        step: usize,
+        /// Key of its nested struct in the result.
+        label: String,
+        /// As the protocol wants it.
+        status: i64,
+    },
+    /// A step has ended, or was skipped.
+    StepEnded {
+        /// Which.
+        step: usize,
+        /// All about it.
+        record: StepRecord,
+    },
+    /// The run is over; `result.json` is written.
+    RunEnded {
+        /// All about it.
+        record: RunRecord,
+    },
+    /// The result is stored on a server.
+    Delivered {
+        /// Which, without credentials; `embedded` for this machine's own.
+        server: String,
+        /// Its key there, if the server says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        result_key: Option<String>,
+        /// Where it can be looked at.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        page: Option<String>,
+    },
+    /// The result is not stored on a server and waits in the run folder.
+    NotDelivered {
+        /// Which, without credentials.
+        server: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// An event with its time: one line of `events.jsonl` and of `--message-format json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stamped {
+    /// Wall clock, UTC.
+    pub time: Timestamp,
+    /// Seconds since pony-run started; never goes back.
+    pub elapsed: f64,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+impl Stamped {
+    /// `event`, at this time.
+    pub fn new(event: Event, time: Timestamp, elapsed: Moment) -> Self {
+        Self { time, elapsed: (elapsed.as_secs_f64() * 1e6).round() / 1e6, event }
+    }
+}

@@ -1,0 +1,96 @@
+//! Exit codes of `pony-run`: public, documented in the README, one meaning each.
+
+use std::process::ExitCode;
+
+use crate::record::Outcome;
+
+/// How `pony-run` ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: the build passed, or there was nothing to do.
+    Ok,
+    /// 2: the command line cannot be used as it is.
+    Usage,
+    /// 10: a build failed, ran out of time or fell silent.
+    BuildFailed,
+    /// 11: a recipe is invalid; nothing has run.
+    RecipeInvalid,
+    /// 12: the context could not be prepared (checkout, working directory, missing program).
+    ContextFailed,
+    /// 13: built, but not delivered; the result waits in its run folder.
+    NotDelivered,
+    /// 14: the run cannot be recorded on this machine.
+    CannotRecord,
+    /// 128 + n: stopped by signal n.
+    Signal(u8),
+}
+
+impl Exit {
+    /// The number that the parent process sees.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::Usage => 2,
+            Self::BuildFailed => 10,
+            Self::RecipeInvalid => 11,
+            Self::ContextFailed => 12,
+            Self::NotDelivered => 13,
+            Self::CannotRecord => 14,
+            Self::Signal(signal) => 128u8.saturating_add(signal),
+        }
+    }
+
+    /// What a run of this outcome ends with. `signal` is the one that cancelled it.
+    pub fn of(outcome: Outcome, signal: Option<u8>) -> Self {
+        match outcome {
+            Outcome::Passed | Outcome::Skipped => Self::Ok,
+            Outcome::Failed | Outcome::TimedOut | Outcome::Quiet | Outcome::Crashed => Self::BuildFailed,
+            Outcome::InfraError => Self::ContextFailed,
+            // SIGINT where the signal is not known: a person's Ctrl-C is by far the most common one.
+            Outcome::Cancelled => Self::Signal(signal.unwrap_or(2)),
+        }
+    }
+
+    /// The exit of several runs: the one that most needs attention. A signal wins, then not being able to record,
+    /// then what is about the code, then what is about the machine, then delivery.
+    pub fn worst(self, other: Self) -> Self {
+        if self.weight() >= other.weight() { self } else { other }
+    }
+
+    fn weight(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::NotDelivered => 1,
+            Self::ContextFailed => 2,
+            Self::BuildFailed => 3,
+            Self::RecipeInvalid => 4,
+            Self::Usage => 5,
+            Self::CannotRecord => 6,
+            Self::Signal(_) => 7,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_build_that_was_not_delivered_is_a_failed_build() {
+        assert_eq!(Exit::BuildFailed.worst(Exit::NotDelivered), Exit::BuildFailed);
+        assert_eq!(Exit::NotDelivered.worst(Exit::BuildFailed), Exit::BuildFailed);
+        assert_eq!(Exit::Ok.worst(Exit::NotDelivered), Exit::NotDelivered);
+        assert_eq!(Exit::Signal(2).worst(Exit::BuildFailed), Exit::Signal(2));
+    }
+
+    #[test]
+    fn cancelled_by_sigterm_is_143() {
+        assert_eq!(Exit::of(Outcome::Cancelled, Some(15)).code(), 143);
+    }
+}

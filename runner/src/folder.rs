@@ -1,0 +1,268 @@
+//! Run folders: what lies where, written once, readable at any moment.
+//!
+//! `runs/<package>/<run-id>/` holds `recipe.yaml`, `events.jsonl`, `NN-step.out`, `NN-step.err`, `artifacts/`,
+//! `result.json` and a `receipt-<server>.json` for each server that has it. `runs/.active/<run-id>` names the folder
+//! while the run is not closed: locked, it is under way; unlocked without a result, it crashed; unlocked with a result, it
+//! waits for delivery. What has to be looked after is found there without reading what has long been done.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io::{self, Write},
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{home::Home, mask::Mask, record::RunRecord};
+
+/// The folder of one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+/// That a run is not closed yet; holds the lock while it is under way.
+#[derive(Debug)]
+pub struct Active {
+    marker: PathBuf,
+    _lock: File,
+}
+
+/// A server's word that it has a result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// Which server, without credentials; `embedded` for this machine's own.
+    pub server: String,
+    /// The result's key there, if the server says.
+    pub result_key: Option<String>,
+    /// What uploads to that result are allowed with, if the server says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_key: Option<String>,
+    /// When it was delivered, by our clock.
+    pub time: Timestamp,
+}
+
+/// A run that is not closed: crashed or waiting for delivery.
+#[derive(Debug)]
+pub struct Open {
+    /// Its folder.
+    pub folder: RunFolder,
+    /// Nobody else can take it up while this is held.
+    pub active: Active,
+}
+
+/// A record that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The file.
+    #[error("cannot read `{}`: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// What is in it.
+    #[error("`{}` is not a result: {source}", path.display())]
+    Content {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+}
+
+impl RunFolder {
+    /// Makes the folder of a new run and marks the run as under way.
+    pub fn create(home: &Home, package: &str, run_id: &str) -> io::Result<(Self, Active)> {
+        let relative = Path::new(&slug(package)).join(run_id);
+        let path = home.runs().join(&relative);
+        let marker = home.active().join(run_id);
+        let mut lock = File::create_new(&marker)?;
+        lock.lock()?;
+        lock.write_all(relative.as_os_str().as_encoded_bytes())?;
+        lock.sync_all()?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
+        Ok((Self { path }, Active { marker, _lock: lock }))
+    }
+
+    /// A folder that is there.
+    pub fn at(path: &Path) -> Self {
+        Self { path: path.to_path_buf() }
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its name: the run's id.
+    pub fn run_id(&self) -> String {
+        self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    /// The recipe as resolved.
+    pub fn recipe(&self) -> PathBuf {
+        self.path.join("recipe.yaml")
+    }
+
+    /// The events, one JSON object a line.
+    pub fn events(&self) -> PathBuf {
+        self.path.join("events.jsonl")
+    }
+
+    /// The result; there as soon as the run has ended, never half written.
+    pub fn result(&self) -> PathBuf {
+        self.path.join("result.json")
+    }
+
+    /// Copies of what upload steps collected.
+    pub fn artifacts(&self) -> PathBuf {
+        self.path.join("artifacts")
+    }
+
+    /// Writes `result.json`: on disk, whole, when this returns.
+    pub fn write_result(&self, record: &RunRecord, mask: &Mask) -> io::Result<()> {
+        let mut json = serde_json::to_value(record).map_err(io::Error::other)?;
+        mask.json(&mut json);
+        write_whole(&self.result(), &json)
+    }
+
+    /// Reads `result.json`.
+    pub fn read_result(&self) -> Result<RunRecord, ReadError> {
+        let path = self.result();
+        let text = fs::read(&path).map_err(|source| ReadError::File { path: path.clone(), source })?;
+        serde_json::from_slice(&text).map_err(|source| ReadError::Content { path, source })
+    }
+
+    /// Notes that a server has the result.
+    pub fn write_receipt(&self, receipt: &Receipt) -> io::Result<()> {
+        let json = serde_json::to_value(receipt).map_err(io::Error::other)?;
+        write_whole(&self.receipt(&receipt.server), &json)
+    }
+
+    /// Whether that server has the result.
+    pub fn is_delivered_to(&self, server: &str) -> bool {
+        self.receipt(server).exists()
+    }
+
+    fn receipt(&self, server: &str) -> PathBuf {
+        self.path.join(format!("receipt-{}.json", slug(server)))
+    }
+}
+
+impl Active {
+    /// The run needs no more looking after: it is delivered, or nobody wants it delivered.
+    pub fn close(self) -> io::Result<()> {
+        match fs::remove_file(&self.marker) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The runs that are neither under way nor closed, oldest first. Markers that lead nowhere are removed.
+pub fn open_runs(home: &Home) -> io::Result<Vec<Open>> {
+    let mut markers: Vec<PathBuf> =
+        fs::read_dir(home.active())?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    markers.sort();
+    let mut open = Vec::new();
+    for marker in markers {
+        let Ok(lock) = File::options().read(true).write(true).open(&marker) else { continue };
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => continue,
+        }
+        let folder = fs::read_to_string(&marker)
+            .ok()
+            .filter(|text| !text.is_empty())
+            .map(|text| home.runs().join(text));
+        match folder.filter(|folder| folder.is_dir()) {
+            Some(path) => {
+                open.push(Open { folder: RunFolder { path }, active: Active { marker, _lock: lock } })
+            }
+            None => fs::remove_file(&marker)?,
+        }
+    }
+    Ok(open)
+}
+
+/// Writes JSON so that the file is either not there or whole, and on disk.
+fn write_whole(path: &Path, json: &serde_json::Value) -> io::Result<()> {
+    let partial = path.with_extension("json.partial");
+    let mut file = File::create(&partial)?;
+    serde_json::to_writer_pretty(&mut file, json).map_err(io::Error::other)?;
+    file.write_all(b"\n")?;
+    file.sync_all()?;
+    fs::rename(&partial, path)?;
+    if let Some(folder) = path.parent() {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// `text` as one file name, readable and different for different texts.
+pub fn slug(text: &str) -> String {
+    let plain: String = text
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "._+-".contains(c) { c } else { '_' })
+        .take(60)
+        .collect();
+    if plain == text && !text.is_empty() && !text.starts_with('.') {
+        return plain;
+    }
+    let hash = Sha256::digest(text.as_bytes());
+    format!("{}-{:02x}{:02x}{:02x}{:02x}", plain.trim_start_matches('.'), hash[0], hash[1], hash[2], hash[3])
+}
+
+/// A new run's id: sorts by time, unique on this machine.
+pub fn new_run_id(now: Timestamp, random: u32) -> String {
+    format!("{}-{random:08x}", now.strftime("%Y%m%dT%H%M%SZ"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn home() -> (tempfile::TempDir, Home) {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::find(Some(dir.path()), None).unwrap();
+        home.make().unwrap();
+        (dir, home)
+    }
+
+    #[test]
+    fn a_run_under_way_is_left_alone_and_a_dropped_one_is_found() {
+        let (_dir, home) = home();
+        let (folder, active) = RunFolder::create(&home, "p/q", "r1").unwrap();
+        assert!(open_runs(&home).unwrap().is_empty());
+        drop(active);
+        let open = open_runs(&home).unwrap();
+        assert_eq!(open[0].folder, folder);
+        for open in open {
+            open.active.close().unwrap();
+        }
+        assert!(open_runs(&home).unwrap().is_empty());
+    }
+
+    #[test]
+    fn different_texts_never_share_a_name() {
+        assert_eq!(slug("python"), "python");
+        assert_ne!(slug("a/b"), slug("a_b"));
+        assert_ne!(slug("a/b"), slug("a:b"));
+        assert!(!slug("../..").contains('/') && !slug("..").starts_with('.'));
+        assert!(!slug("").is_empty());
+        assert!(slug(&"x".repeat(500)).len() < 100);
+    }
+
+    #[test]
+    fn a_marker_that_leads_nowhere_is_removed() {
+        let (_dir, home) = home();
+        fs::write(home.active().join("r9"), "gone/r9").unwrap();
+        assert!(open_runs(&home).unwrap().is_empty());
+        assert!(!home.active().join("r9").exists());
+    }
+}

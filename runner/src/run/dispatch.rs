@@ -1,0 +1,719 @@
+//! The one loop of a run: child messages, requests of the context, signals and time come in one by one, the pure state
+//! decides, effects follow. Nothing here decides anything about the build.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+use pony_contexts::{Ended, Prepared};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+
+use super::{
+    job::{self, Job},
+    os::{self, Group, Signals},
+    preflight, state,
+    state::{State, StepRule},
+    unit::{Message, Spec, Unit},
+    upload, verdict,
+    watch::{self, Ending, Stop, Watch},
+};
+use crate::{
+    clock::{Clock, Moment},
+    event::{Event, Stream},
+    folder::RunFolder,
+    mask::{Mask, StreamMask},
+    recipe::{Action, StepKind},
+    record::{Artifact, CheckoutRecord, CommandRecord, Outcome, RunRecord, StepRecord},
+    report::Reporter,
+    run::capture::Capture,
+};
+
+/// How a run ended, as far as it could be recorded.
+#[derive(Debug)]
+pub struct Finished {
+    /// What `result.json` says.
+    pub record: RunRecord,
+    /// The run could not be recorded to its end.
+    pub not_recorded: Option<io::Error>,
+}
+
+/// Runs `job` from its context to its record in `folder`.
+pub async fn run(
+    job: &Job,
+    folder: &RunFolder,
+    clock: Clock,
+    mask: &Mask,
+    reporter: &mut Reporter<'_>,
+    signals: &mut Signals,
+) -> Finished {
+    let (requests_in, requests) = mpsc::unbounded_channel();
+    let context = tokio::spawn(prepare(job.request(), Handle { requests: requests_in }));
+    let rules = job.recipe.steps.iter().map(|step| StepRule {
+        name: step.name.clone(),
+        allow_failure: step.allow_failure,
+        always: step.always,
+    });
+    let deadline = clock.now() + job.recipe.timeout;
+    let mut run = Run {
+        job,
+        folder,
+        clock,
+        mask,
+        reporter,
+        started: clock.wall(),
+        began: clock.now(),
+        state: State::new(rules.collect(), deadline),
+        todo: VecDeque::new(),
+        context: Some(context),
+        checkout: None,
+        child: None,
+        uploading: None,
+        prepared: None,
+        doubtful: Vec::new(),
+        records: Vec::new(),
+        signal: None,
+        end: None,
+    };
+    run.announce();
+    run.drive(requests, signals).await;
+    run.finish()
+}
+
+/// What a context asks for through its [`Handle`].
+enum Request {
+    Run(pony_contexts::Command, oneshot::Sender<Ended>),
+    Note(String),
+}
+
+/// The `Shell` that contexts are handed: everything goes through the loop.
+struct Handle {
+    requests: mpsc::UnboundedSender<Request>,
+}
+
+impl pony_contexts::Shell for Handle {
+    async fn run(&mut self, command: pony_contexts::Command) -> Ended {
+        let (reply, answer) = oneshot::channel();
+        let _ = self.requests.send(Request::Run(command, reply));
+        // The loop has gone: so will this task.
+        answer.await.unwrap_or(Ended { status: -1, stdout: Vec::new(), stderr: Vec::new(), stopped: true })
+    }
+
+    fn note(&mut self, text: &str) {
+        let _ = self.requests.send(Request::Note(text.to_owned()));
+    }
+}
+
+/// What the context made, or a sentence that says why it could not.
+type Preparation = Result<Prepared, String>;
+
+async fn prepare(request: pony_contexts::Request, mut shell: Handle) -> Preparation {
+    pony_contexts::prepare(&request, &mut shell).await.map_err(|error| {
+        let mut text = error.to_string();
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(inner) = cause.source() {
+            text = format!("{text}: {inner}");
+            cause = inner;
+        }
+        error.hint().map(|hint| format!("{text}; {hint}")).unwrap_or(text)
+    })
+}
+
+/// What a child runs for.
+enum Purpose {
+    Step(usize),
+    Command { label: String, line: String, reply: oneshot::Sender<Ended> },
+}
+
+/// A child under way.
+struct Child {
+    unit: Unit,
+    watch: Watch,
+    purpose: Purpose,
+    masks: [StreamMask; 2],
+    closed: [bool; 2],
+    captures: Option<[Capture; 2]>,
+    leaked: Vec<String>,
+    started: Timestamp,
+    began: Moment,
+}
+
+/// The checkout while it is under way.
+struct Checkout {
+    started: Timestamp,
+    began: Moment,
+    commands: Vec<CommandRecord>,
+}
+
+/// A step that runs no program: its files are being copied.
+struct Uploading {
+    step: usize,
+    started: Timestamp,
+    began: Moment,
+    task: JoinHandle<Result<Vec<Artifact>, upload::UploadError>>,
+}
+
+struct Run<'r, 'd> {
+    job: &'r Job,
+    folder: &'r RunFolder,
+    clock: Clock,
+    mask: &'r Mask,
+    reporter: &'r mut Reporter<'d>,
+    started: Timestamp,
+    began: Moment,
+    state: State,
+    todo: VecDeque<state::Action>,
+    context: Option<JoinHandle<Preparation>>,
+    checkout: Option<Checkout>,
+    child: Option<Child>,
+    uploading: Option<Uploading>,
+    prepared: Option<Prepared>,
+    /// Scripts whose first program was not there before the first step: step and program.
+    doubtful: Vec<(usize, String)>,
+    records: Vec<StepRecord>,
+    signal: Option<u8>,
+    end: Option<(Outcome, Option<String>)>,
+}
+
+/// What woke the loop.
+enum Wake {
+    Signal(u8),
+    Time,
+    Child(Message),
+    Request(Request),
+    Prepared(Preparation),
+    Uploaded(Result<Vec<Artifact>, upload::UploadError>),
+}
+
+impl Run<'_, '_> {
+    fn announce(&mut self) {
+        let Job { recipe, tags, run_id, facts, .. } = self.job;
+        self.reporter.emit(Event::RunStarted {
+            run_id: run_id.clone(),
+            package: recipe.package.clone(),
+            tags: tags.clone(),
+            host: facts.host.clone(),
+            arch: facts.arch.clone(),
+            recipe: recipe.path.display().to_string(),
+            folder: self.folder.path().display().to_string(),
+            tempdir: self.job.tempdir.display().to_string(),
+            deliver_to: self.job.deliver_to.clone(),
+            steps: self.job.heads(),
+        });
+        if self.job.source.is_some() {
+            self.reporter.emit(Event::StepStarted { step: 0 });
+            let (started, began) = (self.clock.wall(), self.clock.now());
+            self.checkout = Some(Checkout { started, began, commands: Vec::new() });
+        }
+    }
+
+    async fn drive(&mut self, mut requests: mpsc::UnboundedReceiver<Request>, signals: &mut Signals) {
+        while self.end.is_none() {
+            let now = self.clock.now();
+            let deadlines = [
+                self.state.deadline(),
+                self.child.as_ref().and_then(|child| child.watch.deadline()),
+                self.reporter.display().next_tick(now),
+            ];
+            let wake = tokio::select! {
+                biased;
+                signal = signals.next() => Wake::Signal(signal),
+                () = self.clock.until(deadlines.into_iter().flatten().min()) => Wake::Time,
+                message = next_message(&mut self.child) => Wake::Child(message),
+                Some(request) = requests.recv(), if self.child.is_none() => Wake::Request(request),
+                prepared = finished(&mut self.context) => Wake::Prepared(prepared),
+                uploaded = uploaded(&mut self.uploading) => Wake::Uploaded(uploaded),
+            };
+            let now = self.clock.now();
+            match wake {
+                Wake::Signal(signal) => {
+                    self.signal.get_or_insert(signal);
+                    self.tell(state::Input::Cancel);
+                }
+                Wake::Time => {
+                    self.tell(state::Input::Tick);
+                    self.watch(watch::Input::Tick);
+                    self.reporter.display().tick(now);
+                }
+                Wake::Child(message) => self.on_message(message),
+                Wake::Request(Request::Note(text)) => self.reporter.emit(Event::Note { text }),
+                Wake::Request(Request::Run(command, reply)) => self.start_command(command, reply),
+                Wake::Prepared(prepared) => self.on_prepared(prepared),
+                Wake::Uploaded(result) => self.on_uploaded(result),
+            }
+            if self.reporter.broken().is_some() && self.state.stopping().is_none() {
+                self.tell(state::Input::Cancel);
+            }
+            while let Some(action) = self.todo.pop_front() {
+                self.act(action);
+            }
+        }
+    }
+
+    fn tell(&mut self, input: state::Input) {
+        let actions = self.state.on(input, self.clock.now());
+        self.todo.extend(actions);
+    }
+
+    fn act(&mut self, action: state::Action) {
+        match action {
+            state::Action::Run(step) => self.start_step(step),
+            state::Action::Skip(step, reason) => self.not_run(step, Outcome::Skipped, reason),
+            state::Action::Blame(step, outcome, reason) => self.not_run(step, outcome, reason),
+            state::Action::Stop(why) => {
+                self.watch(watch::Input::Stop(why));
+                self.stop_context(why);
+            }
+            state::Action::StopNow(why) => self.watch(watch::Input::StopNow(why)),
+            state::Action::Finish(outcome, reason) => self.end = Some((outcome, reason)),
+        }
+    }
+
+    /// A context that waits for something other than a child (a lock, a copy) is told by ending it.
+    fn stop_context(&mut self, why: Stop) {
+        if self.child.is_none()
+            && let Some(context) = self.context.take()
+        {
+            context.abort();
+            self.end_checkout(why.outcome(), None, None);
+            self.tell(state::Input::NotPrepared(String::new()));
+        }
+    }
+
+    // -- the context
+
+    fn start_command(&mut self, command: pony_contexts::Command, reply: oneshot::Sender<Ended>) {
+        let words: Vec<String> =
+            command.argv.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        let line = job::quoted(&words);
+        self.reporter.emit(Event::CommandStarted {
+            step: 0,
+            label: command.label.clone(),
+            command: line.clone(),
+        });
+        let overlay = command.env.iter().map(|(name, value)| (name.as_str(), value.clone()));
+        let env = self.job.environment(&command.cwd, overlay);
+        let spec = Spec { argv: command.argv, cwd: command.cwd, env };
+        let purpose = Purpose::Command { label: command.label, line, reply };
+        if let Err((error, purpose)) = self.spawn(&spec, purpose, Job::context_limits()) {
+            let reason = verdict::cannot_start(&spec, &error);
+            self.end_command(purpose, -1, Vec::new(), reason.into_bytes());
+        }
+    }
+
+    fn end_command(&mut self, purpose: Purpose, status: i64, stdout: Vec<u8>, stderr: Vec<u8>) {
+        let Purpose::Command { label, line, reply } = purpose else { return };
+        let (out, err) = self.reporter.spool().logs();
+        if let Some(checkout) = &mut self.checkout {
+            checkout.commands.push(CommandRecord { label: label.clone(), command: line, status, out, err });
+        }
+        self.reporter.emit(Event::CommandEnded { step: 0, label, status });
+        let stopped = self.state.stopping().is_some();
+        let _ = reply.send(Ended { status, stdout, stderr, stopped });
+    }
+
+    fn on_prepared(&mut self, prepared: Preparation) {
+        match prepared {
+            Ok(prepared) => {
+                let record = checkout_record(&prepared);
+                self.end_checkout(Outcome::Passed, None, record.as_ref());
+                self.prepared = Some(prepared);
+                self.preflight();
+            }
+            Err(reason) => {
+                let outcome = self.state.stopping().map_or(Outcome::InfraError, Stop::outcome);
+                self.end_checkout(outcome, Some(reason.clone()), None);
+                self.tell(state::Input::NotPrepared(reason));
+            }
+        }
+    }
+
+    fn end_checkout(&mut self, outcome: Outcome, reason: Option<String>, version: Option<&CheckoutRecord>) {
+        let Some(checkout) = self.checkout.take() else { return };
+        let status = match outcome {
+            Outcome::Passed => 0,
+            _ => checkout.commands.last().map_or(-1, |command| command.status).min(-1).max(-1),
+        };
+        let command = self.job.heads().first().map(|head| head.command.clone()).unwrap_or_default();
+        let record = StepRecord {
+            started: Some(checkout.started),
+            duration: self.since(checkout.began),
+            commands: checkout.commands,
+            reason: reason.or_else(|| version.map(words_of)),
+            ..StepRecord::of(job::CHECKOUT, StepKind::Setup, command, outcome, status)
+        };
+        self.add(record);
+    }
+
+    /// Before the first step: are the programs there that the steps begin with?
+    fn preflight(&mut self) {
+        let missing = preflight::missing(&self.job.recipe.steps, |step, program| {
+            let cwd = self.cwd(step);
+            let env = self.step_environment(step, &cwd);
+            let path = env.get(&OsString::from("PATH"));
+            which::which_in(program, path, &cwd).is_ok()
+        });
+        for doubt in missing.iter().filter(|missing| !missing.certain) {
+            let name = &self.job.recipe.steps[doubt.step].name;
+            let text = format!("step `{name}` begins with `{}`, which is not on PATH (yet)", doubt.program);
+            self.reporter.emit(Event::Note { text });
+            self.doubtful.push((doubt.step, doubt.program.clone()));
+        }
+        match missing.into_iter().find(|missing| missing.certain) {
+            Some(preflight::Missing { step, program, .. }) => {
+                let name = &self.job.recipe.steps[step].name;
+                let reason = format!(
+                    "step `{name}` needs `{program}`, which is not on PATH; install it, or if an earlier step does, write the step as one string"
+                );
+                self.tell(state::Input::Missing { step, reason });
+            }
+            None => self.tell(state::Input::Prepared),
+        }
+    }
+
+    // -- steps
+
+    fn cwd(&self, step: &crate::recipe::Step) -> PathBuf {
+        let base = self.prepared.as_ref().map_or(Path::new("/"), |prepared| &prepared.cwd);
+        step.cwd.as_ref().map_or_else(|| base.to_path_buf(), |cwd| base.join(cwd))
+    }
+
+    fn step_environment(&self, step: &crate::recipe::Step, cwd: &Path) -> super::unit::Environment {
+        let context = self.prepared.iter().flat_map(|prepared| &prepared.env);
+        let context = context.map(|(name, value)| (name.as_str(), value.clone()));
+        let recipe = self.job.recipe.environment.iter().chain(&step.environment);
+        let recipe = recipe.map(|(name, value)| (name.as_str(), Some(OsString::from(value))));
+        self.job.environment(cwd, context.chain(recipe))
+    }
+
+    fn start_step(&mut self, index: usize) {
+        let step = &self.job.recipe.steps[index];
+        self.reporter.emit(Event::StepStarted { step: index + self.job.offset() });
+        let cwd = self.cwd(step);
+        let Some(argv) = job::argv(&step.action) else {
+            self.start_upload(index, cwd);
+            return;
+        };
+        let env = self.step_environment(step, &cwd);
+        let spec = Spec { argv, cwd, env };
+        if let Err((error, _)) = self.spawn(&spec, Purpose::Step(index), Job::limits(step)) {
+            let reason = verdict::cannot_start(&spec, &error);
+            let outcome = verdict::outcome_of_start(&error);
+            let record = StepRecord {
+                reason: Some(reason),
+                started: Some(self.clock.wall()),
+                ..self.blank(index, outcome, -1)
+            };
+            self.add(record);
+            self.tell(state::Input::Ended(outcome));
+        }
+    }
+
+    fn start_upload(&mut self, step: usize, cwd: PathBuf) {
+        let Action::Upload { glob, .. } = &self.job.recipe.steps[step].action else { return };
+        let (glob, into) = (glob.clone(), self.folder.artifacts());
+        let task = tokio::task::spawn_blocking(move || upload::collect(&cwd, &glob, &into));
+        self.uploading = Some(Uploading { step, started: self.clock.wall(), began: self.clock.now(), task });
+    }
+
+    fn on_uploaded(&mut self, result: Result<Vec<Artifact>, upload::UploadError>) {
+        let Some(Uploading { step, started, began, .. }) = self.uploading.take() else { return };
+        let (outcome, status, reason, artifacts) = match result {
+            Ok(artifacts) => (Outcome::Passed, 0, None, artifacts),
+            Err(error) => (Outcome::Failed, 1, Some(error.to_string()), Vec::new()),
+        };
+        let Action::Upload { description, .. } = &self.job.recipe.steps[step].action else { return };
+        let record = StepRecord {
+            reason,
+            artifacts,
+            description: description.clone(),
+            started: Some(started),
+            duration: self.since(began),
+            ..self.blank(step, outcome, status)
+        };
+        self.add(record);
+        self.tell(state::Input::Ended(outcome));
+    }
+
+    fn not_run(&mut self, step: usize, outcome: Outcome, reason: String) {
+        let status = if outcome == Outcome::Skipped { 0 } else { -1 };
+        let record = StepRecord { reason: Some(reason), ..self.blank(step, outcome, status) };
+        self.add(record);
+    }
+
+    fn blank(&self, step: usize, outcome: Outcome, status: i64) -> StepRecord {
+        let step = &self.job.recipe.steps[step];
+        let command = job::command_line(&step.action);
+        StepRecord {
+            allowed_to_fail: step.allow_failure,
+            ..StepRecord::of(&step.name, step.kind, command, outcome, status)
+        }
+    }
+
+    fn add(&mut self, record: StepRecord) {
+        self.reporter.emit(Event::StepEnded { step: self.records.len(), record: record.clone() });
+        self.records.push(record);
+    }
+
+    fn since(&self, began: Moment) -> f64 {
+        self.clock.now().saturating_sub(began).as_secs_f64()
+    }
+
+    // -- the child
+
+    fn spawn(
+        &mut self,
+        spec: &Spec,
+        purpose: Purpose,
+        limits: watch::Limits,
+    ) -> Result<(), (io::Error, Purpose)> {
+        let unit = match Unit::spawn(spec) {
+            Ok(unit) => unit,
+            Err(error) => return Err((error, purpose)),
+        };
+        let step = self.step_of(&purpose);
+        self.reporter.emit(Event::Spawned { step, pid: unit.group().id() });
+        let captures = match purpose {
+            Purpose::Command { .. } => Some([Capture::default(), Capture::default()]),
+            Purpose::Step(_) => None,
+        };
+        let now = self.clock.now();
+        let mut watch = Watch::new(limits, now);
+        if let Some(stop) = self.state.stopping() {
+            // Asked for after the stop: it does not get far.
+            if !watch.on(watch::Input::Stop(stop), now).is_empty() {
+                unit.group().terminate();
+            }
+        }
+        self.child = Some(Child {
+            unit,
+            watch,
+            purpose,
+            masks: [self.mask.stream(), self.mask.stream()],
+            closed: [false; 2],
+            captures,
+            leaked: Vec::new(),
+            started: self.clock.wall(),
+            began: now,
+        });
+        Ok(())
+    }
+
+    fn step_of(&self, purpose: &Purpose) -> usize {
+        match purpose {
+            Purpose::Step(step) => step + self.job.offset(),
+            Purpose::Command { .. } => 0,
+        }
+    }
+
+    fn on_message(&mut self, message: Message) {
+        let Some(child) = &mut self.child else { return };
+        match message {
+            Message::Output(stream, bytes) => {
+                let bytes = child.masks[stream.index()].push(bytes);
+                self.show(stream, bytes);
+                self.watch(watch::Input::Spoke);
+            }
+            Message::Closed(stream) => {
+                child.closed[stream.index()] = true;
+                let rest = child.masks[stream.index()].finish();
+                let both = child.closed == [true; 2];
+                self.show(stream, rest);
+                if both {
+                    self.watch(watch::Input::Closed);
+                }
+            }
+            Message::Exited(exit) => self.watch(watch::Input::Exited(exit)),
+        }
+    }
+
+    fn show(&mut self, stream: Stream, bytes: bytes::Bytes) {
+        if bytes.is_empty() {
+            return;
+        }
+        let Some(child) = &mut self.child else { return };
+        if let Some(captures) = &mut child.captures {
+            captures[stream.index()].push(&bytes);
+        }
+        let step = match &child.purpose {
+            Purpose::Step(step) => step + self.job.offset(),
+            Purpose::Command { .. } => 0,
+        };
+        self.reporter.emit(Event::Output { step, stream, bytes });
+    }
+
+    fn watch(&mut self, input: watch::Input) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let now = self.clock.now();
+            let Some(child) = &mut self.child else { return };
+            for action in child.watch.on(input, now) {
+                inputs.extend(self.act_on_child(action));
+            }
+        }
+    }
+
+    fn act_on_child(&mut self, action: watch::Action) -> Option<watch::Input> {
+        let child = self.child.as_mut()?;
+        let group: Group = child.unit.group();
+        match action {
+            watch::Action::Terminate => group.terminate(),
+            watch::Action::Kill => group.kill(),
+            watch::Action::AskGroup => return Some(watch::Input::Group { alive: group.alive() }),
+            watch::Action::KillLeaked => {
+                child.leaked = group.members();
+                group.kill();
+                return Some(watch::Input::Group { alive: group.alive() });
+            }
+            watch::Action::Abandon => {
+                for message in child.unit.abandon() {
+                    if let Message::Output(stream, bytes) = message {
+                        let Some(child) = &mut self.child else { break };
+                        let bytes = child.masks[stream.index()].push(bytes);
+                        self.show(stream, bytes);
+                    }
+                }
+                for stream in [Stream::Out, Stream::Err] {
+                    let Some(child) = &mut self.child else { break };
+                    let rest = child.masks[stream.index()].finish();
+                    self.show(stream, rest);
+                }
+                // Whoever holds the pipes is outside the group, but carries our mark.
+                let leaked = os::kill_marked(&self.job.mark());
+                if let Some(child) = &mut self.child {
+                    child.leaked.extend(leaked);
+                }
+            }
+            watch::Action::Finish(ending) => self.end_child(ending),
+        }
+        None
+    }
+
+    fn end_child(&mut self, ending: Ending) {
+        let Some(child) = self.child.take() else { return };
+        let status = verdict::status(ending);
+        match child.purpose {
+            Purpose::Command { .. } => {
+                let [stdout, stderr] = child.captures.unwrap_or_default().map(Capture::into_bytes);
+                self.end_command(child.purpose, status, stdout, stderr);
+            }
+            Purpose::Step(index) => {
+                let step = &self.job.recipe.steps[index];
+                let doubt = self
+                    .doubtful
+                    .iter()
+                    .find(|(step, _)| *step == index)
+                    .map(|(_, program)| program.as_str());
+                let (outcome, reason) =
+                    verdict::of(ending, Job::limits(step), self.job.recipe.timeout, doubt);
+                let mut leaked = child.leaked;
+                if ending.leaked && leaked.is_empty() {
+                    leaked.push(format!("group {}", child.unit.group().id()));
+                }
+                let (out, err) = self.reporter.spool().logs();
+                let record = StepRecord {
+                    reason,
+                    started: Some(child.started),
+                    duration: self.since(child.began),
+                    out,
+                    err,
+                    leaked,
+                    ..self.blank(index, outcome, status)
+                };
+                self.add(record);
+                self.tell(state::Input::Ended(outcome));
+            }
+        }
+    }
+
+    // -- the end
+
+    fn finish(mut self) -> Finished {
+        let left = os::kill_marked(&self.job.mark());
+        if !left.is_empty() {
+            let text = format!("the build left processes running, now killed: {}", left.join(", "));
+            self.reporter.emit(Event::Note { text });
+        }
+        let (mut outcome, mut reason) = self.end.take().unwrap_or((Outcome::InfraError, None));
+        if let Some(error) = self.reporter.broken() {
+            (outcome, reason) = (Outcome::InfraError, Some(format!("it cannot be recorded: {error}")));
+        }
+        let facts: BTreeMap<String, String> =
+            self.prepared.as_ref().map(|prepared| prepared.facts.clone()).unwrap_or_default();
+        let Job { recipe, tags, run_id, facts: machine, .. } = self.job;
+        let made_tempdir = self.job.tempdir.exists();
+        let record = RunRecord {
+            format: 1,
+            run_id: run_id.clone(),
+            package: recipe.package.clone(),
+            tags: tags.clone(),
+            host: machine.host.clone(),
+            arch: machine.arch.clone(),
+            outcome,
+            reason,
+            signal: self.signal.filter(|_| outcome == Outcome::Cancelled),
+            started: self.started,
+            ended: self.clock.wall(),
+            duration: self.since(self.began),
+            recipe: recipe.path.display().to_string(),
+            checkout: self.prepared.as_ref().and_then(checkout_record),
+            facts,
+            tempdir: made_tempdir.then(|| self.job.tempdir.display().to_string()),
+            kept: made_tempdir && self.job.keep.keeps(outcome),
+            steps: self.records,
+            deliver_to: self.job.deliver_to.clone(),
+            client: concat!("pony-run ", env!("CARGO_PKG_VERSION")).to_owned(),
+        };
+        let written = self.folder.write_result(&record, self.mask);
+        self.reporter.emit(Event::RunEnded { record: record.clone() });
+        let not_recorded = written.err().or_else(|| self.reporter.take_broken());
+        Finished { record, not_recorded }
+    }
+}
+
+fn checkout_record(prepared: &Prepared) -> Option<CheckoutRecord> {
+    let checkout = prepared.checkout.as_ref()?;
+    Some(CheckoutRecord {
+        version_type: checkout.version_type.to_owned(),
+        version_info: checkout.version_info.clone(),
+        revision: checkout.revision.clone(),
+        commit_date: checkout.commit_date.clone(),
+        dirty: prepared.facts.get("dirty").is_some_and(|dirty| dirty == "true"),
+        changes_since_last: checkout.changes_since_last.clone(),
+        changes_since_success: checkout.changes_since_success.clone(),
+    })
+}
+
+/// What the checkout's verdict line says: the commit that is built.
+fn words_of(version: &CheckoutRecord) -> String {
+    let dirty = if version.dirty { " (with uncommitted changes)" } else { "" };
+    let text: String = version.version_info.chars().take(100).collect();
+    format!("{text}{dirty}")
+}
+
+async fn next_message(child: &mut Option<Child>) -> Message {
+    match child {
+        Some(child) => child.unit.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn finished(context: &mut Option<JoinHandle<Preparation>>) -> Preparation {
+    let Some(task) = context else { return std::future::pending().await };
+    let result = task.await;
+    *context = None;
+    result.unwrap_or_else(|error| Err(format!("the context did not come to its end: {error}")))
+}
+
+async fn uploaded(uploading: &mut Option<Uploading>) -> Result<Vec<Artifact>, upload::UploadError> {
+    match uploading {
+        Some(uploading) => (&mut uploading.task).await.unwrap_or_else(|_| Err(upload::UploadError::Stopped)),
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,17 @@
+//! Running one build: its context, its steps, its record.
+//!
+//! `state` and `watch` decide, `dispatch` is the one loop, `unit` spawns, `os` signals.
+
+mod capture;
+mod dispatch;
+pub mod job;
+pub mod os;
+mod preflight;
+pub mod state;
+pub mod unit;
+mod upload;
+mod verdict;
+pub mod watch;
+
+pub use dispatch::{Finished, run};
+pub use job::{Job, Keep};

@@ -1,0 +1,89 @@
+//! What the last run of each slot was: one small file a slot, so that nothing has to be searched for.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::PathBuf,
+};
+
+use pony_contexts::Since;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    home::Home,
+    record::{Outcome, RunRecord},
+};
+
+/// What is remembered of a slot. It can be lost without harm: then nothing is known of earlier runs.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Memory {
+    /// The last run's id.
+    pub run_id: String,
+    /// Revision of the last run that had one.
+    pub revision: Option<String>,
+    /// Revision of the last run that passed.
+    pub success: Option<String>,
+    /// Seconds that each step took when it last passed.
+    pub durations: BTreeMap<String, f64>,
+}
+
+impl Memory {
+    /// What is remembered of the slot of this package, host, arch and these tags.
+    pub fn load(home: &Home, package: &str, host: &str, arch: &str, tags: &[String]) -> Self {
+        let path = file(home, package, host, arch, tags);
+        fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+    }
+
+    /// What is to be remembered after this run. Pure.
+    #[must_use]
+    pub fn after(mut self, record: &RunRecord) -> Self {
+        self.run_id.clone_from(&record.run_id);
+        if let Some(checkout) = &record.checkout {
+            self.revision = Some(checkout.revision.clone());
+            if record.outcome == Outcome::Passed {
+                self.success = Some(checkout.revision.clone());
+            }
+        }
+        for step in record.steps.iter().filter(|step| step.outcome == Outcome::Passed) {
+            self.durations.insert(step.name.clone(), step.duration);
+        }
+        let known: BTreeSet<&str> = record.steps.iter().map(|step| step.name.as_str()).collect();
+        self.durations.retain(|name, _| known.contains(name.as_str()));
+        self
+    }
+
+    /// Keeps it.
+    pub fn save(&self, home: &Home, record: &RunRecord) -> io::Result<()> {
+        let path = file(home, &record.package, &record.host, &record.arch, &record.tags);
+        let partial = path.with_extension(format!("{}.partial", record.run_id));
+        fs::write(&partial, serde_json::to_vec_pretty(self).map_err(io::Error::other)?)?;
+        fs::rename(partial, path)
+    }
+
+    /// For the list of commits since then.
+    pub fn since(&self) -> Since {
+        Since { last: self.revision.clone(), last_success: self.success.clone() }
+    }
+}
+
+fn file(home: &Home, package: &str, host: &str, arch: &str, tags: &[String]) -> PathBuf {
+    let tags: BTreeSet<&String> = tags.iter().collect();
+    let identity = serde_json::json!([package, host, arch, tags]).to_string();
+    let hash = Sha256::digest(identity.as_bytes());
+    let hash: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    home.slots().join(format!("{}-{hash}.json", crate::folder::slug(package)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_of_tags_does_not_make_another_slot() {
+        let home = Home::find(Some(std::path::Path::new("/h")), None).unwrap();
+        let file = |tags: [&str; 2]| super::file(&home, "p", "h", "a", &tags.map(str::to_owned));
+        assert_eq!(file(["x", "y"]), file(["y", "x"]));
+        assert_ne!(file(["x", "y"]), file(["x", "z"]));
+    }
+}

@@ -1,0 +1,135 @@
+//! Delivery: a finished run folder goes to its servers, each of which leaves a receipt in it. Repeatable at any time.
+
+pub mod bag;
+mod embedded;
+mod excerpt;
+pub mod post;
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use pony_wire::{Call, ClientInfo, Dialect, Struct, Submitted, text::Colours};
+
+use self::{
+    embedded::Embedded,
+    post::{CallError, Endpoint},
+};
+use crate::{
+    folder::{Receipt, RunFolder},
+    record::{Outcome, RunRecord},
+};
+
+/// Name of this machine's own server in receipts.
+pub const EMBEDDED: &str = "embedded";
+
+/// A server that results go to.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// pony-serve's library, hosted in this process over this file.
+    Embedded(PathBuf),
+    /// Another server.
+    Server(Endpoint),
+}
+
+/// Why a result is not delivered.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliverError {
+    /// A log of the run cannot be read.
+    #[error("a log of the run cannot be read: {0}")]
+    Read(#[source] std::io::Error),
+    /// The embedded server does not start.
+    #[error("the results file cannot be opened: {0}")]
+    Embedded(#[source] std::io::Error),
+    /// The call failed.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// Stored there, but the receipt cannot be written.
+    #[error("it is stored there, but the receipt cannot be written: {0}")]
+    Receipt(#[source] std::io::Error),
+}
+
+/// What a server answered to `check_should_build`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Needed {
+    /// Whether to build.
+    pub build: bool,
+    /// The server's words.
+    pub reason: String,
+}
+
+impl Target {
+    /// How it is called in receipts and on screen.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Embedded(_) => EMBEDDED.to_owned(),
+            Self::Server(endpoint) => endpoint.name(),
+        }
+    }
+
+    /// Whether it can tell outcomes apart that are not about the code.
+    fn is_ours(&self) -> bool {
+        matches!(self, Self::Embedded(_))
+    }
+
+    /// Where a result can be looked at.
+    pub fn page(&self, package: &str, key: &str) -> Option<String> {
+        match self {
+            Self::Embedded(_) => None,
+            Self::Server(endpoint) => endpoint.page(package, key),
+        }
+    }
+
+    async fn call(&self, call: &Call) -> Result<pony_wire::Value, DeliverError> {
+        match self {
+            Self::Server(endpoint) => Ok(post::call(endpoint, call).await?),
+            Self::Embedded(results) => {
+                let server = Embedded::start(results).await.map_err(DeliverError::Embedded)?;
+                let answer = match Endpoint::new(server.address()) {
+                    Ok(endpoint) => post::call(&endpoint, call).await,
+                    Err(error) => Err(CallError::Unreachable(error.to_string())),
+                };
+                server.stop().await;
+                Ok(answer?)
+            }
+        }
+    }
+}
+
+/// Whether a run of this outcome is sent to that kind of server without being asked for by name. A cancelled run says
+/// nothing of the code, and a server that knows only red and green would show it red.
+pub fn is_wanted(outcome: Outcome, target: &Target) -> bool {
+    outcome != Outcome::Cancelled || target.is_ours()
+}
+
+/// Submits the run in `folder` and writes the receipt.
+pub async fn deliver(
+    folder: &RunFolder,
+    record: &RunRecord,
+    target: &Target,
+    now: Timestamp,
+) -> Result<Receipt, DeliverError> {
+    let colours = if target.is_ours() { Colours::Symbol } else { Colours::Strip };
+    let call = bag::add_results(record, folder.path(), colours).map_err(DeliverError::Read)?;
+    let answer = target.call(&call).await?;
+    let submitted = Submitted::from_answer(&answer).ok_or(CallError::Answer)?;
+    if submitted.dialect == Dialect::Devmason {
+        tracing::warn!("a devmason server says `Processed Correctly` even where it stored nothing");
+    }
+    let receipt = Receipt {
+        server: target.name(),
+        result_key: submitted.result_key,
+        auth_key: submitted.auth_key,
+        time: now,
+    };
+    folder.write_receipt(&receipt).map_err(DeliverError::Receipt)?;
+    Ok(receipt)
+}
+
+/// Asks whether this slot shall be built, and reserves it if so.
+pub async fn check_should_build(target: &Target, slot: pony_wire::Slot) -> Result<Needed, DeliverError> {
+    let client_info = ClientInfo { slot, success: None, extra: Struct::new() };
+    // No allowance of our own: the server takes the last build's duration, or an hour.
+    let answer = target.call(&Call::CheckShouldBuild { client_info, reserve: true, allowance: 0.0 }).await?;
+    let answer = pony_wire::ShouldBuild::from_value(&answer).map_err(|_| CallError::Answer)?;
+    Ok(Needed { build: answer.build, reason: answer.reason })
+}
