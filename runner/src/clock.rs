@@ -25,10 +25,6 @@ impl Clock {
     }
 
     /// The wall clock, UTC.
-    #[expect(
-        clippy::unused_self,
-        reason = "time is read through a clock that was handed on, never from the air"
-    )]
     pub fn wall(&self) -> Timestamp {
         Timestamp::now()
     }

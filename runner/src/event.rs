@@ -122,12 +122,12 @@ pub enum Event {
         /// Which.
         step: usize,
         /// All about it.
-        record: StepRecord,
+        record: Box<StepRecord>,
     },
     /// The run is over; `result.json` is written.
     RunEnded {
         /// All about it.
-        record: RunRecord,
+        record: Box<RunRecord>,
     },
     /// The result is stored on a server.
     Delivered {

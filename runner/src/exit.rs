@@ -53,6 +53,7 @@ impl Exit {
 
     /// The exit of several runs: the one that most needs attention. A signal wins, then not being able to record,
     /// then what is about the code, then what is about the machine, then delivery.
+    #[must_use]
     pub fn worst(self, other: Self) -> Self {
         if self.weight() >= other.weight() { self } else { other }
     }

@@ -182,7 +182,7 @@ pub fn open_runs(home: &Home) -> io::Result<Vec<Open>> {
             .map(|text| home.runs().join(text));
         match folder.filter(|folder| folder.is_dir()) {
             Some(path) => {
-                open.push(Open { folder: RunFolder { path }, active: Active { marker, _lock: lock } })
+                open.push(Open { folder: RunFolder { path }, active: Active { marker, _lock: lock } });
             }
             None => fs::remove_file(&marker)?,
         }

@@ -12,6 +12,7 @@ pub mod facts;
 pub mod folder;
 pub mod home;
 pub mod mask;
+pub mod plan;
 pub mod recipe;
 pub mod record;
 pub mod recover;

@@ -40,20 +40,17 @@ pub fn recover(home: &Home) -> io::Result<Vec<Recovered>> {
             continue;
         }
         let killed = os::kill_marked(&format!("{MARK}={}", open.folder.run_id()));
-        match crashed(&open.folder) {
-            Some(record) => {
-                if let Some(tempdir) = &record.tempdir {
-                    remove(Path::new(tempdir), &record.run_id);
-                }
-                open.folder.write_result(&record, &Mask::default())?;
-                recovered.push(Recovered { open, record, killed });
-            }
+        let Some(record) = crashed(&open.folder) else {
             // Cut short before its first event: nothing had begun.
-            None => {
-                fs::remove_dir_all(open.folder.path())?;
-                open.active.close()?;
-            }
+            fs::remove_dir_all(open.folder.path())?;
+            open.active.close()?;
+            continue;
+        };
+        if let Some(tempdir) = &record.tempdir {
+            remove(Path::new(tempdir), &record.run_id);
         }
+        open.folder.write_result(&record, &Mask::default())?;
+        recovered.push(Recovered { open, record, killed });
     }
     Ok(recovered)
 }
@@ -124,7 +121,7 @@ fn record_of(events: impl Iterator<Item = Stamped>, size: impl Fn(&str) -> Optio
             Event::StepEnded { record: step, .. } => {
                 under_way = None;
                 if let Some(record) = &mut record {
-                    record.steps.push(step);
+                    record.steps.push(*step);
                 }
             }
             _ => {}
@@ -199,7 +196,7 @@ mod tests {
         let events = [
             at(10, started()),
             at(11, Event::StepStarted { step: 0 }),
-            at(12, Event::StepEnded { step: 0, record: one }),
+            at(12, Event::StepEnded { step: 0, record: Box::new(one) }),
             at(12, Event::StepStarted { step: 1 }),
             at(15, Event::Note { text: "x".into() }),
         ];

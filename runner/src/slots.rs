@@ -71,8 +71,8 @@ fn file(home: &Home, package: &str, host: &str, arch: &str, tags: &[String]) -> 
     let tags: BTreeSet<&String> = tags.iter().collect();
     let identity = serde_json::json!([package, host, arch, tags]).to_string();
     let hash = Sha256::digest(identity.as_bytes());
-    let hash: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    home.slots().join(format!("{}-{hash}.json", crate::folder::slug(package)))
+    let hash = hash.iter().take(8).fold(0_u64, |hash, byte| hash << 8 | u64::from(*byte));
+    home.slots().join(format!("{}-{hash:016x}.json", crate::folder::slug(package)))
 }
 
 #[cfg(test)]

@@ -41,18 +41,12 @@ impl Lines {
     /// Of `bytes` and what was open before, the lines that are complete now. The rest stays [`open`](Self::open).
     pub(super) fn whole(&mut self, bytes: &[u8]) -> Vec<u8> {
         let end = bytes.iter().rposition(|byte| *byte == b'\n').map(|end| end + 1);
-        let mut whole = match end {
-            Some(end) => {
-                let mut whole = std::mem::take(&mut self.open);
-                whole.extend_from_slice(&bytes[..end]);
-                self.open.extend_from_slice(&bytes[end..]);
-                whole
-            }
-            None => {
-                self.open.extend_from_slice(bytes);
-                Vec::new()
-            }
-        };
+        let mut whole = Vec::new();
+        if let Some(end) = end {
+            whole.append(&mut self.open);
+            whole.extend_from_slice(&bytes[..end]);
+        }
+        self.open.extend_from_slice(&bytes[end.unwrap_or(0)..]);
         if self.open.len() > LONGEST {
             whole.append(&mut self.open);
         }
@@ -168,7 +162,7 @@ mod tests {
     #[test]
     fn a_line_without_end_does_not_fill_memory() {
         let mut lines = lines();
-        assert_eq!(lines.whole(&[b'x'; LONGEST + 1]).len(), LONGEST + 1);
+        assert_eq!(lines.whole(&vec![b'x'; LONGEST + 1]).len(), LONGEST + 1);
         assert!(lines.open().is_empty());
     }
 

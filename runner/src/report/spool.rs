@@ -84,13 +84,12 @@ impl Spool {
             Stream::Out => (&mut self.logs.out, "out"),
             Stream::Err => (&mut self.logs.err, "err"),
         };
-        let log = match slot {
-            Some(log) => log,
-            None => {
-                let name = format!("{}.{ending}", self.logs.stem);
-                let file = new_file(&self.folder, &name)?;
-                slot.insert(OpenLog { name, file, bytes: 0 })
-            }
+        let log = if let Some(log) = slot {
+            log
+        } else {
+            let name = format!("{}.{ending}", self.logs.stem);
+            let file = new_file(&self.folder, &name)?;
+            slot.insert(OpenLog { name, file, bytes: 0 })
         };
         log.file.write_all(bytes)?;
         log.bytes += bytes.len() as u64;

@@ -26,6 +26,7 @@ const TAIL_BYTES: usize = 16 * 1024;
 
 /// What the screen can do and shall do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent property of the screen")]
 pub struct Look {
     /// A status line at the bottom that is redrawn.
     pub progress: bool,
@@ -314,16 +315,13 @@ impl Terminal {
     fn finish_lines(&mut self) {
         let both = self.look.out_is_screen;
         let [out, err] = &mut self.lines;
-        let write = |lines: &mut Lines, ends: bool| lines.finish(ends);
+        let mut write = || {
+            out.finish(both);
+            err.finish(true);
+        };
         match &self.bar {
-            Some(bar) => bar.suspend(|| {
-                write(out, both);
-                write(err, true);
-            }),
-            None => {
-                write(out, both);
-                write(err, true);
-            }
+            Some(bar) => bar.suspend(write),
+            None => write(),
         }
     }
 

@@ -338,7 +338,7 @@ impl Run<'_, '_> {
         let Some(checkout) = self.checkout.take() else { return };
         let status = match outcome {
             Outcome::Passed => 0,
-            _ => checkout.commands.last().map_or(-1, |command| command.status).min(-1).max(-1),
+            _ => -1,
         };
         let command = self.job.heads().first().map(|head| head.command.clone()).unwrap_or_default();
         let record = StepRecord {
@@ -457,7 +457,7 @@ impl Run<'_, '_> {
     }
 
     fn add(&mut self, record: StepRecord) {
-        self.reporter.emit(Event::StepEnded { step: self.records.len(), record: record.clone() });
+        self.reporter.emit(Event::StepEnded { step: self.records.len(), record: Box::new(record.clone()) });
         self.records.push(record);
     }
 
@@ -671,7 +671,7 @@ impl Run<'_, '_> {
             client: concat!("pony-run ", env!("CARGO_PKG_VERSION")).to_owned(),
         };
         let written = self.folder.write_result(&record, self.mask);
-        self.reporter.emit(Event::RunEnded { record: record.clone() });
+        self.reporter.emit(Event::RunEnded { record: Box::new(record.clone()) });
         let not_recorded = written.err().or_else(|| self.reporter.take_broken());
         Finished { record, not_recorded }
     }
@@ -713,7 +713,7 @@ async fn finished(context: &mut Option<JoinHandle<Preparation>>) -> Preparation 
 
 async fn uploaded(uploading: &mut Option<Uploading>) -> Result<Vec<Artifact>, upload::UploadError> {
     match uploading {
-        Some(uploading) => (&mut uploading.task).await.unwrap_or_else(|_| Err(upload::UploadError::Stopped)),
+        Some(uploading) => (&mut uploading.task).await.unwrap_or(Err(upload::UploadError::Stopped)),
         None => std::future::pending().await,
     }
 }

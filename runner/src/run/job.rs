@@ -71,6 +71,16 @@ pub struct Job {
 }
 
 impl Job {
+    /// What the result is filed under.
+    pub fn slot(&self) -> pony_wire::Slot {
+        pony_wire::Slot {
+            package: self.recipe.package.clone(),
+            host: self.facts.host.clone(),
+            arch: self.facts.arch.clone(),
+            tags: self.tags.clone(),
+        }
+    }
+
     /// How many steps there are before the recipe's own: 1 with a source, else 0.
     pub fn offset(&self) -> usize {
         usize::from(self.source.is_some())
@@ -118,7 +128,7 @@ impl Job {
 
     /// How long a command of a context may take: only the run's time bounds it, and silence.
     pub fn context_limits() -> Limits {
-        Limits { total: None, quiet: Some(Duration::from_secs(20 * 60)) }
+        Limits { total: None, quiet: Some(Duration::from_mins(20)) }
     }
 
     /// What every child of this run sees: the inherited environment, then ours. `overlay` comes on top (`None` removes).

@@ -40,7 +40,7 @@ impl Group {
     /// Whether any member is left that still runs. To be asked after the leader was waited for.
     pub fn alive(self) -> bool {
         // A zombie whose new parent does not wait for it keeps the group in being, but nothing runs any more.
-        !matches!(killpg(self.0, None), Err(Errno::ESRCH)) && !(has_proc() && self.members().is_empty())
+        killpg(self.0, None) != Err(Errno::ESRCH) && (!has_proc() || !self.members().is_empty())
     }
 
     /// Its members, each `pid name`, as far as `/proc` tells.

@@ -86,7 +86,7 @@ mod tests {
 
     fn said(ending: Ending, doubt: Option<&str>) -> (Outcome, Option<String>) {
         let limits = Limits { total: Some(Duration::from_secs(90)), quiet: Some(Duration::from_secs(20)) };
-        of(ending, limits, Duration::from_secs(4 * 3600), doubt)
+        of(ending, limits, Duration::from_hours(4), doubt)
     }
 
     #[test]

@@ -300,7 +300,7 @@ impl Watch {
 mod tests {
     use super::*;
 
-    const MINUTE: Duration = Duration::from_secs(60);
+    const MINUTE: Duration = Duration::from_mins(1);
 
     fn at(seconds: f64) -> Moment {
         Duration::from_secs_f64(seconds)

@@ -8,7 +8,7 @@ use reqwest::{StatusCode, Url, header};
 /// From the first packet to a connection.
 const CONNECT: Duration = Duration::from_secs(10);
 /// From the request to the whole answer.
-const TOTAL: Duration = Duration::from_secs(120);
+const TOTAL: Duration = Duration::from_mins(2);
 /// Answers are small; who sends more is no pony-build server.
 const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
 

@@ -1,0 +1,188 @@
+//! `pony-run RECIPE…`: plan everything, then run one build after another and deliver each.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    io::{self, IsTerminal},
+    path::Path,
+};
+
+use pony_contexts::remove_tree;
+
+use super::{
+    Failure, load, print,
+    session::{Session, cannot_record},
+};
+use crate::{
+    cli::RunOptions,
+    clock::Clock,
+    exit::Exit,
+    folder::{Active, RunFolder},
+    plan::{self, Build},
+    record::RunRecord,
+    report::{Reporter, Spool},
+    run::{self, os::Signals},
+    slots::Memory,
+    submit::{self, Target},
+};
+
+/// Runs what the command line asks for.
+pub(super) async fn run(options: &RunOptions) -> Result<Exit, Failure> {
+    if options.show.debug {
+        log_to_stderr();
+    }
+    let clock = Clock::start();
+    let recipes = load(&options.recipes, &options.set, options.show.color)?;
+    let mut session = Session::new(&options.show, clock)?;
+    let target = session.target(options.server.as_deref())?;
+    let environment = std::env::vars_os().collect();
+    let temp_root = std::env::temp_dir();
+    let surroundings = plan::Surroundings {
+        home: &session.home,
+        target: &target,
+        environment: &environment,
+        temp_root: &temp_root,
+    };
+    let builds = recipes.into_iter().map(|recipe| plan::plan(recipe, options, &surroundings, clock.wall()));
+    let builds = builds.collect::<Result<Vec<Build>, _>>();
+    let builds = builds.map_err(|error| Failure::new(error.exit(), format!("pony-run: {error}")))?;
+    if options.dry_run {
+        let server = if options.no_report { "nobody".to_owned() } else { target.name() };
+        return Ok(print(&dry_run(&builds, &server)));
+    }
+    let mut signals =
+        Signals::listen().map_err(|error| cannot_record(format!("cannot listen to signals: {error}")))?;
+    session.home.make().map_err(cannot_record)?;
+    let crashed = session.recover();
+    let mut exit = Exit::Ok;
+    for build in builds {
+        if options.if_needed
+            && !options.force
+            && !options.no_report
+            && !is_needed(&mut session, &build, &target).await
+        {
+            continue;
+        }
+        let ended = one(&mut session, &build, &target, &mut signals).await;
+        exit = exit.worst(ended);
+        if matches!(ended, Exit::Signal(_) | Exit::CannotRecord) {
+            break;
+        }
+    }
+    for crash in crashed {
+        hand_over(&mut session, &crash.open.folder, crash.open.active, &crash.record, &target).await;
+    }
+    Ok(exit)
+}
+
+fn log_to_stderr() {
+    let ansi = io::stderr().is_terminal();
+    // Refused only if there is a log already.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter("pony_runner=debug,pony_server_lite=debug,info")
+        .with_ansi(ansi)
+        .with_writer(io::stderr)
+        .try_init();
+}
+
+/// Asks the server, and reserves the slot if it says yes. A server that cannot be asked does not stop a build.
+async fn is_needed(session: &mut Session, build: &Build, target: &Target) -> bool {
+    let package = &build.job.recipe.package;
+    let server = target.name();
+    let (needed, text) = match submit::check_should_build(target, build.job.slot()).await {
+        Ok(submit::Needed { build: true, reason }) => (true, format!("{package}: {server} says: {reason}")),
+        Ok(submit::Needed { build: false, reason }) => {
+            (false, format!("{package}: nothing to do, {server} says: {reason}"))
+        }
+        Err(error) => (true, format!("{package}: {server} was not asked whether to build: {error}")),
+    };
+    session.note(text);
+    needed
+}
+
+/// One build, from its run folder to its receipt.
+async fn one(session: &mut Session, build: &Build, target: &Target, signals: &mut Signals) -> Exit {
+    let Build { job, mask } = build;
+    let cannot = |session: &mut Session, what: &Path, error: io::Error| {
+        session.note(format!("cannot record into {}: {error}", what.display()));
+        Exit::CannotRecord
+    };
+    let (folder, active) = match RunFolder::create(&session.home, &job.recipe.package, &job.run_id) {
+        Ok(created) => created,
+        Err(error) => {
+            let runs = session.home.runs();
+            return cannot(session, &runs, error);
+        }
+    };
+    let recorded = fs::write(folder.recipe(), mask.text(&job.recipe.resolved_yaml()).as_bytes())
+        .and_then(|()| Spool::create(folder.clone()));
+    let spool = match recorded {
+        Ok(spool) => spool,
+        Err(error) => return cannot(session, folder.path(), error),
+    };
+    let mut reporter = Reporter::new(session.clock, mask.clone(), spool, &mut session.display);
+    let finished = run::run(job, &folder, session.clock, mask, &mut reporter, signals).await;
+    let record = finished.record;
+    if let Some(tempdir) = record.tempdir.as_ref().filter(|_| !record.kept)
+        && let Err(left) = remove_tree(Path::new(tempdir))
+    {
+        session.note(format!("cannot remove {tempdir}: {left}"));
+    }
+    if let Some(error) = finished.not_recorded {
+        return cannot(session, folder.path(), error);
+    }
+    if let Err(error) = remember(session, &record) {
+        session.note(format!("cannot remember this run for the next one: {error}"));
+    }
+    let exit = Exit::of(record.outcome, record.signal);
+    if hand_over(session, &folder, active, &record, target).await {
+        exit
+    } else {
+        exit.worst(Exit::NotDelivered)
+    }
+}
+
+fn remember(session: &Session, record: &RunRecord) -> io::Result<()> {
+    let RunRecord { package, host, arch, tags, .. } = record;
+    Memory::load(&session.home, package, host, arch, tags).after(record).save(&session.home, record)
+}
+
+/// Delivers a run to `target` if it is to be there, and closes it when nothing is left to do. False where it should be
+/// there and is not.
+async fn hand_over(
+    session: &mut Session,
+    folder: &RunFolder,
+    active: Active,
+    record: &RunRecord,
+    target: &Target,
+) -> bool {
+    let wanted = submit::is_wanted(record.outcome, target);
+    if wanted && record.deliver_to.contains(&target.name()) {
+        let delivered = session.deliver(folder, record, target).await;
+        if delivered {
+            session.close(active);
+        }
+        return delivered;
+    }
+    // Wanted by another server it waits; wanted by nobody it is done.
+    if record.deliver_to.is_empty() || !wanted {
+        session.close(active);
+    }
+    true
+}
+
+fn dry_run(builds: &[Build], server: &str) -> String {
+    let mut text = String::new();
+    for Build { job, mask } in builds {
+        let tags = if job.tags.is_empty() { String::new() } else { format!(" [{}]", job.tags.join(", ")) };
+        let _ = writeln!(text, "{} on {} ({}){tags}", job.recipe.package, job.facts.host, job.facts.arch);
+        for (index, head) in job.heads().iter().enumerate() {
+            let _ = writeln!(text, "  {}. {} ({})", index + 1, head.name, head.kind);
+            for line in mask.text(&head.command).trim_end().lines() {
+                let _ = writeln!(text, "       {line}");
+            }
+        }
+    }
+    let _ = writeln!(text, "would be submitted to {server}");
+    text
+}

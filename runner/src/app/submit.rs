@@ -1,0 +1,99 @@
+//! `pony-run submit`: delivers results that wait in their run folders.
+
+use std::path::PathBuf;
+
+use super::{
+    Failure, say,
+    session::{Session, cannot_record},
+};
+use crate::{
+    cli::{MessageFormat, ShowOptions},
+    clock::Clock,
+    exit::Exit,
+    folder::{Active, RunFolder, open_runs},
+    record::RunRecord,
+    report::terminal::ColourChoice,
+    submit::{self, EMBEDDED, Target},
+};
+
+/// Delivers these run folders, or all that wait.
+pub(super) async fn submit(runs: &[PathBuf], server: Option<&str>) -> Result<Exit, Failure> {
+    let show = ShowOptions {
+        color: ColourChoice::Auto,
+        no_progress: true,
+        message_format: MessageFormat::Human,
+        verbose: false,
+        debug: false,
+    };
+    let mut session = Session::new(&show, Clock::start())?;
+    let server = server.map(|server| session.target(Some(server))).transpose()?;
+    session.home.make().map_err(cannot_record)?;
+    // Runs that crashed become results first; their locks are let go, to be taken again below.
+    drop(session.recover());
+    let waiting = open_runs(&session.home)
+        .map_err(|error| cannot_record(format!("cannot look for waiting results: {error}")))?;
+    let mut waiting: Vec<(RunFolder, Option<Active>)> =
+        waiting.into_iter().map(|open| (open.folder, Some(open.active))).collect();
+    let wanted = if runs.is_empty() {
+        waiting
+    } else {
+        let pick = |run: &PathBuf| {
+            let folder = RunFolder::at(&std::path::absolute(run).unwrap_or_else(|_| run.clone()));
+            match waiting.iter().position(|(open, _)| *open == folder) {
+                Some(index) => waiting.swap_remove(index),
+                None => (folder, None),
+            }
+        };
+        runs.iter().map(pick).collect()
+    };
+    if wanted.is_empty() {
+        say("nothing waits");
+    }
+    let mut exit = Exit::Ok;
+    for (folder, active) in wanted {
+        let ended = match folder.read_result() {
+            Ok(record) => one(&mut session, &folder, active, &record, server.as_ref()).await?,
+            Err(error) => {
+                say(&format!("pony-run: {error}"));
+                Exit::Usage
+            }
+        };
+        exit = exit.worst(ended);
+    }
+    Ok(exit)
+}
+
+/// Delivers one run to `server`, or to every server that it is still to go to.
+async fn one(
+    session: &mut Session,
+    folder: &RunFolder,
+    active: Option<Active>,
+    record: &RunRecord,
+    server: Option<&Target>,
+) -> Result<Exit, Failure> {
+    let targets = if let Some(server) = server {
+        vec![server.clone()]
+    } else {
+        let names = record.deliver_to.iter().map(|name| (name != EMBEDDED).then_some(name.as_str()));
+        names.map(|name| session.target(name)).collect::<Result<Vec<_>, _>>()?
+    };
+    // Asked for by name, even a cancelled run is sent.
+    let by_name = active.is_none() || server.is_some();
+    let mut exit = Exit::Ok;
+    for target in targets {
+        if folder.is_delivered_to(&target.name()) {
+            if by_name {
+                session.note(format!("{} is on {} already", folder.path().display(), target.name()));
+            }
+        } else if (by_name || submit::is_wanted(record.outcome, &target))
+            && !session.deliver(folder, record, &target).await
+        {
+            exit = Exit::NotDelivered;
+        }
+    }
+    let everywhere = record.deliver_to.iter().all(|name| folder.is_delivered_to(name));
+    if let Some(active) = active.filter(|_| exit == Exit::Ok && everywhere) {
+        session.close(active);
+    }
+    Ok(exit)
+}

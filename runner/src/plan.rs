@@ -1,0 +1,186 @@
+//! From recipes and options to builds that can run: nothing is left to be found out. Pure but for the run's random id.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use jiff::Timestamp;
+use pony_contexts::{Source, Url, UrlError, git};
+
+use crate::{
+    cli::RunOptions,
+    exit::Exit,
+    facts, folder,
+    home::Home,
+    mask::{self, Mask},
+    recipe::{self, Recipe},
+    run::{Job, Keep, unit::Environment},
+    slots::Memory,
+    submit::Target,
+};
+
+/// One recipe with all that its run needs.
+#[derive(Debug)]
+pub struct Build {
+    /// What to do.
+    pub job: Job,
+    /// What must never be shown.
+    pub mask: Mask,
+}
+
+/// What plans are made in.
+#[derive(Debug)]
+pub struct Surroundings<'s> {
+    /// Where things are kept.
+    pub home: &'s Home,
+    /// Where results go.
+    pub target: &'s Target,
+    /// Our own environment.
+    pub environment: &'s Environment,
+    /// Where tempdirs are made.
+    pub temp_root: &'s Path,
+}
+
+/// Why a recipe that is valid cannot be run as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The source's address is none.
+    #[error("{}: {source}", recipe.display())]
+    Address {
+        /// Which recipe.
+        recipe: PathBuf,
+        /// Why.
+        source: UrlError,
+    },
+    /// A secret is not set.
+    #[error("{}: the secret `{name}` is not in the environment; set it, if only to nothing: `{name}=`", recipe.display())]
+    NoSecret {
+        /// Which recipe.
+        recipe: PathBuf,
+        /// Which variable.
+        name: String,
+    },
+    /// A secret cannot be masked.
+    #[error("{}: the secret `{name}` {why}", recipe.display())]
+    BadSecret {
+        /// Which recipe.
+        recipe: PathBuf,
+        /// Which variable.
+        name: String,
+        /// What is wrong with its value.
+        why: String,
+    },
+    /// A tag of the command line cannot be one.
+    #[error("`{0}` cannot be a tag: it is empty, begins with `__` or holds a control character")]
+    BadTag(String),
+}
+
+impl PlanError {
+    /// What `pony-run` ends with.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Address { .. } => Exit::RecipeInvalid,
+            Self::NoSecret { .. } | Self::BadSecret { .. } | Self::BadTag(_) => Exit::Usage,
+        }
+    }
+}
+
+/// Plans the run of one recipe.
+pub fn plan(
+    recipe: Recipe,
+    options: &RunOptions,
+    surroundings: &Surroundings<'_>,
+    now: Timestamp,
+) -> Result<Build, PlanError> {
+    let source = recipe.source.as_ref().map(context_source).transpose();
+    let source = source.map_err(|source| PlanError::Address { recipe: recipe.path.clone(), source })?;
+    let mut secrets = secrets(&recipe, surroundings.environment)?;
+    if let Some(Source::Git(wanted)) = &source {
+        secrets.extend(wanted.url.secrets());
+    }
+    if let Some(server) = &options.server {
+        secrets.extend(Url::from_str(server).into_iter().flat_map(|url| url.secrets()));
+    }
+    let tags = tags(&recipe, &options.tags)?;
+    let facts = facts::of_this_machine();
+    let memory = Memory::load(surroundings.home, &recipe.package, &facts.host, &facts.arch, &tags);
+    let run_id = folder::new_run_id(now, random());
+    let tempdir = surroundings.temp_root.join(format!("pony-{}-{run_id}", folder::slug(&recipe.package)));
+    let recipe_dir = std::path::absolute(&recipe.path)
+        .ok()
+        .and_then(|path| path.parent().map(Path::to_path_buf))
+        .unwrap_or_else(|| PathBuf::from("."));
+    let job = Job {
+        tags,
+        run_id,
+        facts,
+        inherited: surroundings.environment.clone(),
+        tempdir,
+        recipe_dir,
+        source,
+        cache: surroundings.home.cache(),
+        since: memory.since(),
+        usual: memory.durations,
+        keep: if options.no_clean_temp { Keep::Always } else { options.keep },
+        deliver_to: if options.no_report { Vec::new() } else { vec![surroundings.target.name()] },
+        recipe,
+    };
+    Ok(Build { job, mask: Mask::new(secrets) })
+}
+
+fn context_source(source: &recipe::Source) -> Result<Source, UrlError> {
+    Ok(match source {
+        recipe::Source::Path { dir } => Source::Path { dir: dir.clone() },
+        recipe::Source::Git { url, want, submodules, subdir } => Source::Git(git::Wanted {
+            url: url.parse()?,
+            want: match want.clone() {
+                recipe::Want::Default => git::Want::Default,
+                recipe::Want::Branch(name) => git::Want::Branch(name),
+                recipe::Want::Tag(name) => git::Want::Tag(name),
+                recipe::Want::Revision(id) => git::Want::Revision(id),
+            },
+            submodules: *submodules,
+            subdir: subdir.clone(),
+        }),
+    })
+}
+
+fn secrets(recipe: &Recipe, environment: &Environment) -> Result<Vec<String>, PlanError> {
+    let value = |name: &String| {
+        let bad = |why: String| PlanError::BadSecret { recipe: recipe.path.clone(), name: name.clone(), why };
+        let value = environment.get(&OsString::from(name));
+        let value =
+            value.ok_or_else(|| PlanError::NoSecret { recipe: recipe.path.clone(), name: name.clone() })?;
+        let value = value.to_str().ok_or_else(|| bad("is not UTF-8 text".to_owned()))?;
+        if (1..mask::SHORTEST).contains(&value.trim().len()) {
+            let least = mask::SHORTEST;
+            return Err(bad(format!("is shorter than {least} bytes: masking it would garble every log")));
+        }
+        Ok(value.to_owned())
+    };
+    recipe.secrets.iter().map(value).collect()
+}
+
+fn tags(recipe: &Recipe, more: &[String]) -> Result<Vec<String>, PlanError> {
+    let mut tags = recipe.tags.clone();
+    for tag in more {
+        let tag = tag.trim();
+        // Entries that begin with `__` are the protocol's own.
+        if tag.is_empty() || tag.starts_with("__") || tag.contains(char::is_control) {
+            return Err(PlanError::BadTag(tag.to_owned()));
+        }
+        if !tags.iter().any(|known| known == tag) {
+            tags.push(tag.to_owned());
+        }
+    }
+    Ok(tags)
+}
+
+/// 32 bits that differ between runs started in the same second.
+fn random() -> u32 {
+    use std::hash::{BuildHasher, RandomState};
+    let hash = RandomState::new().hash_one(std::process::id());
+    u32::try_from(hash & u64::from(u32::MAX)).unwrap_or_default()
+}
