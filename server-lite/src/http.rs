@@ -1,7 +1,6 @@
 //! XML-RPC over HTTP: `POST /xmlrpc`, and the headers, limits and timeouts of every answer.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -12,7 +11,6 @@ use axum::routing::post;
 use axum::{Router, middleware};
 use http_body_util::BodyExt;
 use pony_wire::{Call, encode_answer};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -20,7 +18,8 @@ use tower_http::decompression::RequestDecompressionLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::clock::Time;
-use crate::rpc::{self, offload};
+use crate::memory::{self, Budget};
+use crate::rpc::{self, Answered, offload};
 use crate::store::Store;
 use crate::web;
 
@@ -30,8 +29,6 @@ const SILENCE: Duration = Duration::from_secs(30);
 const CALL: Duration = Duration::from_mins(10);
 /// The longest a page may take.
 const PAGE: Duration = Duration::from_mins(1);
-/// Bodies are counted against the memory for them in this unit.
-const BLOCK: usize = 64 * 1024;
 /// Bodies of full size that are in memory at once; smaller ones are as many more.
 const BODIES: usize = 2;
 
@@ -47,18 +44,17 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 struct Calls {
     store: Store,
     body_limit: usize,
-    /// Memory for bodies, in [`BLOCK`]s: whoever reads one takes its size first, so that the sum is bounded.
-    memory: Arc<Semaphore>,
+    bodies: Budget,
 }
 
 /// Everything that the server answers.
 pub(crate) fn router(store: &Store, body_limit: usize) -> Router {
-    let memory = Arc::new(Semaphore::new(blocks(body_limit) * BODIES));
+    let bodies = Budget::new(body_limit.saturating_mul(BODIES));
     let calls = Router::new()
         .route("/xmlrpc", post(xmlrpc).fallback(only_post))
         .route("/xmlrpc/", post(xmlrpc).fallback(only_post))
         .route("/RPC2", post(xmlrpc).fallback(only_post))
-        .with_state(Calls { store: store.clone(), body_limit, memory })
+        .with_state(Calls { store: store.clone(), body_limit, bodies })
         .layer(RequestDecompressionLayer::new())
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, CALL));
     let pages = web::router(store.clone())
@@ -80,34 +76,33 @@ async fn common_headers(mut response: Response) -> Response {
 async fn xmlrpc(State(calls): State<Calls>, request: Request) -> Response {
     let client_ip = client_ip(&request);
     // Without a length (chunked, or packed) it may be as long as it likes, up to the limit.
-    let announced = request
-        .headers()
-        .get(header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse().ok())
-        .unwrap_or(calls.body_limit);
-    let reserve = u32::try_from(blocks(announced.min(calls.body_limit))).unwrap_or(u32::MAX);
-    let Ok(_memory) = calls.memory.acquire_many(reserve).await else {
-        return Refusal::Unavailable.into_response();
-    };
-    let document = match read(request.into_body(), calls.body_limit).await {
+    let announced: Option<usize> =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let expected = announced.unwrap_or(calls.body_limit).min(calls.body_limit);
+    let _held = calls.bodies.hold(expected).await;
+    let document = match read(request.into_body(), calls.body_limit, announced.unwrap_or_default()).await {
         Ok(document) => document,
         Err(refusal) => return refusal.into_response(),
     };
     let size = document.len();
-    let answer = match offload(size, move || Call::decode(&document)).await {
+    let Answered { answer, size, held } = match offload(size, move || Call::decode(&document)).await {
         Ok(call) => match rpc::answer(&calls.store, call, size, &client_ip, Time::now()).await {
-            Ok(answer) => answer,
+            Ok(answered) => answered,
             Err(error) => {
                 tracing::error!(error = chain(&error), "a call could not be answered");
                 return Refusal::Unavailable.into_response();
             }
         },
-        Err(fault) => Err(fault),
+        Err(fault) => Err(fault).into(),
     };
     if let Err(fault) = &answer {
         tracing::info!(fault = fault.message, client_ip, "refused");
     }
-    let body = encode_answer(&answer);
+    let document = offload(size, move || encode_answer(&answer)).await;
+    let body = match held {
+        Some(held) => memory::body(document, held),
+        None => Body::from(document),
+    };
     ([(header::CONTENT_TYPE, HeaderValue::from_static("text/xml"))], body).into_response()
 }
 
@@ -156,10 +151,10 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// Reads a body of at most `limit` bytes. The rest of a larger one is read and dropped, within reason: a client that is
+/// Reads a body of at most `limit` bytes, `announced` of them as far as the client says. The rest of a larger one is read and dropped, within reason: a client that is
 /// still sending does not hear the answer.
-async fn read(mut body: Body, limit: usize) -> Result<Vec<u8>, Refusal> {
-    let mut document = Vec::new();
+async fn read(mut body: Body, limit: usize, announced: usize) -> Result<Vec<u8>, Refusal> {
+    let mut document = Vec::with_capacity(announced.min(limit));
     let mut length = 0_usize;
     loop {
         let data: Bytes = match timeout(SILENCE, body.frame()).await {
@@ -179,10 +174,6 @@ async fn read(mut body: Body, limit: usize) -> Result<Vec<u8>, Refusal> {
         }
     }
     if length > limit { Err(Refusal::TooLarge { limit }) } else { Ok(document) }
-}
-
-fn blocks(bytes: usize) -> usize {
-    bytes.div_ceil(BLOCK).max(1)
 }
 
 /// The address that a request came from, as it goes into a receipt.

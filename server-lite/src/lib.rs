@@ -10,6 +10,7 @@ mod clock;
 mod decision;
 mod http;
 mod listen;
+mod memory;
 mod rpc;
 mod store;
 mod submission;

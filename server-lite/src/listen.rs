@@ -23,6 +23,8 @@ use tokio::time::{sleep, timeout};
 const CONNECTIONS: usize = 512;
 /// How long a connection may take to send the head of its next request.
 const HEAD: Duration = Duration::from_secs(30);
+/// How long a connection may last: one that takes its answer byte by byte holds memory.
+const LIFE: Duration = Duration::from_mins(30);
 /// How long calls under way may take to finish once the server was told to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -64,7 +66,7 @@ pub(crate) async fn serve(
         });
         let connection = connections.watch(http.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            if let Ok(Err(error)) = timeout(LIFE, connection).await {
                 tracing::debug!(%error, %peer, "connection");
             }
             drop(permit);

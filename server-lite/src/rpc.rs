@@ -6,6 +6,7 @@ use pony_wire::{Answer, Call, Fault, ShouldBuild, Tagsets, Value};
 
 use crate::clock::{Time, duration_from_seconds};
 use crate::decision::python_repr;
+use crate::memory::Held;
 use crate::store::{SlotName, Store, StoreError};
 use crate::submission::{AuthKey, prepare};
 
@@ -23,6 +24,27 @@ pub(crate) enum CallError {
     Encode(#[from] serde_json::Error),
 }
 
+/// An answer, and the memory that it counts for.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) answer: Answer,
+    /// About how many bytes it has.
+    pub(crate) size: usize,
+    pub(crate) held: Option<Held>,
+}
+
+impl From<Answer> for Answered {
+    fn from(answer: Answer) -> Self {
+        Self { answer, size: 0, held: None }
+    }
+}
+
+impl From<Value> for Answered {
+    fn from(value: Value) -> Self {
+        Ok(value).into()
+    }
+}
+
 /// Answers a call that came from `client_ip` at `now` in a document of `size` bytes.
 ///
 /// A fault says what the client did wrong; nothing was stored then. When `Ok`, everything is on disk.
@@ -32,7 +54,7 @@ pub(crate) async fn answer(
     size: usize,
     client_ip: &str,
     now: Time,
-) -> Result<Answer, CallError> {
+) -> Result<Answered, CallError> {
     match call {
         Call::AddResults { client_info, results } => {
             let auth = AuthKey::random()?;
@@ -40,7 +62,7 @@ pub(crate) async fn answer(
             let new = offload(size, move || prepare(&client_info, &results, &ip, now, &key)).await?;
             let added = store.add(&new).await?;
             tracing::info!(?added, package = new.slot.package, success = new.success, client_ip, "result");
-            Ok(Ok(Value::Array(vec![Value::Int(added.key()), Value::String(auth.into_text())])))
+            Ok(Value::Array(vec![Value::Int(added.key()), Value::String(auth.into_text())]).into())
         }
         Call::CheckShouldBuild { client_info, reserve, allowance } => {
             let slot = SlotName::new(&client_info.slot)?;
@@ -49,28 +71,34 @@ pub(crate) async fn answer(
             let decision = store.should_build(&slot, reserve, allowance, now).await?;
             tracing::info!(?decision, package = slot.package, client_ip, "should build?");
             let reason = decision.reason(client_info.slot.tagset().iter().map(String::as_str));
-            Ok(Ok(ShouldBuild { build: decision.build(), reason }.to_value()))
+            Ok(ShouldBuild { build: decision.build(), reason }.to_value().into())
         }
-        Call::GetTagsetsForPackage { package } => Ok(Ok(Tagsets(store.tagsets(&package).await?).to_value())),
+        Call::GetTagsetsForPackage { package } => {
+            Ok(Tagsets(store.tagsets(&package).await?).to_value().into())
+        }
         Call::GetLastResultForTagset { package, tagset } => {
-            let Some(key) = store.newest_of_tagset(&package, &tagset).await? else {
-                return Ok(Ok(Value::Int(0)));
-            };
-            Ok(stored(store, key).await?.ok_or_else(|| unknown_key(&key.to_string())))
+            match store.newest_of_tagset(&package, &tagset).await? {
+                Some(key) => stored(store, Some(key), &key.to_string()).await,
+                None => Ok(Value::Int(0).into()),
+            }
         }
-        Call::GetResults { result_key } => {
-            let result = match result_key.trim().parse() {
-                Ok(key) => stored(store, key).await?,
-                Err(_) => None,
-            };
-            Ok(result.ok_or_else(|| unknown_key(&result_key)))
-        }
+        Call::GetResults { result_key } => stored(store, result_key.trim().parse().ok(), &result_key).await,
     }
 }
 
-async fn stored(store: &Store, key: i64) -> Result<Option<Value>, StoreError> {
-    let Some(stored) = store.result(key).await? else { return Ok(None) };
-    offload(stored.size(), move || stored.result().map(|result| Some(result.to_value()))).await
+/// A result with its receipt; `asked` is its key as the client wrote it.
+async fn stored(store: &Store, key: Option<i64>, asked: &str) -> Result<Answered, CallError> {
+    let found = match key {
+        Some(key) => store.result(key).await?,
+        None => None,
+    };
+    let Some(stored) = found else { return Ok(Err(unknown_key(asked)).into()) };
+    let size = stored.size();
+    Ok(offload(size, move || {
+        let answer = Ok(stored.result()?.to_value());
+        Ok::<_, StoreError>(Answered { answer, size, held: Some(stored.held) })
+    })
+    .await?)
 }
 
 /// The words that clients of the 2010 release know.

@@ -18,6 +18,7 @@ use sqlx::sqlite::{
 use sqlx::{Executor, SqlSafeStr};
 
 use crate::clock::Time;
+use crate::memory::Budget;
 
 pub(crate) use read::{PackageRow, Page, SlotRow, Stored, Summary};
 pub(crate) use write::NewResult;
@@ -26,6 +27,8 @@ pub(crate) use write::NewResult;
 const BUSY: Duration = Duration::from_secs(20);
 /// Readers at once; each holds a page cache of about 2 MB.
 const READERS: u32 = 4;
+/// Bytes of stored bags that are in memory at once.
+const BAGS: usize = 64 * 1024 * 1024;
 /// The page cache of the writer: 16 MiB (negative counts KiB, not pages).
 const WRITER_CACHE: &str = "-16384";
 
@@ -115,6 +118,7 @@ fn tagset_text(tagset: &Tagset) -> Result<String, serde_json::Error> {
 pub(crate) struct Store {
     writer: SqlitePool,
     reader: SqlitePool,
+    bags: Budget,
 }
 
 impl Store {
@@ -136,7 +140,7 @@ impl Store {
             pool(1).connect_with(options.clone().pragma("cache_size", WRITER_CACHE)).await.map_err(file)?;
         migrate(&writer).await.map_err(|source| OpenError::Tables { path: path.to_owned(), source })?;
         let reader = pool(READERS).connect_with(options.pragma("query_only", "1")).await.map_err(file)?;
-        Ok(Self { writer, reader })
+        Ok(Self { writer, reader, bags: Budget::new(BAGS) })
     }
 
     /// Puts everything into the main file and closes it. Calls under way finish first.

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use pony_wire::{Receipt, StoredResult, Struct, Tagset, Value, decode_value};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row, query_as, query_scalar};
+use sqlx::{FromRow, Row, query, query_as, query_scalar};
 
 use super::{Store, StoreError, Time, from_micros, tagset_text};
+use crate::memory::Held;
 
 /// One page of a list, and where the next one begins.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,7 +62,7 @@ pub(crate) struct SlotRow {
 }
 
 /// A result with its bags.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub(crate) struct Stored {
     pub(crate) package: String,
     pub(crate) summary: Summary,
@@ -69,6 +70,8 @@ pub(crate) struct Stored {
     client_ip: String,
     client_info: String,
     results: String,
+    /// The memory for it, and for what is made of it.
+    pub(crate) held: Held,
 }
 
 impl Stored {
@@ -126,19 +129,6 @@ impl<'r> FromRow<'r, SqliteRow> for Summary {
 impl<'r> FromRow<'r, SqliteRow> for SlotRow {
     fn from_row(row: &'r SqliteRow) -> Result<Self, sqlx::Error> {
         Ok(Self { latest: Summary::from_row(row)?, requested: row.try_get::<i64, _>("requested")? != 0 })
-    }
-}
-
-impl<'r> FromRow<'r, SqliteRow> for Stored {
-    fn from_row(row: &'r SqliteRow) -> Result<Self, sqlx::Error> {
-        Ok(Self {
-            package: row.try_get("name")?,
-            summary: Summary::from_row(row)?,
-            requested: row.try_get::<i64, _>("requested")? != 0,
-            client_ip: row.try_get("client_ip")?,
-            client_info: row.try_get("client_info")?,
-            results: row.try_get("results")?,
-        })
     }
 }
 
@@ -215,14 +205,33 @@ impl Store {
 
     /// A result by its key, as `get_results` asks for it.
     pub(crate) async fn result(&self, key: i64) -> Result<Option<Stored>, StoreError> {
-        Ok(query_as(
+        // Its size first, which takes no memory.
+        let size: Option<i64> = query_scalar(
+            "SELECT octet_length(client_info) + octet_length(results) FROM results WHERE id = $1",
+        )
+        .bind(key)
+        .fetch_optional(&self.reader)
+        .await?;
+        let Some(size) = size else { return Ok(None) };
+        let held = self.bags.hold(usize::try_from(size).unwrap_or(usize::MAX)).await;
+        let row: Option<SqliteRow> = query(
             "SELECT p.name, r.id, r.slot, r.received, r.success, r.failed_step, r.duration, r.client_ip, \
              r.client_info, r.results, s.host, s.arch, s.tags, s.requested \
              FROM results r JOIN slots s ON s.id = r.slot JOIN packages p ON p.id = r.package WHERE r.id = $1",
         )
         .bind(key)
         .fetch_optional(&self.reader)
-        .await?)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(Stored {
+            package: row.try_get("name")?,
+            summary: Summary::from_row(&row)?,
+            requested: row.try_get::<i64, _>("requested")? != 0,
+            client_ip: row.try_get("client_ip")?,
+            client_info: row.try_get("client_info")?,
+            results: row.try_get("results")?,
+            held,
+        }))
     }
 
     /// The newest result of a package.

@@ -17,6 +17,7 @@ use serde::Deserialize;
 
 use crate::clock::Time;
 use crate::http::chain;
+use crate::memory;
 use crate::rpc::offload;
 use crate::store::{Store, StoreError, Stored};
 use result::View;
@@ -275,7 +276,7 @@ async fn result_page(
         if wanted.json {
             let page =
                 json::result(&stored.package, &stored.summary, &bags, stored.requested, (previous, next));
-            return Ok(Json(page).into_response());
+            return whole("application/json", page.to_string(), stored);
         }
         let view = View {
             root: &wanted.root,
@@ -323,10 +324,16 @@ async fn raw(stored: Stored, step: &str, errout: bool, wanted: Wanted) -> Result
         let bags = stored.result()?;
         let text = result::raw_stream(&bags, number, wanted.asked.of.as_deref(), errout)
             .ok_or_else(|| wanted.missing(format!("This result has no such output of a step {number}")))?;
-        let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))];
-        Ok((kind, text).into_response())
+        whole("text/plain; charset=utf-8", text, stored)
     })
     .await
+}
+
+/// An answer as large as the result it is made of, whose memory it takes over.
+#[expect(clippy::unnecessary_wraps, reason = "both callers answer with a page or the lack of one")]
+fn whole(kind: &'static str, text: String, stored: Stored) -> Result<Response, NoPage> {
+    let kind = [(header::CONTENT_TYPE, HeaderValue::from_static(kind))];
+    Ok((kind, memory::body(text, stored.held)).into_response())
 }
 
 async fn style() -> Response {

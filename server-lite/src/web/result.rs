@@ -66,7 +66,10 @@ impl View<'_> {
     fn facts(&self) -> Markup {
         let Summary { host, arch, tags: slot_tags, received, duration, failed_step, .. } = self.summary;
         html! { dl.facts {
-            @if let Some(step) = failed_step { dt { "failed in" } dd { (step) } }
+            @if let Some(step) = failed_step {
+                @let first = self.bags.results.iter().position(failed).map_or(0, |index| index + 1);
+                dt { "failed in" } dd { a href=(format!("#step-{first}")) { (step) } }
+            }
             dt { "received" } dd { (date(*received)) " (" (moment(*received, self.now)) ")" }
             @if let Some(duration) = duration { dt { "took" } dd { (took(*duration)) } }
             dt { "host" } dd { (host) }
@@ -109,7 +112,7 @@ impl View<'_> {
     fn step(&self, number: usize, step: &StepResult, each: usize) -> Markup {
         let raw = |stream: &str| format!("../{}/{stream}/{number}", self.key());
         html! {
-            details id=(format!("step-{number}")) open[step.status.is_some_and(|status| status != 0)] {
+            details id=(format!("step-{number}")) open[failed(step)] {
                 summary { (status_line(&format!("{number}. {}", step_name(step, number)), step)) }
                 div {
                     @if let Some(command) = &step.command { p.caption { "command" } pre { (clipped(command, each)) } }
@@ -121,7 +124,7 @@ impl View<'_> {
                     (stream("error output", "errout", step.errout.as_deref().unwrap_or_default(), each, &raw("errout")))
                     @for (name, part) in parts(step) {
                         @let raw = |stream: &str| format!("{}?of={}", raw(stream), query(name));
-                        details open[part.status.is_some_and(|status| status != 0)] {
+                        details open[failed(&part)] {
                             summary { (status_line(name, &part)) }
                             div {
                                 @if let Some(command) = &part.command { p.caption { "command" } pre { (clipped(command, each)) } }
@@ -171,6 +174,10 @@ impl View<'_> {
     }
 }
 
+fn failed(step: &StepResult) -> bool {
+    step.status.is_some_and(|status| status != 0)
+}
+
 /// What a step is called: its name, or its place.
 fn step_name(step: &StepResult, number: usize) -> Cow<'_, str> {
     step.name.as_deref().map_or_else(|| Cow::Owned(format!("step {number}")), Cow::Borrowed)
@@ -202,11 +209,14 @@ fn stream(caption: &str, class: &str, text: &str, limit: usize, raw: &str) -> Ma
             @if clip.left_out > 0 { ", " (size(text.len())) ": " a href=(raw) { "the whole as text" } }
             @else { " (" a href=(raw) { "as text" } ")" }
         }
-        pre class=(class) { "\n" (drawn(clip.head)) }
-        @if clip.left_out > 0 {
-            p.caption { "… " (size(clip.left_out)) " left out: " a href=(raw) { "the whole as text" } " …" }
-            pre class=(class) { "\n" (drawn(clip.tail)) }
-        }
+        // Scrolled to its end, where failures show: the style sheet turns the outer box around.
+        div.output tabindex="0" { div {
+            pre class=(class) { "\n" (drawn(clip.head)) }
+            @if clip.left_out > 0 {
+                p.caption { "… " (size(clip.left_out)) " left out: " a href=(raw) { "the whole as text" } " …" }
+                pre class=(class) { "\n" (drawn(clip.tail)) }
+            }
+        } }
     }
 }
 

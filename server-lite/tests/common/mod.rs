@@ -1,0 +1,175 @@
+//! A server on a loopback socket and a client that sends exactly the bytes it is given.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test file uses its part; a test that cannot go on fails"
+)]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::thread::JoinHandle;
+
+use pony_server_lite::Server;
+use pony_wire::{Answer, Call, ClientInfo, Slot, StepResult, Struct, Value, decode_answer};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+/// A server in a thread of its own. Stops, and closes its file, when dropped.
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    pub(crate) fn start(data: &Path) -> Self {
+        Self::with(data, |server| server)
+    }
+
+    pub(crate) fn with(data: &Path, change: impl FnOnce(Server) -> Server + Send + 'static) -> Self {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (ready, address) = std::sync::mpsc::channel();
+        let data = data.to_owned();
+        let thread = std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            runtime.block_on(async move {
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let server = change(Server::open(&data).await.unwrap());
+                ready.send(listener.local_addr().unwrap()).unwrap();
+                server.serve(listener, async { drop(stopped.await) }).await.unwrap();
+                server.close().await;
+            });
+        });
+        Self { address: address.recv().unwrap(), stop: Some(stop), thread: Some(thread) }
+    }
+
+    pub(crate) fn call(&self, call: &Call) -> Answer {
+        call_at(self.address, call)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Reply {
+        get_at(self.address, path)
+    }
+
+    /// The key under which a result was stored.
+    pub(crate) fn add(&self, client_info: ClientInfo, results: Vec<StepResult>) -> i64 {
+        let answer = self.call(&Call::AddResults { client_info, results }).unwrap();
+        match answer.as_array() {
+            Some([Value::Int(key), Value::String(_)]) => *key,
+            _ => panic!("{answer:?}"),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+}
+
+/// An answer to a request.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    /// The head as it came, with lower-case names.
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Reply {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).unwrap()
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+
+    pub(crate) fn answer(&self) -> Answer {
+        assert_eq!(self.status, 200, "{self:?}");
+        decode_answer(&self.body).unwrap()
+    }
+}
+
+/// Sends bytes and reads to the end of the connection.
+pub(crate) fn send(address: SocketAddr, request: &[u8]) -> Reply {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(request).unwrap();
+    reply(&mut stream)
+}
+
+pub(crate) fn reply(stream: &mut TcpStream) -> Reply {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or_else(|| {
+        panic!("no answer: {}", String::from_utf8_lossy(&bytes));
+    });
+    let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    let body = bytes.split_off(end + 4);
+    Reply { status, head, body }
+}
+
+pub(crate) fn get_at(address: SocketAddr, path: &str) -> Reply {
+    send(address, format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())
+}
+
+/// Posts a body with headers of its own.
+pub(crate) fn post_at(address: SocketAddr, path: &str, headers: &str, body: &[u8]) -> Reply {
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n",
+        body.len()
+    );
+    send(address, &[head.as_bytes(), body].concat())
+}
+
+pub(crate) fn call_at(address: SocketAddr, call: &Call) -> Answer {
+    post_at(address, "/xmlrpc", "Content-Type: text/xml\r\n", &call.encode()).answer()
+}
+
+pub(crate) fn slot(package: &str, host: &str, tags: &[&str]) -> Slot {
+    Slot {
+        package: package.to_owned(),
+        host: host.to_owned(),
+        arch: "linux-x86_64".to_owned(),
+        tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+    }
+}
+
+pub(crate) fn info(package: &str, host: &str, success: bool) -> ClientInfo {
+    ClientInfo { slot: slot(package, host, &["t"]), success: Some(success), extra: Struct::new() }
+}
+
+pub(crate) fn step(name: &str, status: i64, output: &str) -> StepResult {
+    StepResult {
+        name: Some(name.to_owned()),
+        status: Some(status),
+        kind: Some("build".to_owned()),
+        command: Some(format!("make {name}")),
+        output: Some(output.to_owned()),
+        errout: Some(String::new()),
+        ..StepResult::default()
+    }
+}
+
+pub(crate) fn check(info: &ClientInfo, reserve: bool, allowance: f64) -> Call {
+    let client_info = ClientInfo { success: None, ..info.clone() };
+    Call::CheckShouldBuild { client_info, reserve, allowance }
+}
+
+/// The two parts of an answer to `check_should_build`.
+pub(crate) fn should_build(answer: &Answer) -> (bool, String) {
+    match answer.as_ref().unwrap().as_array() {
+        Some([Value::Bool(build), Value::String(reason)]) => (*build, reason.clone()),
+        other => panic!("{other:?}"),
+    }
+}
