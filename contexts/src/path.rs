@@ -17,7 +17,8 @@ pub(crate) fn locate(dir: &Path, request: &Request) -> Result<PathBuf, Error> {
     if dir.is_dir() { Ok(dir) } else { Err(Error::NotADirectory(dir)) }
 }
 
-/// Copies `dir` into `room`, with all in it: work not committed, `.git`, links as links.
+/// Copies `dir` into `room`, with all in it: work not committed, `.git`, links as links. Where `.git` is a file (a linked work
+/// tree, a submodule), the copy shares the repository it names.
 pub(crate) async fn copy(dir: &Path, room: &Path, shell: &mut impl Shell) -> Result<PathBuf, Error> {
     let real = dir.canonicalize().map_err(Error::io("find", dir))?;
     let tree = room.join(real.file_name().unwrap_or("source".as_ref()));

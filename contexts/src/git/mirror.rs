@@ -245,15 +245,13 @@ impl<'a> Mirror<'a> {
         let mut words: Vec<OsString> = config.map(OsString::from).to_vec();
         words.extend(in_mirror(
             dir,
-            &[
-                "fetch",
-                "--prune",
-                "--no-tags",
-                "--no-write-fetch-head",
-                "--no-recurse-submodules",
-                "--update-shallow",
-            ],
+            &["fetch", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--update-shallow"],
         ));
+        // Before what is new, as a branch may become a folder of branches. Never with a single commit, whose name upstream
+        // does not know.
+        if specs == EVERYTHING {
+            words.push("--prune".into());
+        }
         // The first is long, and a person waits for it.
         if !self.usable {
             words.push("--progress".into());
@@ -271,8 +269,11 @@ impl<'a> Mirror<'a> {
         git: &mut Git<'_, impl Shell>,
     ) -> Result<(), Error> {
         let branch = branch.map(|name| format!("--branch={name}"));
-        // No collection in the background that holds the tree when it is to be removed.
+        // The mirror is a path, which a person may have forbidden for addresses. And no collection in the background that
+        // holds the tree when it is to be removed.
         let mut words = args![
+            "-c",
+            "protocol.file.allow=always",
             "clone",
             "--local",
             "--no-checkout",

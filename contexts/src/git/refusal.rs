@@ -122,7 +122,6 @@ const MESSAGES: [(Meaning, &[&str]); 6] = [
             "bad signature",
             "packed-refs",
             "unknown index entry format",
-            "expected commit type",
         ],
     ),
 ];

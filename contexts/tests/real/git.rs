@@ -193,6 +193,7 @@ async fn a_revision_that_no_branch_holds_is_fetched_by_itself() {
     assert_eq!(shell.count("fetch_revision"), 1);
     // And is kept, through later fetches that prune.
     world.prepare(&upstream.url(), branch("main")).await.0.unwrap();
+    assert_eq!(world.git(&world.mirror(), &["--git-dir=.", "rev-parse", &format!("refs/pony/{lost}")]), lost);
     let (prepared, shell) = world.prepare(&upstream.url(), revision(&lost)).await;
     prepared.unwrap();
     assert_eq!(shell.count("fetch_revision"), 0);
@@ -279,11 +280,7 @@ async fn addresses_of_every_local_kind() {
         let prepared = world.prepare(url, Want::Default).await.0.unwrap();
         assert_eq!(text(&prepared, "file"), "one", "{url}");
     }
-    fs::write(
-        world.path("home/.gitconfig"),
-        format!("[url \"{file}\"]\n\tinsteadOf = https://x.invalid/demo\n"),
-    )
-    .unwrap();
+    world.configure(&format!("[url \"{file}\"]\n\tinsteadOf = https://x.invalid/demo\n"));
     let (prepared, _) = world.prepare("https://x.invalid/demo", Want::Default).await;
     let prepared = prepared.unwrap();
     assert_eq!(world.git(&prepared.cwd, &["config", "remote.origin.url"]), "https://x.invalid/demo");
@@ -446,7 +443,7 @@ async fn somebody_elses_configuration_changes_nothing() {
         hooks = hooks.display(),
         pwned = pwned.display()
     );
-    fs::write(world.path("home/.gitconfig"), config).unwrap();
+    world.configure(&config);
     let mut shell = world.shell();
     for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE"] {
         shell.env.push((name, world.path("elsewhere").display().to_string()));

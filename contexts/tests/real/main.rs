@@ -1,8 +1,10 @@
-//! Contexts prepared with real commands in a closed world: a home, a cache and repositories of their own.
+//! Contexts prepared with real commands in a closed world (a home, a cache and repositories of their own), and one
+//! with a script in place of commands.
 #![allow(unreachable_pub, clippy::unwrap_used, reason = "all of it is tests")]
 
 mod damage;
 mod git;
 mod path;
 mod remote;
+mod scripted;
 mod support;

@@ -99,7 +99,7 @@ async fn a_login_in_the_address_works_and_stays_secret() {
     // A helper that would keep whatever it is told.
     let store = world.path("home/store");
     let config = format!("[credential]\n\thelper = store --file={}\n", store.display());
-    fs::write(world.path("home/.gitconfig"), config).unwrap();
+    world.configure(&config);
     let address = web(world.path("up"));
     fs::write(
         repository.dir.join(".gitmodules"),
@@ -171,6 +171,7 @@ async fn over_the_git_protocol() {
     upstream.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
     upstream.commit("two");
     let url = format!("git://{}/demo", daemon(&world, &world.path("up")));
+    world.configure("[protocol \"file\"]\n\tallow = never\n");
     for (want, expected) in
         [(Want::Default, "two"), (branch("main"), "two"), (tag("v1"), "one"), (revision(&lost), "lost")]
     {

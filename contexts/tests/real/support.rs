@@ -94,8 +94,15 @@ impl World {
         for name in ["home", "tmp", "recipes"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
-        fs::write(dir.path().join("home/.gitconfig"), "[init]\n\tdefaultBranch = main\n").unwrap();
-        Self { dir }
+        let world = Self { dir };
+        world.configure("");
+        world
+    }
+
+    /// Writes the person's configuration of git. What tests make need not outlive a power cut.
+    pub fn configure(&self, more: &str) {
+        let config = format!("[init]\n\tdefaultBranch = main\n[core]\n\tfsync = none\n{more}");
+        fs::write(self.path("home/.gitconfig"), config).unwrap();
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
