@@ -1,1 +1,32 @@
-//! Helpers for end-to-end tests through the built programs.
+//! Helpers for end-to-end tests through the built programs: a closed world for each test, programs watched from outside.
+//!
+//! The way of a test: a [`World`] (folders, environment), [`World::pony`] (a command), [`Call::start`] (a [`Live`] process
+//! to wait for) or [`Call::end`] (an [`Ended`] one to look at). Everything waits for events, never for time, and no wait
+//! is longer than [`PATIENCE`]. What a test started is killed when its world goes.
+#![expect(clippy::missing_panics_doc, reason = "a panic is how a test says what is wrong")]
+#![expect(clippy::return_self_not_must_use, reason = "an assertion may end a chain")]
+
+mod git;
+mod http;
+mod process;
+mod programs;
+mod python;
+mod serve;
+mod terminal;
+mod world;
+
+use std::time::Duration;
+
+pub use self::{
+    git::Repository,
+    http::{Page, get, post},
+    process::{Call, Ended, Live, Output, Stream},
+    programs::program,
+    python::Python,
+    serve::Serve,
+    terminal::Terminal,
+    world::{RunFolder, World, files},
+};
+
+/// The longest that anything is waited for, on a slow machine that does other things.
+pub const PATIENCE: Duration = Duration::from_secs(40);

@@ -1,0 +1,356 @@
+//! Programs started and watched from outside, with bounded waits. The only file here that spawns and reads the clock.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fmt,
+    io::Read,
+    os::unix::process::ExitStatusExt,
+    path::PathBuf,
+    process::{Command, ExitStatus, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use crate::{PATIENCE, world::World};
+
+/// A command in a world, about to be started.
+#[derive(Debug, Clone)]
+pub struct Call<'w> {
+    world: &'w World,
+    program: OsString,
+    arguments: Vec<OsString>,
+    environment: BTreeMap<OsString, OsString>,
+    cwd: PathBuf,
+}
+
+/// Which stream of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Out,
+    /// Standard error.
+    Err,
+}
+
+/// Something that a process printed.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// Where.
+    pub stream: Stream,
+    /// What.
+    pub bytes: Vec<u8>,
+    /// When, from its start.
+    pub after: Duration,
+}
+
+enum Message {
+    Printed(Output),
+    Closed,
+    Exited(ExitStatus),
+}
+
+/// A process under way.
+#[derive(Debug)]
+pub struct Live<'w> {
+    call: Call<'w>,
+    pid: Pid,
+    messages: Receiver<Message>,
+    printed: Vec<Output>,
+    closed: usize,
+    exit: Option<ExitStatus>,
+    began: Instant,
+}
+
+/// A process that has ended.
+pub struct Ended<'w> {
+    call: Call<'w>,
+    /// Exit status; `-N` for signal N.
+    pub code: i32,
+    /// What it printed, in the order in which it came.
+    pub printed: Vec<Output>,
+    /// From start to end.
+    pub took: Duration,
+}
+
+impl<'w> Call<'w> {
+    pub(crate) fn new(world: &'w World, program: OsString, arguments: Vec<OsString>) -> Self {
+        let environment = world.environment().clone();
+        Self { world, program, arguments, environment, cwd: world.path("work") }
+    }
+
+    /// Sets a variable of its environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.environment.insert(name.into(), value.into());
+        self
+    }
+
+    /// Takes a variable out of its environment.
+    #[must_use]
+    pub fn unset(mut self, name: &str) -> Self {
+        self.environment.remove(&OsString::from(name));
+        self
+    }
+
+    /// Starts it in this folder instead of `work`.
+    #[must_use]
+    pub fn cwd(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.cwd = folder.into();
+        self
+    }
+
+    /// One more argument, of any bytes.
+    #[must_use]
+    pub fn arg(mut self, argument: impl Into<OsString>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    /// The same command as the arguments of another program, such as `sh -c '…; exec "$@"' sh`.
+    #[must_use]
+    pub fn through(mut self, wrapper: &[&str]) -> Self {
+        let words = wrapper.iter().map(OsString::from).chain([self.program]).chain(self.arguments);
+        let mut words: Vec<OsString> = words.collect();
+        self.program = words.remove(0);
+        self.arguments = words;
+        self
+    }
+
+    /// Program and arguments.
+    pub fn words(&self) -> Vec<OsString> {
+        std::iter::once(&self.program).chain(&self.arguments).cloned().collect()
+    }
+
+    /// Its whole environment.
+    pub fn environment(&self) -> &BTreeMap<OsString, OsString> {
+        &self.environment
+    }
+
+    /// Starts it, with stdin closed.
+    #[expect(clippy::disallowed_methods, reason = "tests have no runner to spawn for them, and measure time")]
+    pub fn start(self) -> Live<'w> {
+        let mut child = Command::new(&self.program)
+            .args(&self.arguments)
+            .env_clear()
+            .envs(&self.environment)
+            .current_dir(&self.cwd)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {self}: {error}"));
+        let began = Instant::now();
+        let pid = Pid::from_raw(i32::try_from(child.id()).expect("a process id"));
+        let (sender, messages) = channel();
+        pump(child.stdout.take().expect("a pipe"), Stream::Out, began, sender.clone());
+        pump(child.stderr.take().expect("a pipe"), Stream::Err, began, sender.clone());
+        thread::spawn(move || {
+            let status = child.wait().expect("a child can be waited for");
+            let _ = sender.send(Message::Exited(status));
+        });
+        Live { call: self, pid, messages, printed: Vec::new(), closed: 0, exit: None, began }
+    }
+
+    /// Runs it to its end.
+    pub fn end(self) -> Ended<'w> {
+        self.start().end()
+    }
+}
+
+impl fmt::Display for Call<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for word in self.words() {
+            write!(f, "{word:?} ")?;
+        }
+        write!(f, "in {}", self.cwd.display())
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the time at which something was printed")]
+fn pump(mut pipe: impl Read + Send + 'static, stream: Stream, began: Instant, sender: Sender<Message>) {
+    thread::spawn(move || {
+        let mut buffer = vec![0; 64 * 1024];
+        while let Ok(count @ 1..) = pipe.read(&mut buffer) {
+            let after = began.elapsed();
+            let output = Output { stream, bytes: buffer[..count].to_vec(), after };
+            if sender.send(Message::Printed(output)).is_err() {
+                return;
+            }
+        }
+        let _ = sender.send(Message::Closed);
+    });
+}
+
+impl<'w> Live<'w> {
+    /// Its process id.
+    pub fn pid(&self) -> i32 {
+        self.pid.as_raw()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(self.pid, signal).unwrap_or_else(|error| panic!("{signal} to {self}: {error}"));
+    }
+
+    /// Waits until it has printed `text` on `stream`, and returns all that it has printed there so far.
+    pub fn until(&mut self, stream: Stream, text: &str) -> String {
+        loop {
+            let printed = String::from_utf8_lossy(&join(&self.printed, stream)).into_owned();
+            if printed.contains(text) {
+                return printed;
+            }
+            if !self.step(&format!("`{text}`")) {
+                panic!("it ended without printing `{text}` on {stream:?}: {self}");
+            }
+        }
+    }
+
+    /// What it has printed so far, of what has been waited for.
+    pub fn printed(&self) -> &[Output] {
+        &self.printed
+    }
+
+    /// Whether it has ended, as far as has been waited for.
+    pub fn has_ended(&self) -> bool {
+        self.exit.is_some()
+    }
+
+    /// Waits for its end.
+    #[expect(clippy::disallowed_methods, reason = "how long it took")]
+    pub fn end(mut self) -> Ended<'w> {
+        while self.step("its end") {}
+        let took = self.began.elapsed();
+        let status = self.exit.expect("it has ended");
+        let code = status.code().unwrap_or_else(|| -status.signal().unwrap_or(0));
+        let printed = std::mem::take(&mut self.printed);
+        Ended { call: self.call.clone(), code, printed, took }
+    }
+
+    /// Takes up the next message; false when there will be none.
+    #[expect(clippy::disallowed_methods, reason = "no wait is without an end")]
+    fn step(&mut self, what: &str) -> bool {
+        if self.exit.is_some() && self.closed == 2 {
+            return false;
+        }
+        let left = PATIENCE.saturating_sub(self.began.elapsed());
+        match self.messages.recv_timeout(left) {
+            Ok(Message::Printed(output)) => self.printed.push(output),
+            Ok(Message::Closed) => self.closed += 1,
+            Ok(Message::Exited(status)) => self.exit = Some(status),
+            Err(RecvTimeoutError::Disconnected) => return false,
+            Err(RecvTimeoutError::Timeout) => {
+                let running = self.call.world.processes().join("\n");
+                panic!("waited {PATIENCE:?} for {what}: {self}\n--- running\n{running}");
+            }
+        }
+        true
+    }
+}
+
+impl Drop for Live<'_> {
+    fn drop(&mut self) {
+        if self.exit.is_none() {
+            let _ = kill(self.pid, Signal::SIGKILL);
+        }
+    }
+}
+
+impl fmt::Display for Live<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        describe(f, &self.call, "still running", &self.printed)
+    }
+}
+
+impl Ended<'_> {
+    /// What it printed on stdout.
+    pub fn out(&self) -> String {
+        String::from_utf8_lossy(&self.out_bytes()).into_owned()
+    }
+
+    /// The same, as it came.
+    pub fn out_bytes(&self) -> Vec<u8> {
+        join(&self.printed, Stream::Out)
+    }
+
+    /// What it printed on stderr.
+    pub fn err(&self) -> String {
+        String::from_utf8_lossy(&self.err_bytes()).into_owned()
+    }
+
+    /// The same, as it came.
+    pub fn err_bytes(&self) -> Vec<u8> {
+        join(&self.printed, Stream::Err)
+    }
+
+    /// Asserts its exit code.
+    #[track_caller]
+    pub fn code(self, code: i32) -> Self {
+        assert!(self.code == code, "exit code {code} is expected: {self}");
+        self
+    }
+
+    /// Asserts that stdout is this text.
+    #[track_caller]
+    pub fn out_is(self, text: &str) -> Self {
+        assert!(self.out() == text, "stdout {text:?} is expected: {self}");
+        self
+    }
+
+    /// Asserts that stderr is this text.
+    #[track_caller]
+    pub fn err_is(self, text: &str) -> Self {
+        assert!(self.err() == text, "stderr {text:?} is expected: {self}");
+        self
+    }
+
+    /// Asserts that stdout holds this text.
+    #[track_caller]
+    pub fn out_has(self, text: &str) -> Self {
+        assert!(self.out().contains(text), "{text:?} is expected on stdout: {self}");
+        self
+    }
+
+    /// Asserts that stderr holds this text.
+    #[track_caller]
+    pub fn err_has(self, text: &str) -> Self {
+        assert!(self.err().contains(text), "{text:?} is expected on stderr: {self}");
+        self
+    }
+
+    /// Asserts that neither stream holds this text.
+    #[track_caller]
+    pub fn has_no(self, text: &str) -> Self {
+        assert!(!self.err().contains(text) && !self.out().contains(text), "{text:?} is not expected: {self}");
+        self
+    }
+}
+
+impl fmt::Display for Ended<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        describe(f, &self.call, &format!("exit {} after {:?}", self.code, self.took), &self.printed)
+    }
+}
+
+fn join(printed: &[Output], stream: Stream) -> Vec<u8> {
+    printed.iter().filter(|output| output.stream == stream).flat_map(|output| output.bytes.clone()).collect()
+}
+
+fn describe(f: &mut fmt::Formatter<'_>, call: &Call<'_>, state: &str, printed: &[Output]) -> fmt::Result {
+    const SHOWN: usize = 6000;
+    writeln!(f, "\n--- {call}: {state}")?;
+    for stream in [Stream::Out, Stream::Err] {
+        let bytes = join(printed, stream);
+        let name = if stream == Stream::Out { "stdout" } else { "stderr" };
+        writeln!(f, "--- {name}, {} bytes", bytes.len())?;
+        let end = &bytes[bytes.len().saturating_sub(SHOWN)..];
+        writeln!(f, "{}", String::from_utf8_lossy(end).replace('\x1b', "\u{241b}"))?;
+    }
+    write!(f, "{}", call.world.listing())
+}
