@@ -92,7 +92,11 @@ fn time(command: &mut Command) -> Duration {
 }
 
 /// The medians of two commands that take turns.
-fn medians(rounds: usize, mut a: impl FnMut() -> Duration, mut b: impl FnMut() -> Duration) -> (Duration, Duration) {
+fn medians(
+    rounds: usize,
+    mut a: impl FnMut() -> Duration,
+    mut b: impl FnMut() -> Duration,
+) -> (Duration, Duration) {
     let mut times: [Vec<Duration>; 2] = [Vec::new(), Vec::new()];
     for _ in 0..rounds {
         times[0].push(a());
@@ -154,13 +158,13 @@ fn memory(room: &Room) {
     let program = this_program();
     for bytes in [100 * MB, 2000 * MB, 10_000 * MB] {
         let recipe = room.recipe(&format!("  - run: [{program:?}, --print, {bytes}]\n"));
-        let output = room
-            .command(&program)
-            .args(["--rss", PONY_RUN])
-            .arg(&recipe)
-            .output()
-            .expect("it starts");
-        println!("  {} MB printed: peak RSS {} kB", bytes / MB, String::from_utf8_lossy(&output.stdout).trim());
+        let output =
+            room.command(&program).args(["--rss", PONY_RUN]).arg(&recipe).output().expect("it starts");
+        println!(
+            "  {} MB printed: peak RSS {} kB",
+            bytes / MB,
+            String::from_utf8_lossy(&output.stdout).trim()
+        );
         let _ = fs::remove_dir_all(room.path("home"));
     }
 }
@@ -168,8 +172,7 @@ fn memory(room: &Room) {
 fn latency(room: &Room) {
     let program = this_program();
     let recipe = room.recipe(&format!("  - run: [{program:?}, --stamp, 100]\n"));
-    let mut child =
-        room.pony_run(&recipe).stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut child = room.pony_run(&recipe).stdout(Stdio::piped()).spawn().expect("it starts");
     let out = child.stdout.take().expect("a pipe");
     println!("  into a pipe: {}", delays(out));
     child.wait().expect("it ends");
@@ -208,7 +211,8 @@ fn wall() -> Duration {
 // -- what the measured runs start
 
 fn print_bytes(bytes: u64) {
-    let block = b"cc -O2 -Wall -o build/objects/some_module.o -c source/some_module.c   # line of text\n".repeat(760);
+    let block =
+        b"cc -O2 -Wall -o build/objects/some_module.o -c source/some_module.c   # line of text\n".repeat(760);
     let mut out = io::stdout().lock();
     let mut left = bytes;
     while left > 0 {
@@ -230,7 +234,8 @@ fn print_stamps(lines: u32) {
 fn report_rss(command: &[&str]) {
     let (program, arguments) = command.split_first().expect("a command");
     let null = || File::create("/dev/null").expect("/dev/null");
-    let status = Command::new(program).args(arguments).stdout(null()).stderr(null()).status().expect("it starts");
+    let status =
+        Command::new(program).args(arguments).stdout(null()).stderr(null()).status().expect("it starts");
     assert!(status.success(), "{command:?}: {status}");
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("usage");
     println!("{}", usage.max_rss());

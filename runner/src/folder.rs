@@ -81,10 +81,13 @@ impl RunFolder {
         let relative = Path::new(&slug(package)).join(run_id);
         let path = home.runs().join(&relative);
         let marker = home.active().join(run_id);
-        let mut lock = File::create_new(&marker)?;
+        // In sight only once it is locked: an unlocked marker is one of a crashed run.
+        let unseen = home.active().join(format!(".{run_id}"));
+        let mut lock = File::create_new(&unseen)?;
         lock.lock()?;
         lock.write_all(relative.as_os_str().as_encoded_bytes())?;
         lock.sync_all()?;
+        fs::rename(&unseen, &marker)?;
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
         Ok((Self { path }, Active { marker, _lock: lock }))
     }
@@ -166,8 +169,9 @@ impl Active {
 
 /// The runs that are neither under way nor closed, oldest first. Markers that lead nowhere are removed.
 pub fn open_runs(home: &Home) -> io::Result<Vec<Open>> {
-    let mut markers: Vec<PathBuf> =
-        fs::read_dir(home.active())?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let entries = fs::read_dir(home.active())?.filter_map(Result::ok);
+    let seen = entries.filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."));
+    let mut markers: Vec<PathBuf> = seen.map(|entry| entry.path()).collect();
     markers.sort();
     let mut open = Vec::new();
     for marker in markers {

@@ -21,7 +21,7 @@ use crate::{
     plan::{self, Build},
     record::RunRecord,
     report::{Reporter, Spool},
-    run::{self, os::Signals},
+    run,
     slots::Memory,
     submit::{self, Target},
 };
@@ -50,23 +50,20 @@ pub(super) async fn run(options: &RunOptions) -> Result<Exit, Failure> {
         let server = if options.no_report { "nobody".to_owned() } else { target.name() };
         return Ok(print(&dry_run(&builds, &server)));
     }
-    let mut signals =
-        Signals::listen().map_err(|error| cannot_record(format!("cannot listen to signals: {error}")))?;
     session.home.make().map_err(cannot_record)?;
     let crashed = session.recover();
     let mut exit = Exit::Ok;
+    let ask = options.if_needed && !options.force && !options.no_report;
     for build in builds {
-        if options.if_needed
-            && !options.force
-            && !options.no_report
-            && !is_needed(&mut session, &build, &target).await
-        {
-            continue;
-        }
-        let ended = one(&mut session, &build, &target, &mut signals).await;
+        let needed = if ask { is_needed(&mut session, &build, &target).await } else { Ok(true) };
+        let ended = match needed {
+            Ok(true) => one(&mut session, &build, &target).await,
+            Ok(false) => Exit::Ok,
+            Err(stopped) => stopped,
+        };
         exit = exit.worst(ended);
         if matches!(ended, Exit::Signal(_) | Exit::CannotRecord) {
-            break;
+            return Ok(exit);
         }
     }
     for crash in crashed {
@@ -85,11 +82,15 @@ fn log_to_stderr() {
         .try_init();
 }
 
-/// Asks the server, and reserves the slot if it says yes. A server that cannot be asked does not stop a build.
-async fn is_needed(session: &mut Session, build: &Build, target: &Target) -> bool {
+/// Asks the server, and reserves the slot if it says yes. A server that cannot be asked does not stop a build; a signal does.
+async fn is_needed(session: &mut Session, build: &Build, target: &Target) -> Result<bool, Exit> {
     let package = &build.job.recipe.package;
     let server = target.name();
-    let (needed, text) = match submit::check_should_build(target, build.job.slot()).await {
+    let answer = tokio::select! {
+        answer = submit::check_should_build(target, build.job.slot()) => answer,
+        signal = session.signals.next() => return Err(Exit::Signal(signal)),
+    };
+    let (needed, text) = match answer {
         Ok(submit::Needed { build: true, reason }) => (true, format!("{package}: {server} says: {reason}")),
         Ok(submit::Needed { build: false, reason }) => {
             (false, format!("{package}: nothing to do, {server} says: {reason}"))
@@ -97,11 +98,11 @@ async fn is_needed(session: &mut Session, build: &Build, target: &Target) -> boo
         Err(error) => (true, format!("{package}: {server} was not asked whether to build: {error}")),
     };
     session.note(text);
-    needed
+    Ok(needed)
 }
 
 /// One build, from its run folder to its receipt.
-async fn one(session: &mut Session, build: &Build, target: &Target, signals: &mut Signals) -> Exit {
+async fn one(session: &mut Session, build: &Build, target: &Target) -> Exit {
     let Build { job, mask } = build;
     let cannot = |session: &mut Session, what: &Path, error: io::Error| {
         session.note(format!("cannot record into {}: {error}", what.display()));
@@ -121,7 +122,7 @@ async fn one(session: &mut Session, build: &Build, target: &Target, signals: &mu
         Err(error) => return cannot(session, folder.path(), error),
     };
     let mut reporter = Reporter::new(session.clock, mask.clone(), spool, &mut session.display);
-    let finished = run::run(job, &folder, session.clock, mask, &mut reporter, signals).await;
+    let finished = run::run(job, &folder, session.clock, mask, &mut reporter, &mut session.signals).await;
     let record = finished.record;
     if let Some(tempdir) = record.tempdir.as_ref().filter(|_| !record.kept)
         && let Err(left) = remove_tree(Path::new(tempdir))
@@ -135,11 +136,7 @@ async fn one(session: &mut Session, build: &Build, target: &Target, signals: &mu
         session.note(format!("cannot remember this run for the next one: {error}"));
     }
     let exit = Exit::of(record.outcome, record.signal);
-    if hand_over(session, &folder, active, &record, target).await {
-        exit
-    } else {
-        exit.worst(Exit::NotDelivered)
-    }
+    exit.worst(hand_over(session, &folder, active, &record, target).await)
 }
 
 fn remember(session: &Session, record: &RunRecord) -> io::Result<()> {
@@ -147,28 +144,27 @@ fn remember(session: &Session, record: &RunRecord) -> io::Result<()> {
     Memory::load(&session.home, package, host, arch, tags).after(record).save(&session.home, record)
 }
 
-/// Delivers a run to `target` if it is to be there, and closes it when nothing is left to do. False where it should be
-/// there and is not.
+/// Delivers a run to `target` if it is to be there, and closes it when nothing is left to do.
 async fn hand_over(
     session: &mut Session,
     folder: &RunFolder,
     active: Active,
     record: &RunRecord,
     target: &Target,
-) -> bool {
+) -> Exit {
     let wanted = submit::is_wanted(record.outcome, target);
     if wanted && record.deliver_to.contains(&target.name()) {
-        let delivered = session.deliver(folder, record, target).await;
-        if delivered {
+        let ended = session.deliver(folder, record, target).await;
+        if ended == Exit::Ok {
             session.close(active);
         }
-        return delivered;
+        return ended;
     }
     // Wanted by another server it waits; wanted by nobody it is done.
     if record.deliver_to.is_empty() || !wanted {
         session.close(active);
     }
-    true
+    Exit::Ok
 }
 
 fn dry_run(builds: &[Build], server: &str) -> String {

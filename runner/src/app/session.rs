@@ -20,6 +20,7 @@ use crate::{
         Display, Json, Look, Terminal,
         terminal::{ColourChoice, Surroundings},
     },
+    run::os::Signals,
     submit::{self, Target, post::Endpoint},
 };
 
@@ -28,6 +29,7 @@ pub(super) struct Session {
     pub(super) home: Home,
     pub(super) clock: Clock,
     pub(super) display: Display,
+    pub(super) signals: Signals,
 }
 
 impl Session {
@@ -42,7 +44,9 @@ impl Session {
                 Display::Terminal(Box::new(Terminal::new(look(show.color, show.no_progress), show.verbose)))
             }
         };
-        Ok(Self { home, clock, display })
+        let signals = Signals::listen();
+        let signals = signals.map_err(|error| cannot_record(format!("cannot listen to signals: {error}")))?;
+        Ok(Self { home, clock, display, signals })
     }
 
     /// The server that `--server` names, or the embedded one.
@@ -90,18 +94,25 @@ impl Session {
         recovered
     }
 
-    /// Delivers a run to `target` and shows how that went. False where the result is not there.
-    pub(super) async fn deliver(&mut self, folder: &RunFolder, record: &RunRecord, target: &Target) -> bool {
+    /// Delivers a run to `target` and shows how that went: delivered, not delivered, or interrupted by a signal.
+    pub(super) async fn deliver(&mut self, folder: &RunFolder, record: &RunRecord, target: &Target) -> Exit {
         let server = target.name();
-        match submit::deliver(folder, record, target, self.clock.wall()).await {
+        let delivered = tokio::select! {
+            delivered = submit::deliver(folder, record, target, self.clock.wall()) => delivered,
+            signal = self.signals.next() => {
+                self.show(Event::NotDelivered { server, reason: "stopped".to_owned() });
+                return Exit::Signal(signal);
+            }
+        };
+        match delivered {
             Ok(receipt) => {
                 let page = receipt.result_key.as_ref().and_then(|key| target.page(&record.package, key));
                 self.show(Event::Delivered { server, result_key: receipt.result_key, page });
-                true
+                Exit::Ok
             }
             Err(error) => {
                 self.show(Event::NotDelivered { server, reason: error.to_string() });
-                false
+                Exit::NotDelivered
             }
         }
     }

@@ -59,6 +59,9 @@ pub(super) async fn submit(runs: &[PathBuf], server: Option<&str>) -> Result<Exi
             }
         };
         exit = exit.worst(ended);
+        if matches!(ended, Exit::Signal(_)) {
+            break;
+        }
     }
     Ok(exit)
 }
@@ -85,10 +88,11 @@ async fn one(
             if by_name {
                 session.note(format!("{} is on {} already", folder.path().display(), target.name()));
             }
-        } else if (by_name || submit::is_wanted(record.outcome, &target))
-            && !session.deliver(folder, record, &target).await
-        {
-            exit = Exit::NotDelivered;
+        } else if by_name || submit::is_wanted(record.outcome, &target) {
+            exit = exit.worst(session.deliver(folder, record, &target).await);
+        }
+        if matches!(exit, Exit::Signal(_)) {
+            return Ok(exit);
         }
     }
     let everywhere = record.deliver_to.iter().all(|name| folder.is_delivered_to(name));

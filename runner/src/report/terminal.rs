@@ -17,6 +17,7 @@ use crate::{
     event::{Event, Stamped, StepHead, Stream},
     record::{Outcome, RunRecord, StepRecord},
     report::screen::Lines,
+    submit::EMBEDDED,
 };
 
 /// Lines of a failed step that the summary repeats.
@@ -153,8 +154,14 @@ impl Terminal {
             Event::RunEnded { record } => self.run_ended(record),
             Event::Delivered { server, result_key, page } => {
                 let key = result_key.as_ref().map(|key| format!(" as result {key}")).unwrap_or_default();
-                let page = page.as_ref().map(|page| format!(", {page}")).unwrap_or_default();
-                self.say(&format!("stored{key} on {server}{page}"));
+                let line = match page {
+                    Some(page) if server == EMBEDDED => {
+                        format!("stored{key} on this machine; `pony-serve` shows it at {page}")
+                    }
+                    Some(page) => format!("stored{key}: {page}"),
+                    None => format!("stored{key} on {server}"),
+                };
+                self.say(&line);
             }
             Event::NotDelivered { server, reason } => {
                 let style = self.style(AnsiColor::Yellow.on_default().bold());
@@ -183,8 +190,10 @@ impl Terminal {
         self.tail = Tail::default();
         let Some(head) = self.steps.get(step) else { return };
         let bold = self.style(AnsiColor::Cyan.on_default().bold());
-        let command = words::one_line(&head.command, 100);
-        let line = format!("{bold}[{}/{}] {}{bold:#}  {command}", step + 1, self.steps.len(), head.name);
+        let title = format!("[{}/{}] {}", step + 1, self.steps.len(), head.name);
+        let width = if self.look.progress { columns() } else { 120 };
+        let room = width.saturating_sub(console::measure_text_width(&title) + 2).max(10);
+        let line = format!("{bold}{title}{bold:#}  {}", words::one_line(&head.command, room));
         self.say(&line);
         if self.look.progress {
             // Drawn by us, when something changed: no thread of its own.
@@ -328,7 +337,7 @@ impl Terminal {
     fn draw(&self, now: Moment) {
         let (Some(bar), Some((step, since))) = (&self.bar, self.current) else { return };
         let Some(head) = self.steps.get(step) else { return };
-        let columns = usize::from(console::Term::stderr().size().1.max(20)) - 1;
+        let columns = columns();
         let elapsed = clock_face(now.saturating_sub(since).as_secs());
         let usual =
             head.usual.map(|usual| format!(" of usually {}", words::duration(usual))).unwrap_or_default();
@@ -371,6 +380,11 @@ impl Terminal {
     fn style(&self, style: Style) -> Style {
         if self.look.colour { style } else { Style::new() }
     }
+}
+
+/// Columns that a line may have on this terminal without touching its edge.
+fn columns() -> usize {
+    usize::from(console::Term::stderr().size().1.max(20)) - 1
 }
 
 fn verdict_word(step: &StepRecord) -> String {

@@ -22,6 +22,9 @@ use crate::{
 /// Name of this machine's own server in receipts.
 pub const EMBEDDED: &str = "embedded";
 
+/// Where `pony-serve` with no arguments shows the embedded server's results.
+const PONY_SERVE: &str = "http://127.0.0.1:8000/";
+
 /// A server that results go to.
 #[derive(Debug, Clone)]
 pub enum Target {
@@ -74,7 +77,7 @@ impl Target {
     /// Where a result can be looked at.
     pub fn page(&self, package: &str, key: &str) -> Option<String> {
         match self {
-            Self::Embedded(_) => None,
+            Self::Embedded(_) => Endpoint::new(PONY_SERVE).ok()?.page(package, key),
             Self::Server(endpoint) => endpoint.page(package, key),
         }
     }
