@@ -1,21 +1,105 @@
-//! Wrong recipes: what people are told. One snapshot a recipe of `recipes/bad`.
+//! Wrong recipes: what people are told. One snapshot for each recipe of `recipes/bad`.
 
 mod recipe_support;
 
 use std::{fs, path::Path};
 
-use recipe_support::{errors, files};
+use pony_runner::recipe::{SIZE_LIMIT, load};
+use recipe_support::{bad, facts, files, load_text, name_of};
 
 #[test]
 fn every_bad_recipe_says_what_is_wrong() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recipes/bad");
-    for path in files(&folder) {
-        let name = path.file_name().unwrap().to_str().unwrap();
-        let shown = errors(Path::new(name), &fs::read(&path).unwrap());
+    for path in files(&bad()) {
+        let name = name_of(&path);
+        let errors = load(Path::new(name), &fs::read(&path).unwrap(), &[], &facts())
+            .err()
+            .unwrap_or_else(|| panic!("{name} loads"));
         insta::with_settings!({
             snapshot_path => "recipes/snapshots", prepend_module_to_snapshot => false, omit_expression => true,
         }, {
-            insta::assert_snapshot!(name.trim_end_matches(".yaml"), shown);
+            insta::assert_snapshot!(name.trim_end_matches(".yaml"), errors.render(false));
         });
+    }
+}
+
+#[test]
+fn wrong_settings_are_told_with_the_errors_of_the_file() {
+    let text = "package: demo\nvariables: {jobs: 1, prefix: /usr}\nsteps:\n  - run: make {{job}}\n";
+    let errors =
+        load_text(text, &[("jbos", "2"), ("cpus", "4"), ("nothing", "like it"), ("jobs", "3")]).unwrap_err();
+    insta::assert_snapshot!(errors.render(false), @"");
+    assert_eq!(errors.len(), 4);
+}
+
+#[test]
+fn errors_name_their_place_for_programs_too() {
+    let errors = load_text("package: demo\nsteps:\n  - run: make\n    nmae: ü\n", &[]).unwrap_err();
+    let error = errors.iter().next().unwrap();
+    assert_eq!((error.line, error.column), (4, 5));
+    assert_eq!(error.message, "unknown key `nmae` in a step");
+    assert_eq!(error.help.as_deref(), Some("did you mean `name`?"));
+    assert_eq!(errors.to_string(), "the recipe `recipes/test.yaml` has 1 error");
+    assert!(errors.render(true).contains("\u{1b}["));
+    assert!(!errors.render(false).contains('\u{1b}'));
+}
+
+#[test]
+fn credentials_are_not_shown() {
+    let text = "package: demo\nsource: {git: 'https://me:hunter2@example.org/x', brnch: main}\nsteps: [{run: make}]\n";
+    let shown = load_text(text, &[]).unwrap_err().render(false);
+    assert!(shown.contains("https://**********@example.org/x"), "{shown}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn no_more_than_a_hundred_errors_are_kept_and_the_rest_is_counted() {
+    let text = "package: demo\nsteps:\n".to_owned() + &"  - {run: '{{nope}}', no: 1}\n".repeat(1000);
+    let errors = load_text(&text, &[]).unwrap_err();
+    assert_eq!(errors.len(), 2000);
+    assert_eq!(errors.iter().count(), 100);
+    assert!(errors.render(false).ends_with("… and 1900 more errors\n"));
+}
+
+/// Each of these is as large as a recipe may be, or grows when it is read. None may take long or much.
+#[test]
+fn what_is_made_to_hurt_is_refused_at_once() {
+    let full = usize::try_from(SIZE_LIMIT).unwrap();
+    let fill = |unit: &str| unit.repeat(full / unit.len());
+    let chain: String = (0..4_000).map(|n| format!("  v{n}: '{{{{v{}}}}}'\n", n + 1)).collect();
+    let steps = "steps: [{run: make}]\n";
+    let anchored = format!("variables:\n  a: &a {}\n", "x".repeat(full / 2));
+    let hostile = [
+        ("too large", "a".repeat(full + 1)),
+        ("one long word", "a".repeat(full)),
+        ("brackets", fill("[")),
+        ("braces", fill("{a: ")),
+        ("dashes", fill("- ")),
+        ("dash lines", fill("-\n")),
+        ("anchors", fill("&a ")),
+        ("aliases", "a: &a x\nb: [".to_owned() + &"*a,".repeat(full / 3 - 10) + "]"),
+        ("long aliased text", anchored + &(0..10_000).map(|n| format!("  b{n}: *a\n")).collect::<String>()),
+        ("unknown keys", (0..60_000).map(|n| format!("k{n}: 1\n")).collect()),
+        ("equal keys", fill("package: demo\n")),
+        ("documents", fill("---\n")),
+        ("comments", fill("# c\n")),
+        ("quotes", fill("\"")),
+        ("templates", format!("package: demo\nsteps:\n  - run: '{}'\n", "{{x}} ".repeat(full / 7))),
+        ("open templates", format!("package: demo\nsteps:\n  - run: '{}'\n", "{{ x".repeat(full / 4 - 100))),
+        ("chain", format!("package: demo\nvariables:\n{chain}{steps}")),
+        ("circle", format!("package: demo\nvariables:\n{chain}  v4000: '{{{{v0}}}}'\n{steps}")),
+        (
+            "names to compare",
+            format!(
+                "package: demo\nvariables:\n{}tags: [{}]\n{steps}",
+                (0..2_000).map(|n| format!("  some_long_name_of_a_variable_{n}: 1\n")).collect::<String>(),
+                "'{{some_lnog_name_of_a_variable}}',".repeat(1_000),
+            ),
+        ),
+        ("merges", "a: &a {b: c}\n".to_owned() + &fill("<<: *a\n")[..full - 100]),
+    ];
+    for (what, text) in hostile {
+        let errors = load(Path::new("hostile.yaml"), text.as_bytes(), &[], &facts()).err();
+        let shown = errors.unwrap_or_else(|| panic!("{what} loads")).render(false);
+        assert!(shown.len() < 64 * 1024, "{what}: {} bytes are shown", shown.len());
     }
 }

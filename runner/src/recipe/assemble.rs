@@ -46,7 +46,8 @@ pub(super) fn recipe(
     reader.version(&fields);
     let package = fields.get("package").and_then(|node| reader.package(node));
     let tags = reader.tags(&fields);
-    let folder = path.parent().unwrap_or(Path::new(""));
+    let path_from_root = facts.cwd.join(path);
+    let folder = path_from_root.parent().unwrap_or(&facts.cwd);
     let source = fields.get("source").and_then(|node| reader.source(node, folder));
     let context = reader.context(&fields, source.as_ref());
     let environment =
@@ -145,36 +146,45 @@ impl<'t> Reader<'t> {
         let fields = self.checker.fields(node, &SOURCE, "{git: https://…}")?;
         if let Some(node) = fields.get("path") {
             let path = self.line(node, "`path`")?;
-            if path == "~" || path.starts_with("~/") {
-                self.checker.wrong(node, |at| {
-                    Diagnostic::at(at, "`~` is not filled in here")
-                        .label("no home folder")
-                        .help("write the whole path, or one from the recipe's own folder")
-                });
-                return None;
-            }
+            self.no_home(node, &path)?;
             return Some(Source::Path { dir: folder.join(path) });
         }
-        let url = fields.get("git").and_then(|node| self.argument(node, "`git`"));
+        let url = fields.get("git").and_then(|node| self.url(node, folder));
         let branch = fields.get("branch").and_then(|node| self.argument(node, "`branch`")).map(Want::Branch);
         let tag = fields.get("tag").and_then(|node| self.argument(node, "`tag`")).map(Want::Tag);
         let revision = fields.get("revision").and_then(|node| self.revision(node)).map(Want::Revision);
         let submodules = fields.get("submodules").and_then(|node| self.checker.flag(node, "`submodules`"));
         let subdir = fields.get("subdir").and_then(|node| self.inner_path(node, "`subdir`"));
-        let url = url?;
-        let url = match folder.to_str() {
-            // git would take these from wherever it happens to run.
-            Some(_) if url.starts_with("./") || url.starts_with("../") => {
-                folder.join(url).display().to_string()
-            }
-            _ => url,
-        };
         Some(Source::Git {
-            url,
+            url: url?,
             want: branch.or(tag).or(revision).unwrap_or(Want::Default),
             submodules: submodules.unwrap_or(false),
             subdir,
         })
+    }
+
+    /// A relative path is one from the recipe's folder: git itself would take it from wherever it happens to run.
+    fn url(&mut self, node: &'t Node, folder: &Path) -> Option<String> {
+        let url = self.argument(node, "`git`")?;
+        // Git's own rule for what is a path: no scheme, and no colon before the first slash.
+        let is_path = !url.contains("://") && !url.split('/').next().unwrap_or_default().contains(':');
+        if !is_path {
+            return Some(url);
+        }
+        self.no_home(node, &url)?;
+        Some(folder.join(url).display().to_string())
+    }
+
+    fn no_home(&mut self, node: &'t Node, path: &str) -> Option<()> {
+        if path != "~" && !path.starts_with("~/") {
+            return Some(());
+        }
+        self.checker.wrong(node, |at| {
+            Diagnostic::at(at, "`~` is not filled in here")
+                .label("no home folder")
+                .help("write the whole path, or one from the recipe's own folder")
+        });
+        None
     }
 
     fn revision(&mut self, node: &'t Node) -> Option<String> {

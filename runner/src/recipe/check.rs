@@ -57,6 +57,10 @@ impl<'t> Checker<'t> {
 
     /// An error at `node`, with the place of its use if that is another.
     pub(super) fn wrong(&mut self, node: &Node, diagnostic: impl FnOnce(Range<usize>) -> Diagnostic) {
+        if self.is_full() {
+            self.more += 1;
+            return;
+        }
         let diagnostic = diagnostic(node.at.clone());
         self.report(match &node.used_at {
             Some(used) => diagnostic.also(used.clone(), "used here"),

@@ -6,8 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet, Title};
 use serde::Serialize;
+
+use super::credentials::masked;
 
 /// One error of a recipe.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -75,23 +77,65 @@ impl Diagnostic {
 
     fn group<'a>(&'a self, path: &'a str, text: &'a str) -> Group<'a> {
         let title = Level::ERROR.primary_title(&*self.message);
-        let mut group = match &self.span {
+        let group = match &self.span {
             None => Group::with_title(title),
-            Some(span) => {
-                let mut caret = AnnotationKind::Primary.span(first_line(text, span));
-                if let Some(label) = &self.label {
-                    caret = caret.label(&**label);
-                }
-                let context = self.context.iter().map(|(span, label)| {
-                    AnnotationKind::Context.span(first_line(text, span)).label(&**label)
-                });
-                title.element(Snippet::source(text).path(path).annotation(caret).annotations(context))
-            }
+            Some(span) => self.snippet(title, span, path, text),
         };
-        if let Some(help) = &self.help {
-            group = group.element(Level::HELP.message(&**help));
+        match &self.help {
+            Some(help) => group.element(Level::HELP.message(&**help)),
+            None => group,
         }
-        group
+    }
+
+    /// The lines from the first to the last place that matters; of a very long line, what is around the caret. Only
+    /// that is given to the renderer, whose time grows with what it is given.
+    fn snippet<'a>(
+        &'a self,
+        title: Title<'a>,
+        span: &Range<usize>,
+        path: &'a str,
+        text: &'a str,
+    ) -> Group<'a> {
+        const MOST: usize = 16 * 1024;
+        let mut shown = lines_around(text, span);
+        let mut context: &[(Range<usize>, String)] = &self.context;
+        let all = context.iter().fold(shown.clone(), |all, (span, _)| {
+            let lines = lines_around(text, span);
+            all.start.min(lines.start)..all.end.max(lines.end)
+        });
+        if all.len() <= MOST {
+            shown = all;
+        } else {
+            context = &[];
+        }
+        let is_whole = shown.len() <= MOST;
+        if !is_whole {
+            let start = text.floor_char_boundary(span.start.saturating_sub(200).max(shown.start));
+            shown = start..text.ceil_char_boundary((span.end.min(start + 400) + 200).min(shown.end));
+        }
+        let within = |span: &Range<usize>| {
+            let span = first_line(text, span);
+            span.start.clamp(shown.start, shown.end) - shown.start
+                ..span.end.clamp(shown.start, shown.end) - shown.start
+        };
+        let mut caret = AnnotationKind::Primary.span(within(span));
+        if let Some(label) = &self.label {
+            caret = caret.label(&**label);
+        }
+        let first = text.get(..shown.start).unwrap_or_default().matches('\n').count() + 1;
+        let snippet = Snippet::source(text.get(shown.clone()).unwrap_or_default())
+            .line_start(first)
+            .annotation(caret)
+            .annotations(
+                context
+                    .iter()
+                    .map(|(span, label)| AnnotationKind::Context.span(within(span)).label(&**label)),
+            );
+        if is_whole {
+            title.element(snippet.path(path))
+        } else {
+            title.element(Origin::path(path).line(self.line).char_column(self.column)).element(snippet)
+        }
     }
 }
 
@@ -105,7 +149,7 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// Sorted by place; the same error at the same place (an anchor used twice) is kept once.
+    /// Sorted by place, credentials in the text masked; the same error at the same place (an anchor used twice) is kept once.
     pub(super) fn new(path: &Path, text: &str, mut found: Vec<Diagnostic>) -> Self {
         for diagnostic in &mut found {
             if let Some(span) = &diagnostic.span {
@@ -119,7 +163,7 @@ impl Diagnostics {
         }
         found.sort_by_key(|diagnostic| diagnostic.span.as_ref().map_or(usize::MAX, |span| span.start));
         found.dedup_by(|a, b| a.span == b.span && a.message == b.message);
-        Self { path: path.to_owned(), text: text.to_owned(), found, more: 0 }
+        Self { path: path.to_owned(), text: masked(text), found, more: 0 }
     }
 
     /// Says that `more` errors were seen and not kept.
@@ -169,6 +213,14 @@ impl fmt::Display for Diagnostics {
 
 impl std::error::Error for Diagnostics {}
 
+/// The whole lines that `span` begins and ends in, without the last line's end.
+fn lines_around(text: &str, span: &Range<usize>) -> Range<usize> {
+    let (start, end) = (text.floor_char_boundary(span.start), text.ceil_char_boundary(span.end));
+    let before = text.get(..start).unwrap_or_default();
+    let after = text.get(end..).unwrap_or_default();
+    before.rfind('\n').map_or(0, |newline| newline + 1)..end + after.find('\n').unwrap_or(after.len())
+}
+
 /// The part of `span` on its first line, within the text, on character boundaries: a caret marks a line, not a block.
 fn first_line(text: &str, span: &Range<usize>) -> Range<usize> {
     let start = text.floor_char_boundary(span.start);
@@ -196,17 +248,18 @@ pub(super) fn quoted(text: &str) -> String {
 
 /// The candidate that `word` was probably meant to be.
 pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
-    // Both bounds keep hostile recipes cheap; nobody mistypes one of a thousand names by a hundred letters.
+    // The bounds keep hostile recipes cheap; nobody mistypes one of a hundred names by dozens of letters.
     if word.len() > 64 {
         return None;
     }
     let word = word.to_lowercase();
+    let tolerance = |candidate: &str| (word.len().max(candidate.len()) / 3).max(1);
     candidates
         .into_iter()
-        .take(1000)
-        .filter(|candidate| candidate.len() <= 64)
-        .map(|candidate| (strsim::damerau_levenshtein(&word, &candidate.to_lowercase()), candidate))
-        .filter(|(distance, candidate)| *distance <= (word.len().max(candidate.len()) / 3).max(1))
+        .take(100)
+        .filter(|candidate| candidate.len().abs_diff(word.len()) <= tolerance(candidate))
+        .map(|candidate| (strsim::osa_distance(&word, &candidate.to_lowercase()), candidate))
+        .filter(|(distance, candidate)| *distance <= tolerance(candidate))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }

@@ -7,6 +7,7 @@
 
 mod assemble;
 mod check;
+mod credentials;
 mod diagnostic;
 mod duration;
 mod keys;
@@ -74,7 +75,7 @@ pub struct Recipe {
 pub enum Source {
     /// A git repository.
     Git {
-        /// As git takes it; one that began with `./` or `../` is resolved against the recipe's folder.
+        /// As git takes it; a relative path is resolved against the recipe's folder.
         url: String,
         /// Which commit.
         want: Want,
@@ -190,7 +191,8 @@ pub enum Action {
     },
 }
 
-/// What a recipe may know of the machine: `{{cpus}}`, `{{arch}}`, `{{host}}`. Given, never read here.
+/// What a recipe may know of the machine: `{{cpus}}`, `{{arch}}`, `{{host}}`, and where it is read from. Given, never
+/// looked up here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     /// How many processors the build may use, at least 1.
@@ -199,11 +201,14 @@ pub struct Facts {
     pub arch: String,
     /// This machine's name.
     pub host: String,
+    /// The current directory, absolute: where relative paths of recipes on the command line begin.
+    pub cwd: PathBuf,
 }
 
 /// Turns the bytes of a recipe into the recipe.
 ///
-/// `path` is for messages and for what the recipe gives relative to its own folder; nothing is read. `set` holds
+/// `path` is for messages and for what the recipe gives relative to its own folder, so that a [`Source`] of this
+/// machine is an absolute path; nothing is read. `set` holds
 /// `--set name=value`: the variable must be declared in the recipe, the value is taken as it is, the last one wins.
 ///
 /// # Errors
@@ -226,20 +231,9 @@ pub fn load(
 }
 
 impl Recipe {
-    /// The recipe as resolved, as a recipe: it loads to a recipe equal to this one but for `path`, `text` and the
-    /// steps' `line`. A relative [`Source::Path`] stays relative, so make it absolute first (see
-    /// [`Recipe::anchored`]) if the text is to be loaded from another folder.
+    /// The recipe as resolved, as a recipe: it loads to a recipe equal to this one but for `path`, `text`, the
+    /// steps' `line`, and credentials in the source's URL, which are left out.
     pub fn resolved_yaml(&self) -> String {
         resolved::yaml(self)
-    }
-
-    /// The same with relative paths of this machine taken from `folder` (an absolute one: the current directory).
-    #[must_use]
-    pub fn anchored(mut self, folder: &Path) -> Self {
-        self.path = folder.join(&self.path);
-        if let Some(Source::Path { dir }) = &mut self.source {
-            *dir = folder.join(&*dir);
-        }
-        self
     }
 }

@@ -3,7 +3,10 @@
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use super::{Action, Context, Recipe, Source, StepKind, Want, duration, template::escape};
+use super::{
+    Action, Context, Recipe, Source, StepKind, Want, credentials::without_credentials, duration,
+    template::escape,
+};
 
 /// YAML that loads to the same recipe.
 pub(super) fn yaml(recipe: &Recipe) -> String {
@@ -105,7 +108,7 @@ fn source(source: &Source) -> ResolvedSource {
         }
         Source::Git { url, want, submodules, subdir } => {
             let mut resolved = ResolvedSource {
-                git: Some(escape(url)),
+                git: Some(escape(&without_credentials(url))),
                 submodules: Some(*submodules),
                 subdir: subdir.as_ref().map(|subdir| escape(&subdir.display().to_string())),
                 ..Default::default()

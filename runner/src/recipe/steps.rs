@@ -82,10 +82,7 @@ fn step<'t>(
         (Some("package"), _) | (None, Action::Upload { .. }) => StepKind::Package,
         _ => StepKind::Build,
     };
-    let begin = match &item.value {
-        Value::Map(map) => map.first().map_or(item.at.start, |(key, _)| key.at.start),
-        _ => item.at.start,
-    };
+    let begin = item.used_at.as_ref().unwrap_or(&item.at).start;
     let line = reader.checker.text.get(..begin).unwrap_or_default().matches('\n').count() + 1;
     Some(Step {
         name: name.unwrap_or_default().to_owned(),

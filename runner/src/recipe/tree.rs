@@ -100,8 +100,8 @@ pub(super) fn parse(text: &str) -> Result<Node, Box<Diagnostic>> {
         // A recipe is four levels deep and has a few hundred nodes; the rest is a mistake or an attack.
         budget: serde_saphyr::budget! {
             max_depth: 32,
-            max_nodes: 100_000,
-            max_events: 400_000,
+            max_nodes: 20_000,
+            max_events: 80_000,
             max_total_scalar_bytes: 4 * 1024 * 1024,
             max_recorded_anchor_bytes: 4 * 1024 * 1024,
         },
@@ -124,7 +124,7 @@ fn explain(error: &serde_saphyr::Error, text: &str) -> Diagnostic {
             said if said.contains("Depth") || said.contains("recursion") => {
                 ("is nested too deeply", "a recipe is a few levels deep; is this really one?")
             }
-            _ => ("grows too large", "aliases count each time they are used; is this really a recipe?"),
+            _ => ("grows too large", "20,000 values are the most; an alias counts each time it is used"),
         };
         return Diagnostic::at(at, format!("the recipe {what}")).label("here").help(help);
     }
@@ -183,7 +183,14 @@ fn explain(error: &serde_saphyr::Error, text: &str) -> Diagnostic {
         }
         said => {
             let flow = said.contains("flow") || said.contains("illegal placement") || said.contains("EOF");
-            let help = flow.then(|| "is a `[`, a `{` or a quote above never closed?".to_owned());
+            let help = match flow {
+                true if line.contains("{{") => {
+                    Some("between `{ }` or `[ ]`, text with `{{name}}` must be in quotes")
+                }
+                true => Some("is a `[`, a `{` or a quote above never closed?"),
+                false => None,
+            }
+            .map(str::to_owned);
             return Diagnostic::at(at, format!("not valid YAML: {said}")).label("here").maybe_help(help);
         }
     };

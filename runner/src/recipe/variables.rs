@@ -295,8 +295,9 @@ fn report_in(
     nth: usize,
     diagnostic: impl FnOnce(std::ops::Range<usize>) -> Diagnostic,
 ) {
-    let raw = checker.text.get(node.at.clone()).unwrap_or_default();
-    let place = template::find_open(raw, nth).filter(|_| !checker.is_full()).map(|open| {
+    // Finding the place takes as long as the text is; an error that is only counted needs none.
+    let raw = if checker.is_full() { "" } else { checker.text.get(node.at.clone()).unwrap_or_default() };
+    let place = template::find_open(raw, nth).map(|open| {
         let rest = raw.get(open..).unwrap_or_default();
         let line = rest.lines().next().unwrap_or_default();
         let length = line.find("}}").map_or(2, |close| close + 2);

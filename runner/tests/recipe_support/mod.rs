@@ -6,14 +6,24 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use pony_runner::recipe::{Facts, Recipe, load};
+use pony_runner::recipe::{Diagnostics, Facts, Recipe, load};
 
-pub fn facts() -> Facts {
-    Facts { cpus: 8, arch: "linux-x86_64".into(), host: "builder".into() }
+pub(crate) fn facts() -> Facts {
+    Facts { cpus: 8, arch: "linux-x86_64".into(), host: "builder".into(), cwd: "/work".into() }
+}
+
+/// The folder of the recipes that ship.
+pub(crate) fn shipped() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../recipes")
+}
+
+/// The folder of the recipes that are wrong.
+pub(crate) fn bad() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recipes/bad")
 }
 
 /// The YAML files of a folder, sorted; at least one.
-pub fn files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = entries.filter(|path| path.extension().is_some_and(|it| it == "yaml")).collect();
     assert!(!files.is_empty(), "{}", folder.display());
@@ -21,16 +31,16 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Loads text that must be right.
-pub fn good(text: &str) -> Recipe {
-    load(Path::new("/recipes/test.yaml"), text.as_bytes(), &[], &facts())
-        .unwrap_or_else(|errors| panic!("{}", errors.render(false)))
+pub(crate) fn name_of(path: &Path) -> &str {
+    path.file_name().unwrap().to_str().unwrap()
 }
 
-/// What is said of bytes that must be wrong.
-pub fn errors(path: &Path, bytes: &[u8]) -> String {
-    match load(path, bytes, &[], &facts()) {
-        Ok(recipe) => panic!("{} loads: {recipe:#?}", path.display()),
-        Err(errors) => errors.render(false),
-    }
+pub(crate) fn load_text(text: &str, set: &[(&str, &str)]) -> Result<Recipe, Diagnostics> {
+    let set: Vec<_> = set.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    load(Path::new("recipes/test.yaml"), text.as_bytes(), &set, &facts())
+}
+
+/// Loads text that must be right.
+pub(crate) fn good(text: &str) -> Recipe {
+    load_text(text, &[]).unwrap_or_else(|errors| panic!("{}", errors.render(false)))
 }
