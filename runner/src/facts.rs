@@ -20,5 +20,6 @@ pub fn of_this_machine() -> Facts {
         cpus: std::thread::available_parallelism().map_or(1, usize::from),
         arch: format!("{system}-{machine}"),
         host: host.unwrap_or_else(|| "localhost".to_owned()),
+        cwd: std::env::current_dir().unwrap_or_else(|_| "/".into()),
     }
 }

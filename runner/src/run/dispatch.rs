@@ -16,23 +16,23 @@ use tokio::{
 };
 
 use super::{
+    child::{Child, Over, Terms},
     job::{self, Job},
-    os::{self, Group, Signals},
+    os::{self, Signals},
     preflight, state,
     state::{State, StepRule},
-    unit::{Message, Spec, Unit},
+    unit::{Message, Spec},
     upload, verdict,
-    watch::{self, Ending, Stop, Watch},
+    watch::{self, Stop},
 };
 use crate::{
     clock::{Clock, Moment},
-    event::{Event, Stream},
+    event::Event,
     folder::RunFolder,
-    mask::{Mask, StreamMask},
+    mask::Mask,
     recipe::{Action, StepKind},
     record::{Artifact, CheckoutRecord, CommandRecord, Outcome, RunRecord, StepRecord},
     report::Reporter,
-    run::capture::Capture,
 };
 
 /// How a run ended, as far as it could be recorded.
@@ -131,19 +131,6 @@ enum Purpose {
     Command { label: String, line: String, reply: oneshot::Sender<Ended> },
 }
 
-/// A child under way.
-struct Child {
-    unit: Unit,
-    watch: Watch,
-    purpose: Purpose,
-    masks: [StreamMask; 2],
-    closed: [bool; 2],
-    captures: Option<[Capture; 2]>,
-    leaked: Vec<String>,
-    started: Timestamp,
-    began: Moment,
-}
-
 /// The checkout while it is under way.
 struct Checkout {
     started: Timestamp,
@@ -171,7 +158,7 @@ struct Run<'r, 'd> {
     todo: VecDeque<state::Action>,
     context: Option<JoinHandle<Preparation>>,
     checkout: Option<Checkout>,
-    child: Option<Child>,
+    child: Option<(Child, Purpose)>,
     uploading: Option<Uploading>,
     prepared: Option<Prepared>,
     /// Scripts whose first program was not there before the first step: step and program.
@@ -218,7 +205,7 @@ impl Run<'_, '_> {
             let now = self.clock.now();
             let deadlines = [
                 self.state.deadline(),
-                self.child.as_ref().and_then(|child| child.watch.deadline()),
+                self.child.as_ref().and_then(|(child, _)| child.deadline()),
                 self.reporter.display().next_tick(now),
             ];
             let wake = tokio::select! {
@@ -238,7 +225,7 @@ impl Run<'_, '_> {
                 }
                 Wake::Time => {
                     self.tell(state::Input::Tick);
-                    self.watch(watch::Input::Tick);
+                    self.tell_child(watch::Input::Tick);
                     self.reporter.display().tick(now);
                 }
                 Wake::Child(message) => self.on_message(message),
@@ -267,10 +254,10 @@ impl Run<'_, '_> {
             state::Action::Skip(step, reason) => self.not_run(step, Outcome::Skipped, reason),
             state::Action::Blame(step, outcome, reason) => self.not_run(step, outcome, reason),
             state::Action::Stop(why) => {
-                self.watch(watch::Input::Stop(why));
+                self.tell_child(watch::Input::Stop(why));
                 self.stop_context(why);
             }
-            state::Action::StopNow(why) => self.watch(watch::Input::StopNow(why)),
+            state::Action::StopNow(why) => self.tell_child(watch::Input::StopNow(why)),
             state::Action::Finish(outcome, reason) => self.end = Some((outcome, reason)),
         }
     }
@@ -473,135 +460,40 @@ impl Run<'_, '_> {
         purpose: Purpose,
         limits: watch::Limits,
     ) -> Result<(), (io::Error, Purpose)> {
-        let unit = match Unit::spawn(spec) {
-            Ok(unit) => unit,
-            Err(error) => return Err((error, purpose)),
+        let (step, captured) = match purpose {
+            Purpose::Step(index) => (index + self.job.offset(), false),
+            Purpose::Command { .. } => (0, true),
         };
-        let step = self.step_of(&purpose);
-        self.reporter.emit(Event::Spawned { step, pid: unit.group().id() });
-        let captures = match purpose {
-            Purpose::Command { .. } => Some([Capture::default(), Capture::default()]),
-            Purpose::Step(_) => None,
-        };
-        let now = self.clock.now();
-        let mut watch = Watch::new(limits, now);
-        if let Some(stop) = self.state.stopping() {
-            // Asked for after the stop: it does not get far.
-            if !watch.on(watch::Input::Stop(stop), now).is_empty() {
-                unit.group().terminate();
+        let mark = self.job.mark();
+        let terms =
+            Terms { step, limits, captured, mask: self.mask, mark: &mark, stop: self.state.stopping() };
+        match Child::start(spec, terms, self.clock, self.reporter) {
+            Ok(child) => {
+                self.child = Some((child, purpose));
+                Ok(())
             }
-        }
-        self.child = Some(Child {
-            unit,
-            watch,
-            purpose,
-            masks: [self.mask.stream(), self.mask.stream()],
-            closed: [false; 2],
-            captures,
-            leaked: Vec::new(),
-            started: self.clock.wall(),
-            began: now,
-        });
-        Ok(())
-    }
-
-    fn step_of(&self, purpose: &Purpose) -> usize {
-        match purpose {
-            Purpose::Step(step) => step + self.job.offset(),
-            Purpose::Command { .. } => 0,
+            Err(error) => Err((error, purpose)),
         }
     }
 
     fn on_message(&mut self, message: Message) {
-        let Some(child) = &mut self.child else { return };
-        match message {
-            Message::Output(stream, bytes) => {
-                let bytes = child.masks[stream.index()].push(bytes);
-                self.show(stream, bytes);
-                self.watch(watch::Input::Spoke);
-            }
-            Message::Closed(stream) => {
-                child.closed[stream.index()] = true;
-                let rest = child.masks[stream.index()].finish();
-                let both = child.closed == [true; 2];
-                self.show(stream, rest);
-                if both {
-                    self.watch(watch::Input::Closed);
-                }
-            }
-            Message::Exited(exit) => self.watch(watch::Input::Exited(exit)),
-        }
+        let over = self.child.as_mut().and_then(|(child, _)| child.on(message, self.reporter));
+        self.end_child(over);
     }
 
-    fn show(&mut self, stream: Stream, bytes: bytes::Bytes) {
-        if bytes.is_empty() {
-            return;
-        }
-        let Some(child) = &mut self.child else { return };
-        if let Some(captures) = &mut child.captures {
-            captures[stream.index()].push(&bytes);
-        }
-        let step = match &child.purpose {
-            Purpose::Step(step) => step + self.job.offset(),
-            Purpose::Command { .. } => 0,
-        };
-        self.reporter.emit(Event::Output { step, stream, bytes });
+    fn tell_child(&mut self, input: watch::Input) {
+        let over = self.child.as_mut().and_then(|(child, _)| child.tell(input, self.reporter));
+        self.end_child(over);
     }
 
-    fn watch(&mut self, input: watch::Input) {
-        let mut inputs = VecDeque::from([input]);
-        while let Some(input) = inputs.pop_front() {
-            let now = self.clock.now();
-            let Some(child) = &mut self.child else { return };
-            for action in child.watch.on(input, now) {
-                inputs.extend(self.act_on_child(action));
-            }
-        }
-    }
-
-    fn act_on_child(&mut self, action: watch::Action) -> Option<watch::Input> {
-        let child = self.child.as_mut()?;
-        let group: Group = child.unit.group();
-        match action {
-            watch::Action::Terminate => group.terminate(),
-            watch::Action::Kill => group.kill(),
-            watch::Action::AskGroup => return Some(watch::Input::Group { alive: group.alive() }),
-            watch::Action::KillLeaked => {
-                child.leaked = group.members();
-                group.kill();
-                return Some(watch::Input::Group { alive: group.alive() });
-            }
-            watch::Action::Abandon => {
-                for message in child.unit.abandon() {
-                    if let Message::Output(stream, bytes) = message {
-                        let Some(child) = &mut self.child else { break };
-                        let bytes = child.masks[stream.index()].push(bytes);
-                        self.show(stream, bytes);
-                    }
-                }
-                for stream in [Stream::Out, Stream::Err] {
-                    let Some(child) = &mut self.child else { break };
-                    let rest = child.masks[stream.index()].finish();
-                    self.show(stream, rest);
-                }
-                // Whoever holds the pipes is outside the group, but carries our mark.
-                let leaked = os::kill_marked(&self.job.mark());
-                if let Some(child) = &mut self.child {
-                    child.leaked.extend(leaked);
-                }
-            }
-            watch::Action::Finish(ending) => self.end_child(ending),
-        }
-        None
-    }
-
-    fn end_child(&mut self, ending: Ending) {
-        let Some(child) = self.child.take() else { return };
-        let status = verdict::status(ending);
-        match child.purpose {
+    fn end_child(&mut self, over: Option<Over>) {
+        let Some(over) = over else { return };
+        let Some((_, purpose)) = self.child.take() else { return };
+        let status = verdict::status(over.ending);
+        match purpose {
             Purpose::Command { .. } => {
-                let [stdout, stderr] = child.captures.unwrap_or_default().map(Capture::into_bytes);
-                self.end_command(child.purpose, status, stdout, stderr);
+                let [stdout, stderr] = over.captured;
+                self.end_command(purpose, status, stdout, stderr);
             }
             Purpose::Step(index) => {
                 let step = &self.job.recipe.steps[index];
@@ -611,19 +503,15 @@ impl Run<'_, '_> {
                     .find(|(step, _)| *step == index)
                     .map(|(_, program)| program.as_str());
                 let (outcome, reason) =
-                    verdict::of(ending, Job::limits(step), self.job.recipe.timeout, doubt);
-                let mut leaked = child.leaked;
-                if ending.leaked && leaked.is_empty() {
-                    leaked.push(format!("group {}", child.unit.group().id()));
-                }
+                    verdict::of(over.ending, Job::limits(step), self.job.recipe.timeout, doubt);
                 let (out, err) = self.reporter.spool().logs();
                 let record = StepRecord {
                     reason,
-                    started: Some(child.started),
-                    duration: self.since(child.began),
+                    started: Some(over.started),
+                    duration: over.duration,
                     out,
                     err,
-                    leaked,
+                    leaked: over.leaked,
                     ..self.blank(index, outcome, status)
                 };
                 self.add(record);
@@ -697,9 +585,9 @@ fn words_of(version: &CheckoutRecord) -> String {
     format!("{text}{dirty}")
 }
 
-async fn next_message(child: &mut Option<Child>) -> Message {
+async fn next_message(child: &mut Option<(Child, Purpose)>) -> Message {
     match child {
-        Some(child) => child.unit.next().await,
+        Some((child, _)) => child.next().await,
         None => std::future::pending().await,
     }
 }

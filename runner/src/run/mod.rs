@@ -1,8 +1,9 @@
 //! Running one build: its context, its steps, its record.
 //!
-//! `state` and `watch` decide, `dispatch` is the one loop, `unit` spawns, `os` signals.
+//! `state` and `watch` decide, `dispatch` is the one loop, `child` carries out what a watch decides, `unit` spawns, `os` signals.
 
 mod capture;
+mod child;
 mod dispatch;
 pub mod job;
 pub mod os;
