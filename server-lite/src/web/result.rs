@@ -210,7 +210,7 @@ fn stream(caption: &str, class: &str, text: &str, limit: usize, raw: &str) -> Ma
             @else { " (" a href=(raw) { "as text" } ")" }
         }
         // Scrolled to its end, where failures show: the style sheet turns the outer box around.
-        div.output tabindex="0" { div {
+        div.scroll tabindex="0" { div {
             pre class=(class) { "\n" (drawn(clip.head)) }
             @if clip.left_out > 0 {
                 p.caption { "… " (size(clip.left_out)) " left out: " a href=(raw) { "the whole as text" } " …" }
