@@ -349,3 +349,75 @@ fn number(bag: &mut Struct, key: &str) -> Result<Option<f64>, BagError> {
         Some(value) => value.as_f64().map(Some).ok_or_else(|| BagError::wrong(key, "a number", &value)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored() -> StoredResult {
+        let slot = Slot {
+            package: "p".to_owned(),
+            host: "h".to_owned(),
+            arch: "linux-x86_64".to_owned(),
+            tags: vec!["b".to_owned(), "a".to_owned(), "__hidden".to_owned()],
+        };
+        let extra: Struct = [("version_info".to_owned(), "7:abc".into())].into();
+        let step = StepResult { status: Some(-1), kind: Some("build".to_owned()), ..StepResult::default() };
+        StoredResult {
+            receipt: Receipt {
+                time: 1.5,
+                client_ip: "::1".to_owned(),
+                result_key: "7".to_owned(),
+                extra: Struct::new(),
+            },
+            client_info: ClientInfo { slot, success: Some(true), extra: extra.clone() },
+            results: vec![step, StepResult { extra, ..StepResult::default() }],
+        }
+    }
+
+    #[test]
+    fn a_tagset_is_the_tags_and_the_slot_s_identity() {
+        let tagset = stored().client_info.slot.tagset();
+        let expected = ["__arch=linux-x86_64", "__hidden", "__host=h", "__package=p", "a", "b"];
+        assert_eq!(tagset.iter().collect::<Vec<_>>(), expected.each_ref());
+        assert_eq!(visible_tags(&tagset).collect::<Vec<_>>(), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_stored_result_is_read_as_it_was_written() {
+        assert_eq!(StoredResult::from_value(stored().to_value()), Ok(stored()));
+        assert_eq!(StoredResult::from_last_result(stored().to_value()), Ok(Some(stored())));
+        assert_eq!(StoredResult::from_last_result(Value::Int(0)), Ok(None));
+    }
+
+    #[test]
+    fn a_typed_key_wins_over_an_extra_of_its_name() {
+        let mut step = StepResult { status: Some(1), ..StepResult::default() };
+        step.extra.insert("status".to_owned(), "x".into());
+        assert_eq!(StepResult::from_value(step.to_value()).map(|step| step.status), Ok(Some(1)));
+    }
+
+    #[test]
+    fn output_is_shown_also_where_old_checkouts_have_it() {
+        let mut step = StepResult::default();
+        assert_eq!(step.shown_output(), "");
+        step.extra.insert("out".to_owned(), "cloned".into());
+        assert_eq!(step.shown_output(), "cloned");
+        step.output = Some("built".to_owned());
+        assert_eq!(step.shown_output(), "built");
+    }
+
+    #[test]
+    fn a_result_that_is_none_says_where() {
+        let missing = |key: &str| Err(BagError::Missing { key: key.to_owned() });
+        let mut receipt = stored().receipt.to_value();
+        if let Value::Struct(bag) = &mut receipt {
+            bag.remove("time");
+        }
+        let client_info = stored().client_info.to_value();
+        let result = Value::Array(vec![receipt, client_info.clone(), Value::Array(Vec::new())]);
+        assert_eq!(StoredResult::from_value(result), missing("receipt.time"));
+        let error = StoredResult::from_value(Value::Array(vec![client_info])).unwrap_err().to_string();
+        assert_eq!(error, "`result` must be an array of receipt, client_info and results, not an array");
+    }
+}

@@ -44,3 +44,23 @@ impl Submitted {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_server_answers_in_its_way() {
+        let told =
+            |answer: Value| Submitted::from_answer(&answer).map(|told| (told.dialect, told.result_key));
+        assert_eq!(told(1.into()), Some((Dialect::V2009, None)));
+        assert_eq!(told("Processed Correctly".into()), Some((Dialect::Devmason, None)));
+        let key = Some((Dialect::V2010, Some("7".to_owned())));
+        assert_eq!(told(Value::Array(vec![7.into(), "auth".into()])), key);
+        assert_eq!(told(Value::Array(vec!["7".into(), "auth".into()])), key);
+        for other in [Value::Nil, true.into(), vec![1, 2].into(), vec![1].into(), vec!["a", "b", "c"].into()]
+        {
+            assert_eq!(told(other), None);
+        }
+    }
+}

@@ -161,3 +161,48 @@ impl<'de> Deserialize<'de> for ReadMembers {
         Ok(Self(members.into_iter().map(|(name, Read(value))| (name, value)).collect()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_form_is_plain_json_where_json_has_a_word_for_it() {
+        let value: Struct = [
+            ("date".to_owned(), Value::DateTime("20100807T02:20:34".to_owned())),
+            ("double".to_owned(), Value::Double(1.0)),
+            ("items".to_owned(), Value::Array(vec![Value::Int(1), Value::Nil, Value::Double(f64::NAN)])),
+            ("text".to_owned(), "\u{1b}".into()),
+            ("tricky".to_owned(), Value::Struct([("$x".to_owned(), Value::Base64(vec![0]))].into())),
+        ]
+        .into();
+        let expected = concat!(
+            r#"{"date":{"$dateTime":"20100807T02:20:34"},"double":1.0,"items":[1,null,{"$double":"nan"}],"#,
+            r#""text":"\u001b","tricky":{"$struct":{"$x":{"$base64":"AA=="}}}}"#
+        );
+        assert_eq!(encode_value(&Value::Struct(value)), expected);
+    }
+
+    #[test]
+    fn what_was_not_written_here_is_refused_with_its_place() {
+        let refused = |text: &str| decode_value(text).unwrap_err().to_string();
+        assert_eq!(refused("[1,\n x]"), "line 2, column 2: expected value");
+        assert_eq!(refused(r#"{"$x": 1}"#), "line 1, column 5: an object with an unknown `$` key");
+        assert_eq!(refused("18446744073709551615"), "line 1, column 20: an int beyond 64 bits");
+        for text in
+            ["", r#"{"a": 1, "$double": "inf"}"#, r#"{"$double": "inf", "a": 1}"#, r#"{"$base64": "?"}"#]
+        {
+            refused(text);
+        }
+        let deep = "[".repeat(100_000);
+        assert!(refused(&deep).contains("recursion limit"));
+        assert!(refused(&format!("\"{}\u{7}\"", "x".repeat(10_000))).len() < 200);
+    }
+
+    #[test]
+    fn the_deepest_answer_can_be_stored() {
+        let deep = (0..crate::xml::MAX_ANSWER_DEPTH)
+            .fold(Value::Int(1), |inner, _| Value::Struct([("$".to_owned(), inner)].into()));
+        assert_eq!(decode_value(&encode_value(&deep)), Ok(deep));
+    }
+}

@@ -36,7 +36,11 @@ pub fn clean(bytes: &[u8], colours: Colours) -> String {
     // How far back a backspace may reach: to the line's begin, and not into a colour sequence.
     let mut fixed = 0;
     let mut rest = text.as_ref();
-    while let Some(c) = rest.chars().next() {
+    while !rest.is_empty() {
+        let (plain, after) = rest.split_at(rest.find(|c| !is_plain(c)).unwrap_or(rest.len()));
+        out.push_str(plain);
+        rest = after;
+        let Some(c) = rest.chars().next() else { break };
         if matches!(c, ESC | CSI) {
             let (sequence, after) = rest.split_at(escape_sequence(rest));
             if let Some(parameters) = sgr(sequence).filter(|_| colours == Colours::Symbol) {
@@ -66,6 +70,11 @@ pub fn clean(bytes: &[u8], colours: Colours) -> String {
         }
     }
     out
+}
+
+/// What is neither a control character nor forbidden, and so kept without a closer look.
+fn is_plain(c: char) -> bool {
+    matches!(c, ' '..='~' | '\u{A0}'..='\u{FFFD}' | '\u{10000}'..)
 }
 
 const ESC: char = '\u{1B}';

@@ -1,4 +1,5 @@
 //! Documents that are broken, hostile or merely odd: each is read, or refused with the place, in bounded time.
+#![expect(clippy::unwrap_used, reason = "in a test the panic is the message")]
 
 use pony_wire::{Call, Fault, StepResult, Value, WireError, decode_answer};
 

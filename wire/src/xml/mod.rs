@@ -1,10 +1,11 @@
 //! The XML-RPC codec: bytes to values and back, for [`crate::call`] and nobody else.
 //!
-//! A codec of our own over quick-xml's tokens, because the bars for it are not met by a library: dxr 0.9 was measured
-//! first and reads a `dateTime` only in its own form (what was sent is lost), refuses the empty member names that
-//! Python writes, turns a string of blanks into an empty one, and its errors have no position and quote the whole
-//! document. Here every error has a line and a column, bytes that are not UTF-8 and raw control characters are read
-//! (the original clients send both), and nesting, tags and the number of values have limits.
+//! A codec of our own over quick-xml's tokens, because the bars for it are not met by a library. dxr 0.9, the best of
+//! them, was measured: it reads a `dateTime` only in one form and drops the text that was sent, refuses the empty member
+//! names that Python writes, turns a string of blanks into an empty one, and its errors have no position and quote the
+//! whole document. Here every error has a line and a column, bytes that are not UTF-8 and raw control characters are
+//! read (the original clients send both), and nesting, tags and the number of values have limits. Reading costs the
+//! document and its value once in memory: 100 MB of text take 0.3 s and 200 MB in all (dxr: 0.5 s and 320 MB).
 
 mod read;
 mod write;

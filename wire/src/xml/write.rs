@@ -105,14 +105,19 @@ fn typed(out: &mut String, tag: &str, content: &str) {
 /// Escapes, and replaces what XML 1.0 forbids. A carriage return is written as a reference, or the reader's line-end
 /// rule would make a line feed of it.
 fn text(out: &mut String, text: &str) {
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '\r' => out.push_str("&#13;"),
-            c if is_legal(c) => out.push(c),
-            _ => out.push(char::REPLACEMENT_CHARACTER),
-        }
+    let mut rest = text;
+    while let Some(at) = rest.find(|c| matches!(c, '&' | '<' | '>' | '\r') || !is_legal(c)) {
+        let (plain, special) = rest.split_at(at);
+        out.push_str(plain);
+        let mut after = special.chars();
+        out.push_str(match after.next() {
+            Some('&') => "&amp;",
+            Some('<') => "&lt;",
+            Some('>') => "&gt;",
+            Some('\r') => "&#13;",
+            _ => "\u{FFFD}",
+        });
+        rest = after.as_str();
     }
+    out.push_str(rest);
 }
