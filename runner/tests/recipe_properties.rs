@@ -134,6 +134,8 @@ proptest! {
             mutated.replace_range(start.min(end)..end, &insert);
         }
         match load(Path::new("x.yaml"), mutated.as_bytes(), &[], &facts()) {
+            // Credentials in a URL are not stored.
+            Ok(recipe) if mutated.contains('@') => drop(recipe.resolved_yaml()),
             Ok(recipe) => assert_resolved_is_the_same(&recipe)?,
             Err(errors) => {
                 for error in errors.iter() {

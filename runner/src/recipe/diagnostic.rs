@@ -122,7 +122,7 @@ impl Diagnostic {
         if let Some(label) = &self.label {
             caret = caret.label(&**label);
         }
-        let first = text.get(..shown.start).unwrap_or_default().matches('\n').count() + 1;
+        let first = line_number(text, shown.start);
         let snippet = Snippet::source(text.get(shown.clone()).unwrap_or_default())
             .line_start(first)
             .annotation(caret)
@@ -156,7 +156,7 @@ impl Diagnostics {
                 let span = first_line(text, span);
                 let before = text.get(..span.start).unwrap_or_default();
                 let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-                diagnostic.line = before.matches('\n').count() + 1;
+                diagnostic.line = line_number(text, span.start);
                 diagnostic.column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
                 diagnostic.span = Some(span);
             }
@@ -212,6 +212,11 @@ impl fmt::Display for Diagnostics {
 }
 
 impl std::error::Error for Diagnostics {}
+
+/// The line of the byte `at`, from 1.
+pub(super) fn line_number(text: &str, at: usize) -> usize {
+    text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
+}
 
 /// The whole lines that `span` begins and ends in, without the last line's end.
 fn lines_around(text: &str, span: &Range<usize>) -> Range<usize> {

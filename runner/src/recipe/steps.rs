@@ -9,7 +9,7 @@ use super::{
     Action, DEFAULT_QUIET_TIMEOUT, Step, StepKind,
     assemble::Reader,
     check::Fields,
-    diagnostic::{Diagnostic, quoted},
+    diagnostic::{Diagnostic, line_number, quoted},
     keys::{STEP, STEP_KINDS},
     tree::{Node, Value},
 };
@@ -83,7 +83,7 @@ fn step<'t>(
         _ => StepKind::Build,
     };
     let begin = item.used_at.as_ref().unwrap_or(&item.at).start;
-    let line = reader.checker.text.get(..begin).unwrap_or_default().matches('\n').count() + 1;
+    let line = line_number(reader.checker.text, begin);
     Some(Step {
         name: name.unwrap_or_default().to_owned(),
         kind,
