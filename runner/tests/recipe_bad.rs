@@ -5,7 +5,7 @@ mod recipe_support;
 use std::{fs, path::Path};
 
 use pony_runner::recipe::{SIZE_LIMIT, load};
-use recipe_support::{bad, facts, files, load_text, name_of};
+use recipe_support::{bad, facts, files, load_text, name_of, snapshot};
 
 #[test]
 fn every_bad_recipe_says_what_is_wrong() {
@@ -14,11 +14,7 @@ fn every_bad_recipe_says_what_is_wrong() {
         let errors = load(Path::new(name), &fs::read(&path).unwrap(), &[], &facts())
             .err()
             .unwrap_or_else(|| panic!("{name} loads"));
-        insta::with_settings!({
-            snapshot_path => "recipes/snapshots", prepend_module_to_snapshot => false, omit_expression => true,
-        }, {
-            insta::assert_snapshot!(name.trim_end_matches(".yaml"), errors.render(false));
-        });
+        snapshot(name.trim_end_matches(".yaml"), &errors.render(false));
     }
 }
 
@@ -27,7 +23,7 @@ fn wrong_settings_are_told_with_the_errors_of_the_file() {
     let text = "package: demo\nvariables: {jobs: 1, prefix: /usr}\nsteps:\n  - run: make {{job}}\n";
     let errors =
         load_text(text, &[("jbos", "2"), ("cpus", "4"), ("nothing", "like it"), ("jobs", "3")]).unwrap_err();
-    insta::assert_snapshot!(errors.render(false), @"");
+    snapshot("set", &errors.render(false));
     assert_eq!(errors.len(), 4);
 }
 
@@ -60,42 +56,47 @@ fn no_more_than_a_hundred_errors_are_kept_and_the_rest_is_counted() {
     assert!(errors.render(false).ends_with("… and 1900 more errors\n"));
 }
 
+/// `count` pieces of text, one after the other.
+fn many(count: usize, piece: impl Fn(usize) -> String) -> String {
+    (0..count).map(piece).collect()
+}
+
 /// Each of these is as large as a recipe may be, or grows when it is read. None may take long or much.
 #[test]
 fn what_is_made_to_hurt_is_refused_at_once() {
-    let full = usize::try_from(SIZE_LIMIT).unwrap();
-    let fill = |unit: &str| unit.repeat(full / unit.len());
-    let chain: String = (0..4_000).map(|n| format!("  v{n}: '{{{{v{}}}}}'\n", n + 1)).collect();
+    let limit = usize::try_from(SIZE_LIMIT).unwrap();
+    let fill = |unit: &str| unit.repeat(limit / unit.len());
+    let chain = many(4_000, |n| format!("  v{n}: '{{{{v{}}}}}'\n", n + 1));
     let steps = "steps: [{run: make}]\n";
-    let anchored = format!("variables:\n  a: &a {}\n", "x".repeat(full / 2));
+    let anchored = format!("variables:\n  a: &a {}\n", "x".repeat(limit / 2));
     let hostile = [
-        ("too large", "a".repeat(full + 1)),
-        ("one long word", "a".repeat(full)),
+        ("too large", "a".repeat(limit + 1)),
+        ("one long word", "a".repeat(limit)),
         ("brackets", fill("[")),
         ("braces", fill("{a: ")),
         ("dashes", fill("- ")),
         ("dash lines", fill("-\n")),
         ("anchors", fill("&a ")),
-        ("aliases", "a: &a x\nb: [".to_owned() + &"*a,".repeat(full / 3 - 10) + "]"),
-        ("long aliased text", anchored + &(0..10_000).map(|n| format!("  b{n}: *a\n")).collect::<String>()),
-        ("unknown keys", (0..60_000).map(|n| format!("k{n}: 1\n")).collect()),
+        ("aliases", "a: &a x\nb: [".to_owned() + &"*a,".repeat(limit / 3 - 10) + "]"),
+        ("long aliased text", anchored + &many(10_000, |n| format!("  b{n}: *a\n"))),
+        ("unknown keys", many(60_000, |n| format!("k{n}: 1\n"))),
         ("equal keys", fill("package: demo\n")),
         ("documents", fill("---\n")),
         ("comments", fill("# c\n")),
         ("quotes", fill("\"")),
-        ("templates", format!("package: demo\nsteps:\n  - run: '{}'\n", "{{x}} ".repeat(full / 7))),
-        ("open templates", format!("package: demo\nsteps:\n  - run: '{}'\n", "{{ x".repeat(full / 4 - 100))),
+        ("templates", format!("package: demo\nsteps:\n  - run: '{}'\n", "{{x}} ".repeat(limit / 7))),
+        ("open templates", format!("package: demo\nsteps:\n  - run: '{}'\n", "{{ x".repeat(limit / 4 - 100))),
         ("chain", format!("package: demo\nvariables:\n{chain}{steps}")),
         ("circle", format!("package: demo\nvariables:\n{chain}  v4000: '{{{{v0}}}}'\n{steps}")),
         (
             "names to compare",
             format!(
                 "package: demo\nvariables:\n{}tags: [{}]\n{steps}",
-                (0..2_000).map(|n| format!("  some_long_name_of_a_variable_{n}: 1\n")).collect::<String>(),
+                many(2_000, |n| format!("  some_long_name_of_a_variable_{n}: 1\n")),
                 "'{{some_lnog_name_of_a_variable}}',".repeat(1_000),
             ),
         ),
-        ("merges", "a: &a {b: c}\n".to_owned() + &fill("<<: *a\n")[..full - 100]),
+        ("merges", "a: &a {b: c}\n".to_owned() + &fill("<<: *a\n")[..limit - 100]),
     ];
     for (what, text) in hostile {
         let errors = load(Path::new("hostile.yaml"), text.as_bytes(), &[], &facts()).err();

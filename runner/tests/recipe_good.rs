@@ -203,7 +203,7 @@ steps:
 
 #[test]
 fn a_long_chain_of_variables_resolves() {
-    let chain: String = (0..3000).map(|n| format!("  v{n}: '{{{{v{}}}}}'\n", n + 1)).collect();
+    let chain = (0..3000).map(|n| format!("  v{n}: '{{{{v{}}}}}'\n", n + 1)).collect::<Vec<_>>().concat();
     let recipe = good(&format!(
         "package: demo\nvariables:\n{chain}  v3000: end\nsteps: [{{run: 'echo {{{{v0}}}}'}}]\n"
     ));

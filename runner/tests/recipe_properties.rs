@@ -6,7 +6,7 @@ use std::path::Path;
 
 use pony_runner::recipe::{Recipe, load};
 use proptest::prelude::*;
-use recipe_support::facts;
+use recipe_support::{facts, snapshot};
 
 const ESCAPE: char = '\u{1b}';
 
@@ -170,5 +170,5 @@ proptest! {
 fn a_seed_loads_and_resolves() {
     let recipe = load(Path::new("/recipes/x.yaml"), SEED.as_bytes(), &[], &facts()).unwrap();
     assert_resolved_is_the_same(&recipe).unwrap();
-    insta::assert_snapshot!(recipe.resolved_yaml(), @"");
+    snapshot("resolved", &recipe.resolved_yaml());
 }

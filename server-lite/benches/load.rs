@@ -1,6 +1,6 @@
 //! `cargo bench -p pony-server-lite`: sixteen clients send results to the program `pony-serve`, each call over a
-//! connection of its own, as the clients of all releases do it. Compares a server that holds 1,000 results with the same
-//! one holding 100,000: calls acknowledged in a second, and the time that the page with a package's slots takes.
+//! connection of its own, as the clients of all releases do it. Compares a server that holds 1,000 results with one
+//! that holds 100,000: calls acknowledged in a second, and the time that the page with a package's slots takes.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -13,39 +13,62 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use pony_wire::{Call, ClientInfo, Slot, StepResult, Struct, Value};
 
 const CLIENTS: usize = 16;
+/// Rates are the best of so many: other work on the machine only ever slows one down.
+const ROUNDS: usize = 3;
 /// Bytes of output in each result.
 const OUTPUT: usize = 4096;
 
 fn main() {
     // Without `--bench` (`cargo test --benches`) only whether it runs.
     let (few, many, sample) = if std::env::args().any(|argument| argument == "--bench") {
-        (1_000, 100_000, 3_000)
+        (1_000, 100_000, 1_500)
     } else {
-        (20, 60, 20)
+        (20, 100, 20)
     };
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let server = Program::start(&folder.path().join("results.db"));
-    let mut stored = 0;
-    let mut measured = Vec::new();
-    for size in [few, many] {
-        server.add(size - stored);
-        let page = server.page_time();
-        let rate = server.add(sample);
-        stored = size + sample;
-        println!(
-            "at {size:>7} results: {rate:>6.0} add_results/s, slot page {:>7.3} ms",
-            page.as_secs_f64() * 1e3
-        );
-        measured.push((rate, page.as_secs_f64()));
+    let servers = [few, many].map(|size| {
+        let server = Program::start(&folder.path().join(format!("{size}.db")));
+        server.add(size);
+        server
+    });
+    // In turns, so that what else the machine does falls on both alike.
+    let pages = page_times(&servers);
+    let mut rates = [0.0_f64; 2];
+    for _ in 0..ROUNDS {
+        for (server, rate) in servers.iter().zip(&mut rates) {
+            *rate = rate.max(server.add(sample));
+        }
     }
-    let (rate, page) = (measured[1].0 / measured[0].0, measured[1].1 / measured[0].1);
-    println!("ratio:             {rate:>6.2} (bar: at least 0.8),  {page:>6.2} (bar: 0.8 to 1.2)");
-    println!("least rate:        {:>6.0} (bar: at least 500)", measured[0].0.min(measured[1].0));
+    for ((size, rate), page) in [few, many].iter().zip(rates).zip(pages) {
+        println!("at {size:>7} results: {rate:>6.0} add_results/s, slot page {:>6.3} ms", page * 1e3);
+    }
+    println!(
+        "ratio:              {:>6.2} (bar: at least 0.8),  {:>6.2} (bar: 0.8 to 1.2)",
+        rates[1] / rates[0],
+        pages[1] / pages[0]
+    );
+}
+
+/// Seconds that the slot page takes on each server, the median of many, asked in turns.
+fn page_times(servers: &[Program; 2]) -> [f64; 2] {
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..1_000 {
+        for (server, times) in servers.iter().zip(&mut times) {
+            let start = now();
+            let page = exchange(server.address, b"GET /p/bench/ HTTP/1.0\r\n\r\n");
+            times.push(start.elapsed().as_secs_f64());
+            assert!(page.contains("client15"), "{page}");
+        }
+    }
+    times.map(|mut times| {
+        times.sort_unstable_by(f64::total_cmp);
+        times[times.len() / 2]
+    })
 }
 
 struct Program {
@@ -90,20 +113,6 @@ impl Program {
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
         let count = count as f64;
         count / start.elapsed().as_secs_f64()
-    }
-
-    /// The median of many.
-    fn page_time(&self) -> Duration {
-        let mut times: Vec<_> = (0..301)
-            .map(|_| {
-                let start = now();
-                let page = exchange(self.address, b"GET /p/bench/ HTTP/1.0\r\n\r\n");
-                assert!(page.contains("client15"), "{page}");
-                start.elapsed()
-            })
-            .collect();
-        times.sort_unstable();
-        times[times.len() / 2]
     }
 }
 

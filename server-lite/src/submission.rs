@@ -49,10 +49,15 @@ pub(crate) fn prepare(
     })
 }
 
-/// Where a failed build failed: the first step that did not end well.
+/// Whether a step failed the build: it did not end well, and the client does not say that it may (`allow_failure`).
+pub(crate) fn failed(step: &StepResult) -> bool {
+    step.status.is_some_and(|status| status != 0)
+        && step.extra.get("allow_failure") != Some(&Value::Bool(true))
+}
+
+/// Where a failed build failed: the first step that did.
 fn failed_step(results: &[StepResult]) -> Option<String> {
-    let (index, step) =
-        results.iter().enumerate().find(|(_, step)| step.status.is_some_and(|status| status != 0))?;
+    let (index, step) = results.iter().enumerate().find(|(_, step)| failed(step))?;
     Some(step.name.clone().unwrap_or_else(|| format!("step {}", index + 1)))
 }
 
@@ -82,6 +87,9 @@ mod tests {
             [step(Some("ok"), Some(0)), step(None, None), step(None, Some(-9)), step(Some("b"), Some(1))];
         assert_eq!(prepared(&info(Some(false), &[]), &steps).failed_step.as_deref(), Some("step 3"));
         assert_eq!(prepared(&info(Some(false), &[]), &steps[..2]).failed_step, None);
+        let mut allowed = steps.clone();
+        allowed[2].extra.insert("allow_failure".to_owned(), Value::Bool(true));
+        assert_eq!(prepared(&info(Some(false), &[]), &allowed).failed_step.as_deref(), Some("b"));
         assert_eq!(prepared(&info(Some(true), &[]), &steps).failed_step, None);
         assert_eq!(prepared(&info(None, &[]), &steps).failed_step, None);
     }

@@ -107,7 +107,11 @@ fn from_the_first_page_to_the_output() {
         errout: Some("␛[31merror:␛[0m x < y\n".to_owned()),
         ..step("regrtest", -9, "out\n")
     };
-    let key = server.add(broken, vec![checkout, failing, step("never", 0, "")]);
+    let mut lint = step("lint", 1, "");
+    lint.extra.insert("allow_failure".to_owned(), Value::Bool(true));
+    let mut last = step("last", -15, "");
+    last.extra.insert("outcome".to_owned(), "timed-out".into());
+    let key = server.add(broken, vec![checkout, lint, failing, last]);
 
     let first = page(&server.get("/"));
     assert_eq!(all(&first, "tbody tr td:first-child"), ["good", "mixed"]);
@@ -130,11 +134,13 @@ fn from_the_first_page_to_the_output() {
         [
             "ok 1. checkout (build)",
             "ok cache_update",
-            "killed by SIGKILL 2. regrtest (build)",
-            "ok 3. never (build)"
+            "exit status 1 2. lint, allowed to fail (build)",
+            "killed by SIGKILL 3. regrtest (build)",
+            "killed by SIGTERM 4. last, timed-out (build)",
         ]
     );
-    assert_eq!(all(&result, "details[open] > summary"), ["killed by SIGKILL 2. regrtest (build)"]);
+    // What failed is open.
+    assert_eq!(all(&result, "details[open] > summary"), summaries[3..]);
     assert_eq!(all(&result, "pre.errout"), ["error: x < y\n"]);
     assert_eq!(all(&result, "pre.errout span"), ["error:"]);
     assert_eq!(all(&result, "ul.changes li"), ["3f2504e04f89 Fix it Ada 2026-11-21"]);
@@ -144,7 +150,7 @@ fn from_the_first_page_to_the_output() {
     let (_, part) = follow(&server, &path, "as text");
     assert_eq!(part.text(), "From example.org\n");
     assert_eq!(part.header("content-type"), Some("text/plain; charset=utf-8"));
-    assert_eq!(server.get(&format!("{path}errout/2")).text(), "␛[31merror:␛[0m x < y\n");
+    assert_eq!(server.get(&format!("{path}errout/3")).text(), "␛[31merror:␛[0m x < y\n");
     let (_, inspect) = follow(&server, &path, "every key");
     let inspect = text(&page(&inspect));
     for key in ["client_ip", "127.0.0.1", "changes", "subject", "cache_update", "errout", "results[2]", "61"]

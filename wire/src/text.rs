@@ -26,7 +26,8 @@ pub fn encoded_len(text: &str) -> usize {
 }
 
 /// Makes bytes legal XML 1.0 text: escape sequences as `colours` says, bytes that are not UTF-8 and
-/// characters that XML 1.0 forbids become U+FFFD, CRLF becomes LF.
+/// characters that XML 1.0 forbids become U+FFFD, CRLF becomes LF. Of a line that was written over (CR, as progress
+/// meters do) the last text stays.
 ///
 /// A backspace takes back the character before it on its line, and what a terminal never draws (BEL, SO, SI) is left
 /// out. A sequence that is broken off is left out as far as it goes. Time is linear in the length.
@@ -35,15 +36,20 @@ pub fn clean(bytes: &[u8], colours: Colours) -> String {
     let mut out = String::with_capacity(text.len());
     // How far back a backspace may reach: to the line's begin, and not into a colour sequence.
     let mut fixed = 0;
+    let mut line = 0;
     let mut rest = text.as_ref();
     while !rest.is_empty() {
         let (plain, after) = rest.split_at(rest.find(|c| !is_plain(c)).unwrap_or(rest.len()));
+        if !plain.is_empty() {
+            fixed = fixed.min(write_over(&mut out, line));
+        }
         out.push_str(plain);
         rest = after;
         let Some(c) = rest.chars().next() else { break };
         if matches!(c, ESC | CSI) {
             let (sequence, after) = rest.split_at(escape_sequence(rest));
             if let Some(parameters) = sgr(sequence).filter(|_| colours == Colours::Symbol) {
+                write_over(&mut out, line);
                 out.push_str("␛[");
                 out.push_str(parameters);
                 out.push('m');
@@ -59,17 +65,30 @@ pub fn clean(bytes: &[u8], colours: Colours) -> String {
                 out.truncate(out.trim_end_matches('\r').len());
                 out.push('\n');
                 fixed = out.len();
+                line = out.len();
             }
             '\u{8}' => {
                 let kept = out[fixed..].char_indices().next_back().map_or(0, |(at, _)| at);
                 out.truncate(fixed + kept);
             }
             '\u{7}' | '\u{E}' | '\u{F}' => {}
-            c if is_legal(c) => out.push(c),
-            _ => out.push(char::REPLACEMENT_CHARACTER),
+            '\r' => out.push('\r'),
+            c => {
+                fixed = fixed.min(write_over(&mut out, line));
+                out.push(if is_legal(c) { c } else { char::REPLACEMENT_CHARACTER });
+            }
         }
     }
     out
+}
+
+/// After a carriage return what comes next is drawn from the begin of the line on: what stood there goes. The length
+/// of `out` afterwards.
+fn write_over(out: &mut String, line: usize) -> usize {
+    if out.ends_with('\r') {
+        out.truncate(line);
+    }
+    out.len()
 }
 
 /// What is neither a control character nor forbidden, and so kept without a closer look.
@@ -227,7 +246,8 @@ mod tests {
     #[test]
     fn line_ends_and_backspaces_read_as_they_were_shown() {
         assert_eq!(strip("a\r\nb\r\r\nc\r\x1b[K\nd"), "a\nb\nc\nd");
-        assert_eq!(strip("10%\r20%\r"), "10%\r20%\r");
+        assert_eq!(strip("one\n10%\r20%\r"), "one\n20%\r");
+        assert_eq!(strip("10%\r100%, done\nnext"), "100%, done\nnext");
         assert_eq!(strip("N\x08NA_\x08A\x08\x08\x08\x08x\n\x08y"), "x\ny");
     }
 

@@ -1,8 +1,26 @@
 //! Source `git`: a mirror per repository in the cache, and from it a fresh tree for every run.
 //!
-//! The mirror is brought up to date under a lock, then cloned into the tree; its objects are shared by hard links, or
-//! copied where the tree is on another file system. The tree needs nothing of the mirror afterwards, so a later prune,
-//! repack or rebuild of the mirror cannot hurt a running build.
+//! The mirror is brought up to date under a lock, then cloned into the tree without its files; that is short, and the
+//! lock is given back before the files are checked out. Objects are shared by hard links, or copied where the tree is on
+//! another file system. The tree needs nothing of the mirror afterwards, so a later prune, repack or rebuild of the mirror
+//! cannot hurt a running build, as it could with `--shared` or a work tree of the mirror.
+//!
+//! Measured on 20,000 files in 1,000 directories, 200 commits, 41 MB packed (git 2.47, ext4, 2 busy cores; CPU time of one
+//! fresh tree, median of 3; in brackets the wall clock):
+//!
+//! | way | CPU s | |
+//! |---|---|---|
+//! | local clone, hard links | 1.57 (4.1) | taken; 0.006 (0.04) of it under the lock, the rest writes the files |
+//! | the same, `checkout.workers=0` | 1.50 (3.7) | no gain here |
+//! | `clone --shared` | 1.38 (3.5) | breaks when the mirror prunes |
+//! | `worktree add` | 1.32 (3.3) | breaks when the mirror is rebuilt, and leaves its mark there |
+//! | `archive \| tar` | 1.43 (3.7) | no history, no submodules |
+//! | `clone file://` | 3.50 (9.2) | copies all objects |
+//!
+//! A fetch without news, from a path: 12 ms for all branches and tags, 11 ms for one branch. With 10,000 references it
+//! is 88 ms against 23 ms (and 295 ms before they were packed, which is why a new mirror packs them). So everything is
+//! fetched always: it costs little, tags are never stale, a branch that became a folder of branches is no obstacle, and the
+//! runs that want different branches share one mirror.
 
 mod command;
 mod history;

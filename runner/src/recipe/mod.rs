@@ -112,7 +112,7 @@ pub enum Context {
     /// A fresh folder that is removed afterwards.
     #[default]
     Tempdir,
-    /// The sources' own folder, or the current one where the recipe has no source.
+    /// The sources' own folder, or the recipe's own where the recipe has no source.
     Here,
 }
 

@@ -98,19 +98,19 @@ impl<'t> Scope<'t> {
         let mut known = HashMap::new();
         for (name, value) in set {
             let refused = if self.facts.iter().any(|(fact, _)| fact == name) {
-                Some((format!("{} is a fact of the machine", quoted(name)), None))
+                Some(("it is a fact of the machine", None))
             } else if !self.variables.contains_key(name.as_str()) {
                 let help = did_you_mean(name, self.variables.keys().copied())
                     .unwrap_or_else(|| self.list_variables());
-                Some((format!("the recipe has no variable {}", quoted(name)), Some(help)))
+                Some(("the recipe has no such variable", Some(help)))
             } else if value.contains('\0') {
-                Some(("the value contains a NUL byte".to_owned(), None))
+                Some(("the value contains a NUL byte", None))
             } else {
                 None
             };
             match refused {
                 Some((why, help)) => {
-                    let message = format!("cannot set {}: {why}", quoted(&format!("{name}={value}")));
+                    let message = format!("cannot set {}: {why}", quoted(name));
                     checker.report(Diagnostic::general(message).maybe_help(help));
                 }
                 None => {

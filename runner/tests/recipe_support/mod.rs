@@ -1,5 +1,6 @@
 //! What the tests of recipes share.
 #![allow(dead_code, reason = "each test program uses some of it")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its input fails")]
 
 use std::{
     fs,
@@ -31,6 +32,11 @@ pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
+/// A file by its path from this crate.
+pub(crate) fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
 pub(crate) fn name_of(path: &Path) -> &str {
     path.file_name().unwrap().to_str().unwrap()
 }
@@ -43,4 +49,13 @@ pub(crate) fn load_text(text: &str, set: &[(&str, &str)]) -> Result<Recipe, Diag
 /// Loads text that must be right.
 pub(crate) fn good(text: &str) -> Recipe {
     load_text(text, &[]).unwrap_or_else(|errors| panic!("{}", errors.render(false)))
+}
+
+/// Compares with the snapshot of that name.
+pub(crate) fn snapshot(name: &str, text: &str) {
+    insta::with_settings!({
+        snapshot_path => "../recipes/snapshots", prepend_module_to_snapshot => false, omit_expression => true,
+    }, {
+        insta::assert_snapshot!(name, text);
+    });
 }

@@ -5,12 +5,13 @@ use std::borrow::Cow;
 use maud::{Markup, html};
 use pony_wire::{StepResult, StoredResult, Struct, Value};
 
-use super::layout::{date, exit_status, moment, outcome, page, size, took};
+use super::layout::{date, exit_status, moment, outcome, outcome_word, page, size, took};
 use super::links::query;
 use super::lists::tags;
 use super::terminal::{clip, drawn};
 use crate::clock::{Time, duration_from_seconds};
 use crate::store::Summary;
+use crate::submission::failed;
 
 /// Steps on one page; a result may have any number.
 const STEPS: usize = 400;
@@ -19,7 +20,7 @@ const OUTPUT: usize = 1024 * 1024;
 /// The most and the least that is shown of one output.
 const SHOWN: std::ops::RangeInclusive<usize> = 2 * 1024..=64 * 1024;
 /// Keys that are shown in a place of their own.
-const SHOWN_APART: [&str; 5] = ["changes", "version_info", "version_type", "out", "run_id"];
+const SHOWN_APART: [&str; 6] = ["allow_failure", "changes", "version_info", "version_type", "out", "run_id"];
 
 /// Everything that a result's page shows.
 #[derive(Debug)]
@@ -64,7 +65,8 @@ impl View<'_> {
     }
 
     fn facts(&self) -> Markup {
-        let Summary { host, arch, tags: slot_tags, received, duration, failed_step, .. } = self.summary;
+        let Summary { host, arch, tags: slot_tags, received, success, duration, failed_step, .. } =
+            self.summary;
         html! { dl.facts {
             @if let Some(step) = failed_step {
                 @let first = self.bags.results.iter().position(failed).map_or(0, |index| index + 1);
@@ -76,7 +78,7 @@ impl View<'_> {
             dt { "architecture" } dd { (arch) }
             @if slot_tags.iter().any(|tag| !tag.starts_with("__")) { dt { "tags" } dd { (tags(slot_tags)) } }
             @for (key, value) in plain(&self.bags.client_info.extra) {
-                @if key != "duration" { dt { (key) } dd { (value) } }
+                @if key != "duration" && !(key == "outcome" && value == outcome_word(*success)) { dt { (key) } dd { (value) } }
             }
         } }
     }
@@ -133,7 +135,7 @@ impl View<'_> {
                             }
                         }
                     }
-                    @let others: Vec<_> = plain(&step.extra).collect();
+                    @let others: Vec<_> = plain(&step.extra).filter(|(key, _)| *key != "outcome").collect();
                     @if !others.is_empty() {
                         dl.facts { @for (key, value) in others { dt { (key) } dd { (value) } } }
                     }
@@ -174,10 +176,6 @@ impl View<'_> {
     }
 }
 
-fn failed(step: &StepResult) -> bool {
-    step.status.is_some_and(|status| status != 0)
-}
-
 /// What a step is called: its name, or its place.
 fn step_name(step: &StepResult, number: usize) -> Cow<'_, str> {
     step.name.as_deref().map_or_else(|| Cow::Owned(format!("step {number}")), Cow::Borrowed)
@@ -187,12 +185,17 @@ fn step_name(step: &StepResult, number: usize) -> Cow<'_, str> {
 fn status_line(name: &str, step: &StepResult) -> Markup {
     let class = match step.status {
         Some(0) => "badge passed",
-        Some(_) => "badge failed",
-        None => "badge unknown",
+        Some(_) if failed(step) => "badge failed",
+        Some(_) | None => "badge unknown",
     };
+    // What the status does not say: `timed-out`, `cancelled`.
+    let outcome = step.extra.get("outcome").and_then(Value::as_str);
+    let outcome = outcome.filter(|word| !matches!(*word, "passed" | "failed"));
     html! {
         span class=(class) { (step.status.map_or_else(|| "no status".to_owned(), exit_status)) }
         " " (name)
+        @if let Some(outcome) = outcome { ", " (outcome) }
+        @if step.status.is_some_and(|status| status != 0) && !failed(step) { ", allowed to fail" }
         @if let Some(kind) = &step.kind { " " span.quiet { "(" (kind) ")" } }
         @if let Some(duration) = step.duration.and_then(duration_from_seconds) { " " span.quiet { (took(duration)) } }
     }
@@ -210,7 +213,7 @@ fn stream(caption: &str, class: &str, text: &str, limit: usize, raw: &str) -> Ma
             @else { " (" a href=(raw) { "as text" } ")" }
         }
         // Scrolled to its end, where failures show: the style sheet turns the outer box around.
-        div.output tabindex="0" { div {
+        div.scroll tabindex="0" { div {
             pre class=(class) { "\n" (drawn(clip.head)) }
             @if clip.left_out > 0 {
                 p.caption { "… " (size(clip.left_out)) " left out: " a href=(raw) { "the whole as text" } " …" }

@@ -1,0 +1,38 @@
+//! `docs/recipes.md` says what the program does.
+
+mod recipe_support;
+
+use std::path::Path;
+
+use pony_runner::recipe::{load, schema};
+use recipe_support::{facts, good, read};
+
+#[test]
+fn every_key_has_its_row() {
+    let (reference, schema) = (read("../docs/recipes.md"), schema());
+    let properties = [
+        &schema["properties"],
+        &schema["properties"]["source"]["properties"],
+        &schema["properties"]["steps"]["items"]["properties"],
+    ];
+    for key in properties.into_iter().flat_map(|keys| keys.as_object().unwrap().keys()) {
+        assert!(reference.contains(&format!("\n| `{key}` |")), "{key} is not in docs/recipes.md");
+    }
+}
+
+#[test]
+fn the_first_example_loads() {
+    let reference = read("../docs/recipes.md");
+    let example = reference.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    assert_eq!(good(example).steps.len(), 3);
+}
+
+#[test]
+fn the_errors_shown_are_the_real_ones() {
+    let text = read("tests/recipes/documented.yaml");
+    let errors = load(Path::new("demo.yaml"), text.as_bytes(), &[], &facts()).unwrap_err().render(false);
+    assert!(
+        read("../docs/recipes.md").contains(&format!("```text\n{errors}```\n")),
+        "docs/recipes.md should show:\n{errors}"
+    );
+}
