@@ -2,9 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::format_collect, reason = "all of it is tests")]
 
 mod endings;
+mod git;
 mod hello;
 mod leftovers;
 mod limits;
+mod messages;
+mod screen;
 mod secrets;
 mod stopping;
 mod streams;
+mod submit;
+mod surroundings;
+mod verbs;
