@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{home::Home, mask::Mask, record::RunRecord};
+use crate::{home::Home, record::RunRecord};
 
 /// The folder of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,9 +128,8 @@ impl RunFolder {
     }
 
     /// Writes `result.json`: on disk, whole, when this returns.
-    pub fn write_result(&self, record: &RunRecord, mask: &Mask) -> io::Result<()> {
-        let mut json = serde_json::to_value(record).map_err(io::Error::other)?;
-        mask.json(&mut json);
+    pub fn write_result(&self, record: &RunRecord) -> io::Result<()> {
+        let json = serde_json::to_value(record).map_err(io::Error::other)?;
         write_whole(&self.result(), &json)
     }
 

@@ -9,7 +9,6 @@ use crate::{
     event::{Event, Stamped},
     folder::{Open, RunFolder, open_runs},
     home::Home,
-    mask::Mask,
     record::{Log, Outcome, RunRecord, StepRecord},
     report,
     run::{job::MARK, os},
@@ -49,7 +48,7 @@ pub fn recover(home: &Home) -> io::Result<Vec<Recovered>> {
         if let Some(tempdir) = &record.tempdir {
             remove(Path::new(tempdir), &record.run_id);
         }
-        open.folder.write_result(&record, &Mask::default())?;
+        open.folder.write_result(&record)?;
         recovered.push(Recovered { open, record, killed });
     }
     Ok(recovered)

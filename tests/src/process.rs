@@ -167,13 +167,12 @@ impl<'w> Call<'w> {
 impl fmt::Display for Call<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for word in self.words() {
-            write!(f, "{word:?} ")?;
+            write!(f, "'{}' ", word.display())?;
         }
         write!(f, "in {}", self.cwd.display())
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the time at which something was printed")]
 fn pump(mut pipe: impl Read + Send + 'static, stream: Stream, began: Instant, sender: Sender<Message>) {
     thread::spawn(move || {
         let mut buffer = vec![0; 64 * 1024];
@@ -206,9 +205,8 @@ impl<'w> Live<'w> {
             if printed.contains(text) {
                 return printed;
             }
-            if !self.step(&format!("`{text}`")) {
-                panic!("it ended without printing `{text}` on {stream:?}: {self}");
-            }
+            let more = self.step(&format!("`{text}`"));
+            assert!(more, "it ended without printing `{text}` on {stream:?}: {self}");
         }
     }
 
@@ -223,7 +221,6 @@ impl<'w> Live<'w> {
     }
 
     /// Waits for its end.
-    #[expect(clippy::disallowed_methods, reason = "how long it took")]
     pub fn end(mut self) -> Ended<'w> {
         while self.step("its end") {}
         let took = self.began.elapsed();
@@ -234,7 +231,6 @@ impl<'w> Live<'w> {
     }
 
     /// Takes up the next message; false when there will be none.
-    #[expect(clippy::disallowed_methods, reason = "no wait is without an end")]
     fn step(&mut self, what: &str) -> bool {
         if self.exit.is_some() && self.closed == 2 {
             return false;
@@ -339,7 +335,8 @@ impl fmt::Display for Ended<'_> {
 }
 
 fn join(printed: &[Output], stream: Stream) -> Vec<u8> {
-    printed.iter().filter(|output| output.stream == stream).flat_map(|output| output.bytes.clone()).collect()
+    let pieces = printed.iter().filter(|output| output.stream == stream).map(|output| &output.bytes[..]);
+    pieces.collect::<Vec<_>>().concat()
 }
 
 fn describe(f: &mut fmt::Formatter<'_>, call: &Call<'_>, state: &str, printed: &[Output]) -> fmt::Result {

@@ -124,10 +124,11 @@ async fn one(session: &mut Session, build: &Build, target: &Target) -> Exit {
     let mut reporter = Reporter::new(session.clock, mask.clone(), spool, &mut session.display);
     let finished = run::run(job, &folder, session.clock, mask, &mut reporter, &mut session.signals).await;
     let record = finished.record;
-    if let Some(tempdir) = record.tempdir.as_ref().filter(|_| !record.kept)
-        && let Err(left) = remove_tree(Path::new(tempdir))
+    if record.tempdir.is_some()
+        && !record.kept
+        && let Err(left) = remove_tree(&job.tempdir)
     {
-        session.note(format!("cannot remove {tempdir}: {left}"));
+        session.note(format!("cannot remove {}: {left}", job.tempdir.display()));
     }
     if let Some(error) = finished.not_recorded {
         return cannot(session, folder.path(), error);

@@ -558,7 +558,14 @@ impl Run<'_, '_> {
             deliver_to: self.job.deliver_to.clone(),
             client: concat!("pony-run ", env!("CARGO_PKG_VERSION")).to_owned(),
         };
-        let written = self.folder.write_result(&record, self.mask);
+        // Here, once, so that whatever is made of the record later has no secret in it: files, screens, submissions.
+        let (record, written) = match self.mask.data(record.clone()) {
+            Ok(masked) => {
+                let written = self.folder.write_result(&masked);
+                (masked, written)
+            }
+            Err(error) => (record, Err(io::Error::other(error))),
+        };
         self.reporter.emit(Event::RunEnded { record: Box::new(record.clone()) });
         let not_recorded = written.err().or_else(|| self.reporter.take_broken());
         Finished { record, not_recorded }

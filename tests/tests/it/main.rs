@@ -1,4 +1,16 @@
 //! End-to-end tests: what people and programs see of `pony-run` and `pony-serve`, from outside.
-#![allow(clippy::unwrap_used, reason = "all of it is tests")]
+#![allow(clippy::unwrap_used, clippy::format_collect, reason = "all of it is tests")]
 
+mod endings;
+mod git;
 mod hello;
+mod leftovers;
+mod limits;
+mod messages;
+mod screen;
+mod secrets;
+mod stopping;
+mod streams;
+mod submit;
+mod surroundings;
+mod verbs;
