@@ -122,3 +122,30 @@ fn a_crash_in_the_middle_of_a_line_of_the_record_is_survived() {
     let ended = world.pony(&["submit"]).end().code(0);
     assert_eq!(world.run().result()["outcome"], "crashed", "{ended}");
 }
+
+#[test]
+fn a_hundred_background_processes_are_all_killed() {
+    let world = World::new();
+    let recipe = world.recipe(
+        "steps:\n- run: 'i=0; while [ $i -lt 50 ]; do i=$((i+1)); sleep 60 >/dev/null 2>&1 & setsid sleep 61 & done'\n",
+    );
+    let ended = world.pony(&["-n", recipe]).end().code(0);
+    assert!(world.processes().is_empty(), "{:?} {ended}", world.processes());
+}
+
+#[test]
+fn a_build_that_removes_its_own_record_is_told_so() {
+    let world = World::new();
+    let recipe = world.recipe("steps:\n- run: rm -rf \"$PONY_HOME\"; echo gone\n- run: echo next\n");
+    let ended = world.pony(&[recipe]).end().code(14).err_has("cannot record");
+    assert!(!ended.err().contains("panic") && world.temporary().is_empty(), "{ended}");
+}
+
+#[test]
+fn a_build_that_removes_its_own_tree_goes_on_as_far_as_it_can() {
+    let world = World::new();
+    let recipe = world.recipe("steps:\n- run: rm -rf \"$PWD\"\n- {name: next, run: echo next}\n");
+    let ended = world.pony(&["-n", recipe]).end().code(10);
+    assert_eq!(world.run().outcomes(), ["passed", "failed"], "{ended}");
+    assert!(world.run().step("next")["reason"].as_str().unwrap().contains("no folder"), "{ended}");
+}
