@@ -191,3 +191,13 @@ fn what_is_no_recipe_is_told_at_once() {
         assert!(ended.took.as_secs() < 5, "{ended}");
     }
 }
+
+#[test]
+fn a_path_that_is_no_text() {
+    use std::os::unix::ffi::OsStringExt;
+    let world = World::new();
+    let path = world.path("work").join(std::ffi::OsString::from_vec(b"odd-\xff.yaml".to_vec()));
+    fs::write(&path, format!("package: demo\nsource: {{path: .}}\n{ECHO}")).unwrap();
+    let ended = world.pony(&["-n"]).arg(&path).end().code(0).out_is("ran\n");
+    assert_eq!(world.run().result()["outcome"], "passed", "{ended}");
+}
