@@ -2,6 +2,7 @@
 //!
 //! Prints figures and ratios; asserts nothing, because machines are noisy. A word after `--` picks the measurements whose
 //! name holds it.
+#![expect(clippy::print_stdout, reason = "figures are what it is for")]
 
 use std::{
     fs::{self, File},
@@ -16,6 +17,9 @@ use nix::sys::resource::{UsageWho, getrusage};
 const PONY_RUN: &str = env!("CARGO_BIN_EXE_pony-run");
 const MB: u64 = 1_000_000;
 
+/// Measures in a room of its own, and prints.
+type Measurement = fn(&Room);
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -25,7 +29,7 @@ fn main() {
         ["--rss", command @ ..] => report_rss(command),
         words => {
             let wanted = words.iter().find(|word| !word.starts_with('-')).copied().unwrap_or("");
-            let all: [(&str, fn(&Room)); 5] = [
+            let all: [(&str, Measurement); 5] = [
                 ("startup", startup),
                 ("latency", latency),
                 ("steps", steps),
