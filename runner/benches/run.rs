@@ -3,6 +3,8 @@
 //! Prints figures and ratios; asserts nothing, because machines are noisy. A word after `--` picks the measurements whose
 //! name holds it.
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
 use std::{
     fs::{self, File},
     io::{self, BufRead, BufReader, Read, Write},
@@ -25,7 +27,7 @@ fn main() {
         ["--rss", command @ ..] => report_rss(command),
         words => {
             let wanted = words.iter().find(|word| !word.starts_with('-')).copied().unwrap_or("");
-            let all: [(&str, fn(&Room)); 5] = [
+            let all: [(&str, Measurement); 5] = [
                 ("startup", startup),
                 ("latency", latency),
                 ("steps", steps),
@@ -39,6 +41,9 @@ fn main() {
         }
     }
 }
+
+/// Measures in a fresh place and prints what it found.
+type Measurement = fn(&Room);
 
 /// A fresh place for run folders and recipes.
 struct Room {

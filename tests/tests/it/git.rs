@@ -45,7 +45,8 @@ fn every_way_to_write_an_address() {
     let world = World::new();
     let repository = world.repository("work/project");
     let absolute = repository.path();
-    for address in [absolute.clone(), format!("file://{absolute}"), "./project".into(), "mine:project".into()] {
+    for address in [absolute.clone(), format!("file://{absolute}"), "./project".into(), "mine:project".into()]
+    {
         let config = world.path("home/.gitconfig");
         let text = std::fs::read_to_string(&config).unwrap();
         let base = world.path("work").display().to_string();
@@ -113,7 +114,10 @@ fn a_wrong_branch_is_told_with_what_may_have_been_meant() {
     let repository = world.repository("work/project");
     repository.git(&["branch", "develop"]);
     let ended = build(&world, "{git: ./project, branch: devlop}", "touch never").code(12).out_is("");
-    assert!(ended.err().contains("`devlop`") && ended.err().contains("did you mean `branch: develop`"), "{ended}");
+    assert!(
+        ended.err().contains("`devlop`") && ended.err().contains("did you mean `branch: develop`"),
+        "{ended}"
+    );
     let run = world.run();
     assert_eq!(run.outcomes(), ["infra-error", "skipped"], "{ended}");
     assert_eq!(run.result()["outcome"], "infra-error");
@@ -202,7 +206,8 @@ fn the_environment_of_another_repository_does_not_leak_in() {
     let other = world.repository("work/other");
     other.commit("other");
     let recipe = recipe(&world, "{git: ./project}", "cat file");
-    let call = world.pony(&["-n", recipe]).env("GIT_DIR", other.dir.join(".git")).env("GIT_WORK_TREE", &other.dir);
+    let call =
+        world.pony(&["-n", recipe]).env("GIT_DIR", other.dir.join(".git")).env("GIT_WORK_TREE", &other.dir);
     call.end().code(0).out_is("one");
 }
 

@@ -4,7 +4,8 @@ use pony_tests::{Ended, World};
 use serde_json::Value;
 
 fn events(ended: &Ended<'_>) -> Vec<Value> {
-    let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line:?} {ended}"));
+    let parse =
+        |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line:?} {ended}"));
     ended.out().lines().map(parse).collect()
 }
 
@@ -19,11 +20,15 @@ fn names(events: &[Value]) -> Vec<String> {
 fn every_line_is_an_event_in_order() {
     let world = World::new();
     world.repository("work/project");
-    let recipe = world.recipe("source: {git: ./project}\nsteps:\n- {name: talk, run: 'echo out; exit 3'}\n- run: echo never\n");
+    let recipe = world.recipe(
+        "source: {git: ./project}\nsteps:\n- {name: talk, run: 'echo out; exit 3'}\n- run: echo never\n",
+    );
     let ended = world.pony(&["--message-format", "json", recipe]).end().code(10).err_is("");
     let events = events(&ended);
     let names = names(&events);
-    let order = |name: &str| names.iter().position(|known| known == name).unwrap_or_else(|| panic!("{name} {names:?}"));
+    let order = |name: &str| {
+        names.iter().position(|known| known == name).unwrap_or_else(|| panic!("{name} {names:?}"))
+    };
     assert_eq!(order("run-started"), 0);
     for (earlier, later) in [
         ("run-started", "step-started"),

@@ -36,7 +36,10 @@ fn a_status_line_stands_below_the_output_while_a_step_runs() {
     assert_eq!(screen.matches("step 2/2").count(), 1, "{screen}");
     drop(world.release(&go));
     let screen = terminal.end(0);
-    assert!(!screen.contains("step 2/2") && !screen.contains("step 1/2"), "no status line is left:\n{screen}");
+    assert!(
+        !screen.contains("step 2/2") && !screen.contains("step 1/2"),
+        "no status line is left:\n{screen}"
+    );
     assert!(screen.contains("\nlast\n") && screen.contains("[2/2] work passed"), "{screen}");
     assert!(screen.contains("demo passed"), "{screen}");
 }
@@ -76,11 +79,17 @@ fn a_line_that_is_not_complete_is_shown() {
 #[test]
 fn colours_of_the_build_are_kept_and_what_tears_the_screen_is_not() {
     let world = World::new();
-    let (recipe, go) = waiting(&world, "printf \"\\033[31mred\\033[0m\\033[2J\\033[1;1H after\\033]0;title\\007\\n\"");
+    let (recipe, go) =
+        waiting(&world, "printf \"\\033[31mred\\033[0m\\033[2J\\033[1;1H after\\033]0;title\\007\\n\"");
     let terminal = world.terminal(100, 30, &world.pony(&["-n", recipe]));
     let screen = terminal.until_shown("red after");
     assert!(screen.contains("first output"), "{screen}");
-    assert!(terminal.coloured().contains("\x1b[31mred\x1b[0m") || terminal.coloured().contains("\x1b[31mred\x1b[39m"), "{:?}", terminal.coloured());
+    assert!(
+        terminal.coloured().contains("\x1b[31mred\x1b[0m")
+            || terminal.coloured().contains("\x1b[31mred\x1b[39m"),
+        "{:?}",
+        terminal.coloured()
+    );
     drop(world.release(&go));
     let _ = terminal.end(0);
     assert!(terminal.coloured().contains("\x1b[31mred"), "{:?}", terminal.coloured());
@@ -158,11 +167,9 @@ fn ten_thousand_lines_leave_the_screen_whole() {
 
 #[test]
 fn plain_lines_without_progress_in_ci_and_in_a_dumb_terminal() {
-    for (arguments, name, value) in [
-        (vec!["--no-progress"], "OUTER", "1"),
-        (vec![], "CI", "true"),
-        (vec![], "TERM", "dumb"),
-    ] {
+    for (arguments, name, value) in
+        [(vec!["--no-progress"], "OUTER", "1"), (vec![], "CI", "true"), (vec![], "TERM", "dumb")]
+    {
         let world = World::new();
         let (recipe, go) = waiting(&world, "echo compiling");
         let call = world.pony(&[vec!["-n", recipe], arguments].concat()).env(name, value);
@@ -192,9 +199,8 @@ fn stdout_into_a_file_leaves_the_screen_to_the_rest() {
     let (recipe, go) = waiting(&world, "echo compiling; echo linking >&2");
     let call = world.pony(&["-n", recipe]).through(&["sh", "-c", "exec \"$0\" \"$@\" >out"]);
     let terminal = world.terminal(100, 30, &call);
-    let screen = terminal.until("output and status", |screen| {
-        screen.contains("\nlinking") && is_status(last_line(screen))
-    });
+    let screen = terminal
+        .until("output and status", |screen| screen.contains("\nlinking") && is_status(last_line(screen)));
     assert!(!screen.contains("\ncompiling"), "{screen}");
     drop(world.release(&go));
     let _ = terminal.end(0);

@@ -106,7 +106,10 @@ fn what_is_no_pony_build_server_is_told_in_words() {
     ] {
         let server = world.odd(how);
         let ended = world.pony(&["-s", &server.url(), recipe]).end().code(13);
-        assert!(ended.err().contains("not delivered") && ended.err().contains(said), "{how}: {said:?} {ended}");
+        assert!(
+            ended.err().contains("not delivered") && ended.err().contains(said),
+            "{how}: {said:?} {ended}"
+        );
         let longest = ended.err().lines().map(str::len).max().unwrap_or(0);
         assert!(longest < 600, "{how}: a line of {longest} bytes: {ended}");
     }
@@ -121,7 +124,10 @@ fn much_output_fits_into_what_the_release_of_2010_takes() {
     let ended = world.pony(&["-s", &server.url(), recipe]).end().code(0);
     let (_, results) = server.submission();
     let output = results[0]["output"].as_str().unwrap();
-    assert!(output.starts_with("<&> 0123456789\n") && output.ends_with('9') || output.ends_with('\n'), "{ended}");
+    assert!(
+        output.starts_with("<&> 0123456789\n") && output.ends_with('9') || output.ends_with('\n'),
+        "{ended}"
+    );
     assert!(output.contains("01-much.out"), "the rest is said to be in the run folder");
     let size = server.calls()[0]["size"].as_u64().unwrap();
     assert!((1_000_000..5_000_000).contains(&size), "{size}");
@@ -131,14 +137,18 @@ fn much_output_fits_into_what_the_release_of_2010_takes() {
 fn a_hundred_steps_with_much_output_each_fit_too() {
     let world = World::new();
     let server = world.python("2010");
-    let step = |i| format!("- {{name: s{i}, run: 'echo begin {i}; yes 0123456789 | head -c 200000; echo end {i}'}}\n");
+    let step = |i| {
+        format!("- {{name: s{i}, run: 'echo begin {i}; yes 0123456789 | head -c 200000; echo end {i}'}}\n")
+    };
     let recipe = world.recipe(&format!("steps:\n{}", (0..100).map(step).collect::<String>()));
     let _ = world.pony(&["-s", &server.url(), recipe]).end().code(0);
     let (_, results) = server.submission();
     assert_eq!(results.len(), 100);
     for (i, result) in results.iter().enumerate() {
         let output = result["output"].as_str().unwrap();
-        assert!(output.starts_with(&format!("begin {i}\n")) && output.trim_end().ends_with(&format!("end {i}")));
+        assert!(
+            output.starts_with(&format!("begin {i}\n")) && output.trim_end().ends_with(&format!("end {i}"))
+        );
     }
     let size = server.calls()[0]["size"].as_u64().unwrap();
     assert!(size < 5_000_000, "{size}");
@@ -161,7 +171,10 @@ fn output_that_no_xml_may_hold_arrives_all_the_same() {
         for part in ["ared", "b", "c", "d", "e", "f", "g]]>&amp;", "h"] {
             assert!(output.contains(part), "{part:?} in {output:?} {ended}");
         }
-        assert!(!output.contains(['\u{1b}', '\0', '\u{1}', '\u{fffe}']) && !output.contains("[31m"), "{output:?}");
+        assert!(
+            !output.contains(['\u{1b}', '\0', '\u{1}', '\u{fffe}']) && !output.contains("[31m"),
+            "{output:?}"
+        );
         assert_eq!(results[1]["output"], "é ☃ 🦄");
         assert_eq!(results[1]["name"], "naïve <&> ☃");
     }
@@ -271,7 +284,8 @@ fn the_embedded_server_is_asked_too() {
 fn a_server_that_cannot_be_asked_does_not_stop_the_build() {
     let world = World::new();
     let recipe = world.recipe("steps:\n- run: echo built\n");
-    let ended = world.pony(&["--if-needed", "-s", "http://127.0.0.1:1/", recipe]).end().code(13).out_is("built\n");
+    let ended =
+        world.pony(&["--if-needed", "-s", "http://127.0.0.1:1/", recipe]).end().code(13).out_is("built\n");
     assert!(ended.err().contains("was not asked"), "{ended}");
     world.pony(&["--if-needed", "-n", recipe]).end().code(0).out_is("built\n");
 }
@@ -287,6 +301,11 @@ fn a_build_that_was_asked_for_on_the_page_is_needed() {
     let form = "application/x-www-form-urlencoded";
     let page = pony_tests::post(serve.address(), &format!("/p/demo/{key}/request_build"), form, b"");
     assert!(page.status < 400, "{page:?}");
-    world.pony(&["--if-needed", "-s", &url, recipe]).end().code(0).out_is("built\n").err_has("build requested");
+    world
+        .pony(&["--if-needed", "-s", &url, recipe])
+        .end()
+        .code(0)
+        .out_is("built\n")
+        .err_has("build requested");
     world.pony(&["--if-needed", "-s", &url, recipe]).end().code(0).out_is("");
 }

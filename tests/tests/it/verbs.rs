@@ -37,7 +37,8 @@ fn check_shows_all_errors_of_all_recipes() {
     world.write("one.yaml", "pakage: one\nsteps:\n- rum: make\n- run: 'make {{job}}'\n");
     world.write("two.yaml", "package: two\ntimeout: soon\nsteps: []\n");
     world.write("good.yaml", "package: good\nsteps: [{run: make}]\n");
-    let ended = world.pony(&["check", "one.yaml", "good.yaml", "two.yaml", "none.yaml"]).end().code(11).out_is("");
+    let ended =
+        world.pony(&["check", "one.yaml", "good.yaml", "two.yaml", "none.yaml"]).end().code(11).out_is("");
     for place in ["one.yaml:1:1", "one.yaml:3:3", "one.yaml:4", "two.yaml:2:10", "two.yaml:3", "none.yaml"] {
         assert!(ended.err().contains(place), "{place}: {ended}");
     }
@@ -61,7 +62,8 @@ fn a_dry_run_does_nothing() {
     let recipe = world.recipe(
         "source: {git: 'http://nonexistent.invalid/x.git'}\nvariables: {jobs: 4}\nsteps:\n- {name: make, run: 'make -j{{jobs}}'}\n",
     );
-    let ended = world.pony(&["--dry-run", "-s", &server.url(), "--set", "jobs=9", recipe]).end().code(0).err_is("");
+    let ended =
+        world.pony(&["--dry-run", "-s", &server.url(), "--set", "jobs=9", recipe]).end().code(0).err_is("");
     assert!(ended.out().contains("make -j9") && ended.out().contains("nonexistent.invalid"), "{ended}");
     assert!(!world.path("pony").exists(), "{}", world.listing());
     assert!(server.calls().is_empty() && world.temporary().is_empty());
