@@ -43,6 +43,8 @@ need_packages() {
 need_cargo_tool() {
     command -v "$1" >/dev/null || {
         say "installing $1 from crates.io into $target/tools (some minutes)"
-        cargo install --quiet --locked --root "$target/tools" "$1"
+        # It is run a few times, not shipped: most of the compiler's work for speed is not worth its time.
+        CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+            CARGO_PROFILE_RELEASE_DEBUG=0 cargo install --quiet --locked --root "$target/tools" "$1"
     }
 }

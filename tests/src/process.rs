@@ -164,6 +164,21 @@ impl<'w> Call<'w> {
     }
 }
 
+impl World {
+    /// The same call with a `PONY_HOME` that has room for no more than 200 kB: a small file system of its own where this
+    /// user may mount one, else a limit on the size of each file.
+    pub fn full_disk<'w>(&'w self, call: &Call<'w>) -> Call<'w> {
+        let mount = "mkdir -p \"$PONY_HOME\" && mount -t tmpfs -o size=200k none \"$PONY_HOME\"";
+        let unshare = ["unshare", "--map-root-user", "--mount", "sh", "-c"];
+        let probe = Call::new(self, "true".into(), Vec::new()).through(&[&unshare[..], &[mount]].concat());
+        if probe.end().code == 0 {
+            let script = format!("{mount} && exec \"$0\" \"$@\"");
+            return call.clone().through(&[&unshare[..], &[&script]].concat());
+        }
+        call.clone().through(&["sh", "-c", "trap '' XFSZ; ulimit -f 200; exec \"$0\" \"$@\""])
+    }
+}
+
 impl fmt::Display for Call<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for word in self.words() {

@@ -4,7 +4,10 @@ use std::{
     ffi::OsString,
     fs,
     io::Read,
-    sync::mpsc::{Receiver, channel},
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{Receiver, channel},
+    },
     thread,
 };
 
@@ -21,8 +24,10 @@ pub struct Terminal<'w> {
 impl World {
     /// Runs `call` in a terminal of `columns` × `rows`.
     pub fn terminal(&self, columns: u16, rows: u16, call: &Call<'_>) -> Terminal<'_> {
-        let socket = self.path("tmux").into_os_string();
-        let (gate, stream) = (self.fifo("terminal-gate"), self.fifo("terminal-stream"));
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let socket = self.path(&format!("tmux-{number}")).into_os_string();
+        let [gate, stream] = ["gate", "stream"].map(|name| self.fifo(&format!("terminal-{number}-{name}")));
         // The gate opens when everything that the terminal shows is being listened to. Ctrl-C is for the command alone.
         let script = "trap : INT; read go <\"$0\"; \"$@\"; echo \"exit $?\"; exec cat";
         let mut tmux = self
@@ -57,7 +62,7 @@ impl World {
         });
         let terminal = Terminal { world: self, socket, changes };
         terminal.tmux(&["pipe-pane", "-O", &format!("cat >'{}'", stream.display())]);
-        drop(self.release(&gate));
+        self.release(&gate);
         terminal
     }
 }

@@ -6,6 +6,7 @@ use std::{
     fmt::Write as _,
     fs,
     path::{Path, PathBuf},
+    sync::Mutex,
 };
 
 use nix::{
@@ -28,6 +29,7 @@ const MARK: &str = "PONY_TESTS_WORLD";
 pub struct World {
     dir: TempDir,
     environment: BTreeMap<OsString, OsString>,
+    pipes: Mutex<Vec<fs::File>>,
 }
 
 /// The folder of one run, below `PONY_HOME`.
@@ -52,7 +54,7 @@ impl World {
         }
         let git = "[init]\n\tdefaultBranch = main\n[user]\n\tname = Ann\n\temail = ann@example.org\n";
         fs::write(dir.path().join("home/.gitconfig"), git).expect("a new file");
-        let mut world = Self { dir, environment: BTreeMap::new() };
+        let mut world = Self { dir, environment: BTreeMap::new(), pipes: Mutex::default() };
         let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
         world.environment.insert("PATH".into(), path);
         for (name, folder) in [("HOME", "home"), ("PONY_HOME", "pony"), ("TMPDIR", "tmp")] {
@@ -96,13 +98,14 @@ impl World {
         path
     }
 
-    /// Lets everything that reads a line from this pipe go on. The pipe is open for as long as what is returned lives.
-    pub fn release(&self, fifo: &Path) -> fs::File {
+    /// Lets one go on that reads a line from this pipe, now or later.
+    pub fn release(&self, fifo: &Path) {
         use std::io::Write;
         // For both, so that it does not wait for a reader.
         let mut pipe = fs::File::options().read(true).write(true).open(fifo).expect("a named pipe");
-        pipe.write_all(&b"go\n".repeat(100)).expect("room in the pipe");
-        pipe
+        pipe.write_all(b"go\n").expect("room in the pipe");
+        // What is in a pipe that nobody has open is lost.
+        self.pipes.lock().expect("no test thread panicked").push(pipe);
     }
 
     /// `pony-run` with these arguments.

@@ -9,7 +9,7 @@ pub enum Dialect {
     V2009,
     /// The 2010 release and pony-serve: `[result_key, auth_key]`.
     V2010,
-    /// devmason: a string.
+    /// devmason: `Processed Correctly`.
     Devmason,
 }
 
@@ -30,7 +30,7 @@ impl Submitted {
         let without_keys = |dialect| Self { dialect, result_key: None, auth_key: None };
         match answer {
             Value::Int(_) => Some(without_keys(Dialect::V2009)),
-            Value::String(_) => Some(without_keys(Dialect::Devmason)),
+            Value::String(answer) if answer == "Processed Correctly" => Some(without_keys(Dialect::Devmason)),
             Value::Array(items) => {
                 let (key, auth_key) = match items.as_slice() {
                     [Value::Int(key), Value::String(auth_key)] => (key.to_string(), auth_key),
@@ -58,8 +58,14 @@ mod tests {
         let key = Some((Dialect::V2010, Some("7".to_owned())));
         assert_eq!(told(Value::Array(vec![7.into(), "auth".into()])), key);
         assert_eq!(told(Value::Array(vec!["7".into(), "auth".into()])), key);
-        for other in [Value::Nil, true.into(), vec![1, 2].into(), vec![1].into(), vec!["a", "b", "c"].into()]
-        {
+        for other in [
+            Value::Nil,
+            true.into(),
+            "hello".into(),
+            vec![1, 2].into(),
+            vec![1].into(),
+            vec!["a", "b", "c"].into(),
+        ] {
             assert_eq!(told(other), None);
         }
     }

@@ -1,6 +1,7 @@
 //! Where events go: the run folder first, then the screen. Called synchronously, so a slow screen slows the build
 //! instead of filling memory.
 
+mod bottom;
 mod json;
 mod screen;
 mod spool;

@@ -16,7 +16,7 @@ use crate::{
     clock::Moment,
     event::{Event, Stamped, StepHead, Stream},
     record::{Outcome, RunRecord, StepRecord},
-    report::screen::Lines,
+    report::{bottom::Bottom, screen::Lines},
     submit::EMBEDDED,
 };
 
@@ -197,7 +197,10 @@ impl Terminal {
         self.say(&line);
         if self.look.progress {
             // Drawn by us, when something changed: no thread of its own.
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(60));
+            let bar = ProgressBar::with_draw_target(
+                None,
+                ProgressDrawTarget::term_like_with_hz(Box::new(Bottom::stderr()), 60),
+            );
             if let Ok(style) = ProgressStyle::with_template("{msg}") {
                 bar.set_style(style);
             }

@@ -97,32 +97,53 @@ fn name_and_group(stat: &str) -> Option<(&str, i32)> {
     Some((name, fields.next()?.parse().ok()?))
 }
 
-/// The signals that end a run: INT, TERM, HUP.
+/// The signals that end a run: INT, TERM, HUP. One that was ignored when we were started stays so: `nohup` means it.
 #[derive(Debug)]
 pub struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-    hangup: tokio::signal::unix::Signal,
+    interrupt: Option<tokio::signal::unix::Signal>,
+    terminate: Option<tokio::signal::unix::Signal>,
+    hangup: Option<tokio::signal::unix::Signal>,
 }
 
 impl Signals {
     /// From now on these signals are ours to answer.
     pub fn listen() -> io::Result<Self> {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let ignored = ignored_signals(&status);
+        let listen = |kind: SignalKind| {
+            let is_ignored = ignored & 1 << (kind.as_raw_value() - 1) != 0;
+            if is_ignored { Ok(None) } else { signal(kind).map(Some) }
+        };
         Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hangup: listen(SignalKind::hangup())?,
         })
     }
 
     /// The number of the next one.
     pub async fn next(&mut self) -> u8 {
         tokio::select! {
-            _ = self.interrupt.recv() => 2,
-            _ = self.terminate.recv() => 15,
-            _ = self.hangup.recv() => 1,
+            () = received(&mut self.interrupt) => 2,
+            () = received(&mut self.terminate) => 15,
+            () = received(&mut self.hangup) => 1,
         }
     }
+}
+
+async fn received(signal: &mut Option<tokio::signal::unix::Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Of `/proc/PID/status`, the signals that the process ignores: bit N-1 for signal N.
+fn ignored_signals(status: &str) -> u64 {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -134,6 +155,12 @@ mod tests {
         assert_eq!(name_and_group("12 (a) b (c) S 1 77 77 0"), Some(("a) b (c", 77)));
         assert_eq!(name_and_group("12 (gone) Z 1 77 77 0"), None);
         assert_eq!(name_and_group("nonsense"), None);
+    }
+
+    #[test]
+    fn ignored_signals_are_read_from_the_mask() {
+        assert_eq!(ignored_signals("SigBlk:\t00\nSigIgn:\t0000000000001001\nSigCgt:\t02\n"), 0x1001);
+        assert_eq!(ignored_signals(""), 0);
     }
 
     #[test]

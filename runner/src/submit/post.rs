@@ -103,6 +103,13 @@ impl Endpoint {
         self.url.password().map(str::to_owned).into_iter().collect()
     }
 
+    /// It is this machine, which no proxy can reach for us.
+    fn is_loopback(&self) -> bool {
+        let host = self.url.host_str().unwrap_or_default();
+        let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+        host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    }
+
     fn bare(&self) -> Url {
         let mut url = self.url.clone();
         let _ = url.set_username("");
@@ -129,14 +136,16 @@ fn hide(text: &str) -> String {
 pub async fn call(endpoint: &Endpoint, request: Vec<u8>) -> Result<Value, CallError> {
     // A second install is refused and harmless: the first one serves.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder()
+    let mut builder = reqwest::Client::builder()
         .connect_timeout(CONNECT)
         .timeout(TOTAL)
         .http1_only()
         .redirect(reqwest::redirect::Policy::none())
-        .user_agent(concat!("pony-run/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(unreachable)?;
+        .user_agent(concat!("pony-run/", env!("CARGO_PKG_VERSION")));
+    if endpoint.is_loopback() {
+        builder = builder.no_proxy();
+    }
+    let client = builder.build().map_err(unreachable)?;
     let mut response = client
         .post(endpoint.url.clone())
         .header(header::CONTENT_TYPE, "text/xml")
@@ -228,6 +237,17 @@ mod tests {
         assert!(!endpoint.name().contains("hunter2") && !format!("{endpoint:?}").contains("hunter2"));
         assert!(!Endpoint::new("user:hunter2@nowhere:x").unwrap_err().to_string().contains("hunter2"));
         assert_eq!(endpoint.secrets(), ["hunter2"]);
+    }
+
+    #[test]
+    fn this_machine_is_known_by_all_its_names() {
+        let is_loopback = |text: &str| Endpoint::new(text).unwrap().is_loopback();
+        assert!(
+            ["http://127.0.0.1:8000/", "http://127.1/", "http://[::1]/", "http://localhost/"]
+                .into_iter()
+                .all(is_loopback)
+        );
+        assert!(!["http://10.0.0.1/", "http://localhost.example.org/"].into_iter().any(is_loopback));
     }
 
     #[test]

@@ -246,15 +246,12 @@ fn where_nothing_can_be_recorded_nothing_runs() {
     world.pony(&[recipe]).end().code(14).out_is("").err_has("PONY_HOME");
 }
 
-/// A limit on the size of files that the signal for it does not enforce: a disk that is full at an exact place.
-const FULL: [&str; 3] = ["sh", "-c", "trap '' XFSZ; ulimit -f 100; exec \"$0\" \"$@\""];
-
 #[test]
 fn a_disk_that_gets_full_stops_the_build_and_is_said() {
     let world = World::new();
     let recipe = world
         .recipe("steps:\n- {name: much, run: 'head -c 1000000 /dev/zero; sleep 60'}\n- run: touch never\n");
-    let ended = world.pony(&["-n", recipe]).through(&FULL).end().code(14).err_has("cannot record");
+    let ended = world.full_disk(&world.pony(&["-n", recipe])).end().code(14).err_has("cannot record");
     assert!(world.processes().is_empty(), "{:?} {ended}", world.processes());
 }
 

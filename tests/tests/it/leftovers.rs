@@ -104,9 +104,8 @@ fn a_run_that_is_under_way_is_left_alone() {
     let other = world.write("other.yaml", "package: other\nsteps: [{run: echo other}]\n");
     world.pony(&["-n", other.to_str().unwrap()]).end().code(0).has_no("crashed");
     world.pony(&["submit"]).end().code(0).err_has("nothing waits");
-    let pipe = world.release(&go);
+    world.release(&go);
     live.end().code(0).out_is("begun\ndone\n");
-    drop(pipe);
 }
 
 #[test]
@@ -122,4 +121,69 @@ fn a_crash_in_the_middle_of_a_line_of_the_record_is_survived() {
     fs::write(&events, &text[..text.len() - 10]).unwrap();
     let ended = world.pony(&["submit"]).end().code(0);
     assert_eq!(world.run().result()["outcome"], "crashed", "{ended}");
+}
+
+#[test]
+fn a_hundred_background_processes_are_all_killed() {
+    let world = World::new();
+    let recipe = world.recipe(
+        "steps:\n- run: 'i=0; while [ $i -lt 50 ]; do i=$((i+1)); sleep 60 >/dev/null 2>&1 & setsid sleep 61 & done'\n",
+    );
+    let ended = world.pony(&["-n", recipe]).end().code(0);
+    assert!(world.processes().is_empty(), "{:?} {ended}", world.processes());
+}
+
+#[test]
+fn a_build_that_removes_its_own_record_is_told_so() {
+    let world = World::new();
+    let recipe = world.recipe("steps:\n- run: rm -rf \"$PONY_HOME\"; echo gone\n- run: echo next\n");
+    let ended = world.pony(&[recipe]).end().code(14).err_has("cannot record");
+    assert!(!ended.err().contains("panic") && world.temporary().is_empty(), "{ended}");
+}
+
+#[test]
+fn a_build_that_removes_its_own_tree_goes_on_as_far_as_it_can() {
+    let world = World::new();
+    let recipe = world.recipe("steps:\n- run: rm -rf \"$PWD\"\n- {name: next, run: echo next}\n");
+    let ended = world.pony(&["-n", recipe]).end().code(10);
+    assert_eq!(world.run().outcomes(), ["passed", "failed"], "{ended}");
+    assert!(world.run().step("next")["reason"].as_str().unwrap().contains("no folder"), "{ended}");
+}
+
+#[test]
+fn kill_9_in_a_checkout_leaves_a_cache_that_works() {
+    let world = World::new();
+    let repository = world.repository("work/project");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/x.git", listener.local_addr().unwrap());
+    let steps = "steps:\n- run: cat file\n";
+    let recipe = world.recipe(&format!("source: {{git: '{url}'}}\n{steps}"));
+    let live = world.pony(&["-n", recipe]).start();
+    let connection = listener.accept().unwrap();
+    live.signal(Signal::SIGKILL);
+    let _ = live.end().code(-9);
+    drop((connection, listener));
+    // The same address, answered from elsewhere now.
+    let config = world.path("home/.gitconfig");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("{text}[url \"{}\"]\n\tinsteadOf = {url}\n", repository.path())).unwrap();
+    let ended = world.pony(&["-n", recipe]).end().code(0).out_is("one").err_has("crashed");
+    assert_eq!(world.runs().len(), 2, "{ended}");
+    let crashed: Vec<_> =
+        world.runs().into_iter().filter(|run| run.result()["outcome"] == "crashed").collect();
+    assert_eq!(crashed[0].outcomes(), ["crashed", "skipped"]);
+    assert!(world.processes().is_empty(), "{:?} {ended}", world.processes());
+}
+
+#[test]
+fn a_build_may_run_builds() {
+    let world = World::new();
+    world.write("inner.yaml", "package: inner\nsteps: [{run: echo inner}]\n");
+    let pony = pony_tests::program("pony-run").display().to_string();
+    let inner = world.path("work/inner.yaml").display().to_string();
+    let recipe =
+        world.recipe(&format!("steps:\n- {{name: nested, run: ['{pony}', '{inner}']}}\n- run: echo outer\n"));
+    let ended = world.pony(&[recipe]).end().code(0).out_is("inner\nouter\n").has_no("crashed");
+    assert_eq!(world.runs().len(), 2, "{ended}");
+    assert!(world.open_runs().is_empty(), "{ended}");
 }

@@ -98,3 +98,18 @@ fn errors_are_on_stderr() {
     let ended = world.pony(&["--message-format", "json", recipe]).end().code(11).out_is("");
     assert!(ended.err().contains("demo.yaml:2"), "{ended}");
 }
+
+#[test]
+fn a_run_that_is_stopped_has_all_its_events() {
+    let world = World::new();
+    let recipe =
+        world.recipe("steps:\n- {name: work, run: echo ready; sleep 60}\n- {name: next, run: echo}\n");
+    let mut live = world.pony(&["-n", "--message-format", "json", recipe]).start();
+    live.until(pony_tests::Stream::Out, "ready\\n");
+    live.signal(nix::sys::signal::Signal::SIGINT);
+    let ended = live.end().code(130).err_is("");
+    let events = events(&ended);
+    let over: Vec<&Value> = events.iter().filter(|event| event["event"] == "step-ended").collect();
+    assert_eq!(over.len(), 2, "{ended}");
+    assert_eq!(events.last().unwrap()["record"]["outcome"], "cancelled", "{ended}");
+}

@@ -163,3 +163,58 @@ fn the_time_of_a_run_includes_its_checkout() {
     assert_eq!(world.run().result()["outcome"], "timed-out", "{ended}");
     drop(listener);
 }
+
+#[test]
+fn a_step_that_has_stopped_itself_is_ended_too() {
+    let world = World::new();
+    let recipe = world.recipe("steps:\n- {name: asleep, run: kill -STOP $$, timeout: 0.3}\n");
+    let ended = world.pony(&["-n", recipe]).end().code(10);
+    assert_eq!(world.run().outcomes(), ["timed-out"], "{ended}");
+    assert!(world.processes().is_empty(), "{:?}", world.processes());
+}
+
+#[test]
+fn ctrl_c_ends_a_delivery_and_the_result_waits() {
+    let world = World::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let recipe = world.recipe("steps:\n- run: echo built\n");
+    let live = world.pony(&["-s", &url, recipe]).start();
+    let connection = listener.accept().unwrap();
+    live.signal(Signal::SIGINT);
+    let ended = live.end().code(130).err_has("not delivered");
+    assert_eq!(world.run().result()["outcome"], "passed", "{ended}");
+    assert_eq!(world.open_runs().len(), 1);
+    drop(connection);
+}
+
+#[test]
+fn ctrl_c_ends_the_question_whether_to_build() {
+    let world = World::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let recipe = world.recipe("steps:\n- run: echo built\n");
+    let live = world.pony(&["--if-needed", "-s", &url, recipe]).start();
+    let connection = listener.accept().unwrap();
+    live.signal(Signal::SIGTERM);
+    let _ = live.end().code(143).out_is("");
+    assert!(world.runs().is_empty());
+    drop(connection);
+}
+
+#[test]
+fn a_signal_that_is_ignored_stays_ignored() {
+    // `nohup`, and what a script starts with `&`.
+    for signal in [Signal::SIGHUP, Signal::SIGINT] {
+        let world = World::new();
+        let go = world.fifo("go");
+        let recipe =
+            world.recipe(&format!("steps:\n- run: 'echo ready; read x <{}; echo done'\n", go.display()));
+        let ignoring = format!("trap '' {}; exec \"$0\" \"$@\"", signal.as_str().trim_start_matches("SIG"));
+        let mut live = world.pony(&["-n", recipe]).through(&["sh", "-c", &ignoring]).start();
+        live.until(Stream::Out, "ready");
+        live.signal(signal);
+        world.release(&go);
+        live.end().code(0).out_is("ready\ndone\n");
+    }
+}

@@ -111,3 +111,18 @@ fn the_current_folder_of_a_step_is_what_it_is_said_to_be() {
     let lines: Vec<&str> = out.lines().collect();
     assert!(lines[0] == lines[1] && lines[0].contains("pony-demo-") && lines[2] == "none", "{ended}");
 }
+
+#[test]
+fn any_name_of_a_step_makes_a_file() {
+    let world = World::new();
+    let long = "x".repeat(300);
+    let recipe = world.recipe(&format!(
+        "steps:\n- {{name: ../../etc/passwd, run: echo 1}}\n- {{name: 'ünïcode ☃', run: echo 2}}\n- {{name: {long}, run: echo 3}}\n- {{name: '.', run: echo 4}}\n"
+    ));
+    let ended = world.pony(&[recipe]).end().code(0).out_is("1\n2\n3\n4\n");
+    let run = world.run();
+    let result = run.result();
+    for (index, step) in result["steps"].as_array().unwrap().iter().enumerate() {
+        assert_eq!(run.text(step["out"]["file"].as_str().unwrap()), format!("{}\n", index + 1), "{ended}");
+    }
+}

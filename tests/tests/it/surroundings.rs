@@ -138,3 +138,66 @@ fn files_beside(world: &World) -> Vec<std::path::PathBuf> {
         .filter(|path| !known.contains(&path.file_name().unwrap().to_str().unwrap()))
         .collect()
 }
+
+#[test]
+fn a_proxy_is_not_asked_for_this_machines_own_server() {
+    let world = World::new();
+    let recipe = world.recipe(ECHO);
+    let mut call = world.pony(&[recipe]);
+    for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy", "ALL_PROXY"] {
+        call = call.env(name, "http://127.0.0.1:1/");
+    }
+    call.end().code(0).err_has("stored");
+}
+
+#[test]
+fn an_empty_server_is_no_server() {
+    let world = World::new();
+    let recipe = world.recipe(ECHO);
+    world.pony(&[recipe]).env("PONY_SERVER", "").end().code(0).err_has("stored");
+    assert!(world.path("pony/results.db").exists());
+}
+
+#[test]
+fn a_temporary_place_that_is_relative() {
+    let world = World::new();
+    let recipe =
+        world.recipe("steps:\n- {run: '[ \"$PWD\" = \"$(pwd)\" ]; mkdir in'}\n- {run: 'pwd', cwd: in}\n");
+    fs::create_dir(world.path("work/here")).unwrap();
+    let ended = world.pony(&["-n", recipe]).env("TMPDIR", "here").end().code(0);
+    assert!(ended.out().starts_with(world.path("work/here").to_str().unwrap()), "{ended}");
+    assert_eq!(fs::read_dir(world.path("work/here")).unwrap().count(), 0, "{ended}");
+}
+
+#[test]
+fn streams_that_are_closed() {
+    let world = World::new();
+    let recipe = world.recipe("steps:\n- run: 'echo out; echo err >&2'\n");
+    for closed in [">&-", "2>&-", ">&- 2>&- <&-"] {
+        let script = format!("exec \"$0\" \"$@\" {closed}");
+        let ended = world.pony(&["-n", recipe]).through(&["sh", "-c", &script]).end().code(0);
+        assert!(!ended.err().contains("panic"), "{ended}");
+    }
+    for run in world.runs() {
+        assert_eq!((run.text("01-echo.out"), run.text("01-echo.err")), ("out\n".into(), "err\n".into()));
+    }
+}
+
+#[test]
+fn what_is_no_recipe_is_told_at_once() {
+    let world = World::new();
+    for path in [".", "/dev/zero", "/dev/null", "/proc/self/mem", "/nowhere/at/all"] {
+        let ended = world.pony(&["-n", path]).end().code(11).out_is("").err_has(path);
+        assert!(ended.took.as_secs() < 5, "{ended}");
+    }
+}
+
+#[test]
+fn a_path_that_is_no_text() {
+    use std::os::unix::ffi::OsStringExt;
+    let world = World::new();
+    let path = world.path("work").join(std::ffi::OsString::from_vec(b"odd-\xff.yaml".to_vec()));
+    fs::write(&path, format!("package: demo\nsource: {{path: .}}\n{ECHO}")).unwrap();
+    let ended = world.pony(&["-n"]).arg(&path).end().code(0).out_is("ran\n");
+    assert_eq!(world.run().result()["outcome"], "passed", "{ended}");
+}
