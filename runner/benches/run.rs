@@ -4,6 +4,8 @@
 //! name holds it.
 #![expect(clippy::print_stdout, reason = "figures are what it is for")]
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
 use std::{
     fs::{self, File},
     io::{self, BufRead, BufReader, Read, Write},
@@ -43,6 +45,9 @@ fn main() {
         }
     }
 }
+
+/// Measures in a fresh place and prints what it found.
+type Measurement = fn(&Room);
 
 /// A fresh place for run folders and recipes.
 struct Room {

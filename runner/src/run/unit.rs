@@ -39,9 +39,9 @@ pub enum Message {
 }
 
 /// Most bytes in one [`Message::Output`].
-pub const CHUNK: usize = 256 * 1024;
+pub const CHUNK: usize = 64 * 1024;
 /// Messages under way; when so many wait, the pumps stop reading and the child waits in its pipe.
-const QUEUE: usize = 8;
+const QUEUE: usize = 16;
 /// What is asked of the kernel for each pipe, so that a child stalls less often.
 const PIPE: i32 = 1024 * 1024;
 

@@ -15,7 +15,7 @@ use crate::record::{Log, Outcome, RunRecord, StepRecord};
 /// A 2010 server refuses 5,000,000 bytes; headers and a margin off.
 const REQUEST_LIMIT: usize = 4_800_000;
 /// What all logs of a result may come to, before XML's own words.
-const TEXT_BUDGET: u64 = 2_000_000;
+const TEXT_BUDGET: u64 = 1_000_000;
 
 /// The slot that a run belongs to.
 pub fn slot(record: &RunRecord) -> Slot {
@@ -27,24 +27,20 @@ pub fn slot(record: &RunRecord) -> Slot {
     }
 }
 
-/// The call that submits the run in `folder`, with as much of its logs as servers take.
+/// The document of the call that submits the run in `folder`, with as much of its logs as servers take.
 ///
 /// # Errors
 /// When a log cannot be read.
-pub fn add_results(record: &RunRecord, folder: &Path, colours: Colours) -> io::Result<Call> {
+pub fn add_results(record: &RunRecord, folder: &Path, colours: Colours) -> io::Result<Vec<u8>> {
     let mut budget = TEXT_BUDGET;
     loop {
-        let call = build(record, folder, colours, budget)?;
+        let request = build(record, folder, colours, budget)?.encode();
         // Text full of `&` and `<` grows on its way; then less of it goes.
-        if budget < 1000 || encoded_len(&call) <= REQUEST_LIMIT {
-            return Ok(call);
+        if budget < 1000 || request.len() <= REQUEST_LIMIT {
+            return Ok(request);
         }
         budget /= 2;
     }
-}
-
-fn encoded_len(call: &Call) -> usize {
-    call.encode().len()
 }
 
 fn logs(record: &RunRecord) -> impl Iterator<Item = &Log> {

@@ -82,13 +82,13 @@ impl Target {
         }
     }
 
-    async fn call(&self, call: &Call) -> Result<pony_wire::Value, DeliverError> {
+    async fn call(&self, request: Vec<u8>) -> Result<pony_wire::Value, DeliverError> {
         match self {
-            Self::Server(endpoint) => Ok(post::call(endpoint, call).await?),
+            Self::Server(endpoint) => Ok(post::call(endpoint, request).await?),
             Self::Embedded(results) => {
                 let server = Embedded::start(results).await.map_err(DeliverError::Embedded)?;
                 let answer = match Endpoint::new(server.address()) {
-                    Ok(endpoint) => post::call(&endpoint, call).await,
+                    Ok(endpoint) => post::call(&endpoint, request).await,
                     Err(error) => Err(CallError::Unreachable(error.to_string())),
                 };
                 server.stop().await;
@@ -112,8 +112,8 @@ pub async fn deliver(
     now: Timestamp,
 ) -> Result<Receipt, DeliverError> {
     let colours = if target.is_ours() { Colours::Symbol } else { Colours::Strip };
-    let call = bag::add_results(record, folder.path(), colours).map_err(DeliverError::Read)?;
-    let answer = target.call(&call).await?;
+    let request = bag::add_results(record, folder.path(), colours).map_err(DeliverError::Read)?;
+    let answer = target.call(request).await?;
     let submitted = Submitted::from_answer(&answer).ok_or(CallError::Answer)?;
     if submitted.dialect == Dialect::Devmason {
         tracing::warn!("a devmason server says `Processed Correctly` even where it stored nothing");
@@ -132,7 +132,8 @@ pub async fn deliver(
 pub async fn check_should_build(target: &Target, slot: pony_wire::Slot) -> Result<Needed, DeliverError> {
     let client_info = ClientInfo { slot, success: None, extra: Struct::new() };
     // No allowance of our own: the server takes the last build's duration, or an hour.
-    let answer = target.call(&Call::CheckShouldBuild { client_info, reserve: true, allowance: 0.0 }).await?;
+    let call = Call::CheckShouldBuild { client_info, reserve: true, allowance: 0.0 };
+    let answer = target.call(call.encode()).await?;
     let answer = pony_wire::ShouldBuild::from_value(&answer).map_err(|_| CallError::Answer)?;
     Ok(Needed { build: answer.build, reason: answer.reason })
 }

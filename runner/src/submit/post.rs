@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pony_wire::{Answer, Call, Value, call::decode_answer};
+use pony_wire::{Answer, Value, call::decode_answer};
 use reqwest::{StatusCode, Url, header};
 
 /// From the first packet to a connection.
@@ -132,8 +132,8 @@ fn hide(text: &str) -> String {
     }
 }
 
-/// Makes one call and reads its answer.
-pub async fn call(endpoint: &Endpoint, call: &Call) -> Result<Value, CallError> {
+/// Sends one call's document and reads the answer.
+pub async fn call(endpoint: &Endpoint, request: Vec<u8>) -> Result<Value, CallError> {
     // A second install is refused and harmless: the first one serves.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()
@@ -151,7 +151,7 @@ pub async fn call(endpoint: &Endpoint, call: &Call) -> Result<Value, CallError> 
         .header(header::CONTENT_TYPE, "text/xml")
         // One call, one connection: the old servers close it anyway.
         .header(header::CONNECTION, "close")
-        .body(call.encode())
+        .body(request)
         .send()
         .await
         .map_err(unreachable)?;
