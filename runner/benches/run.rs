@@ -2,8 +2,6 @@
 //!
 //! Prints figures and ratios; asserts nothing, because machines are noisy. A word after `--` picks the measurements whose
 //! name holds it.
-#![expect(clippy::print_stdout, reason = "figures are what it is for")]
-
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 use std::{
@@ -18,9 +16,6 @@ use nix::sys::resource::{UsageWho, getrusage};
 
 const PONY_RUN: &str = env!("CARGO_BIN_EXE_pony-run");
 const MB: u64 = 1_000_000;
-
-/// Measures in a room of its own, and prints.
-type Measurement = fn(&Room);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
