@@ -23,7 +23,7 @@ use crate::{
     report::{Reporter, Spool},
     run,
     slots::Memory,
-    submit::{self, Target},
+    submit::{self, EMBEDDED, Target},
 };
 
 /// Runs what the command line asks for.
@@ -180,6 +180,7 @@ fn dry_run(builds: &[Build], server: &str) -> String {
             }
         }
     }
+    let server = if server == EMBEDDED { "the embedded server on this machine" } else { server };
     let _ = writeln!(text, "would be submitted to {server}");
     text
 }
