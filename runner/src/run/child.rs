@@ -133,7 +133,11 @@ impl Child {
                         self.unit.group().kill();
                         inputs.push_back(Input::Group { alive: self.unit.group().alive() });
                     }
-                    Action::Abandon => self.abandon(reporter),
+                    Action::Abandon => {
+                        // Whoever holds the pipes has left the group, but carries the mark.
+                        self.leaked.extend(os::kill_marked(&self.mark));
+                        self.unit.abandon();
+                    }
                     Action::Finish(ending) => return Some(self.over(ending)),
                 }
             }
@@ -159,18 +163,6 @@ impl Child {
             captures[stream.index()].push(&bytes);
         }
         reporter.emit(Event::Output { step: self.step, stream, bytes });
-    }
-
-    /// Stops reading. Whoever holds the pipes has left the group, but carries the mark.
-    fn abandon(&mut self, reporter: &mut Reporter<'_>) {
-        for message in self.unit.abandon() {
-            if let Message::Output(stream, bytes) = message {
-                self.output(stream, bytes, reporter);
-            }
-        }
-        self.flush(Stream::Out, reporter);
-        self.flush(Stream::Err, reporter);
-        self.leaked.extend(os::kill_marked(&self.mark));
     }
 
     fn over(&mut self, ending: Ending) -> Over {
