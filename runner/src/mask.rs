@@ -117,19 +117,16 @@ impl StreamMask {
         let Some(finder) = &self.finder else { return chunk };
         let mut text = std::mem::take(&mut self.held);
         text.extend_from_slice(&chunk);
+        // From here on a secret may go on in the next chunk; what is found in there may be a part of it.
+        let open = finder.first_beginning(&text);
         let mut out = BytesMut::with_capacity(text.len());
         let mut done = 0;
-        for found in finder.automaton.find_iter(&text) {
+        for found in finder.automaton.find_iter(&text).take_while(|found| found.start() < open) {
             out.extend_from_slice(&text[done..found.start()]);
-            // A longer secret may begin where this one does and end in the next chunk: wait for it.
-            if finder.begins_at_end(&text[found.start()..]) {
-                done = found.start();
-                break;
-            }
             out.extend_from_slice(STARS.as_bytes());
             done = found.end();
         }
-        let keep = finder.first_beginning(&text[done..]) + done;
+        let keep = if done <= open { open } else { finder.first_beginning(&text[done..]) + done };
         out.extend_from_slice(&text[done..keep]);
         self.held = text.split_off(keep);
         out.freeze()
@@ -218,15 +215,16 @@ mod tests {
     proptest! {
         #[test]
         fn no_secret_ever_comes_out_however_it_is_cut(
-            text in "[ab]{0,40}", cuts in proptest::collection::vec(0_usize..40, 0..6), secret in "[ab]{4,7}",
+            text in "[ab]{0,40}", cuts in proptest::collection::vec(0_usize..40, 0..6),
+            secrets in proptest::collection::vec("[ab]{4,7}", 1..4),
         ) {
-            let mask = mask(&[&secret]);
+            let mask = Mask::new(secrets);
             let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
             cuts.extend([0, text.len()]);
             cuts.sort_unstable();
             let chunks: Vec<&[u8]> = cuts.windows(2).map(|pair| &text.as_bytes()[pair[0]..pair[1]]).collect();
             let out = String::from_utf8(stream(&mask, &chunks)).unwrap();
-            prop_assert_eq!(&out, &text.replace(&secret, STARS));
+            prop_assert_eq!(out, mask.text(&text));
         }
     }
 }

@@ -66,7 +66,9 @@ pub(super) async fn run(options: &RunOptions) -> Result<Exit, Failure> {
             return Ok(exit);
         }
     }
-    for crash in crashed {
+    // With -n they wait too: nothing is submitted to anybody.
+    for crash in crashed.into_iter().filter(|crash| !options.no_report || crash.record.deliver_to.is_empty())
+    {
         hand_over(&mut session, &crash.open.folder, crash.open.active, &crash.record, &target).await;
     }
     Ok(exit)

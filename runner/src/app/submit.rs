@@ -52,7 +52,14 @@ pub(super) async fn submit(runs: &[PathBuf], server: Option<&str>) -> Result<Exi
     let mut exit = Exit::Ok;
     for (folder, active) in wanted {
         let ended = match folder.read_result() {
-            Ok(record) => one(&mut session, &folder, active, &record, server.as_ref()).await?,
+            // One that cannot be sent does not keep the others back.
+            Ok(record) => match one(&mut session, &folder, active, &record, server.as_ref()).await {
+                Ok(exit) => exit,
+                Err(failure) => {
+                    say(&failure.message);
+                    failure.exit
+                }
+            },
             Err(error) => {
                 say(&format!("pony-run: {error}"));
                 Exit::Usage

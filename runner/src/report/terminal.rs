@@ -15,7 +15,7 @@ use super::words;
 use crate::{
     clock::Moment,
     event::{Event, Stamped, StepHead, Stream},
-    record::{Outcome, RunRecord, StepRecord},
+    record::{Log, Outcome, RunRecord, StepRecord},
     report::{bottom::Bottom, screen::Lines},
     submit::EMBEDDED,
 };
@@ -73,17 +73,19 @@ pub struct Surroundings {
 
 impl Look {
     /// The truth table: the status line wants a terminal on stderr that is not dumb, outside CI, and not to be switched off.
-    /// Colour: `--color` decides; else `NO_COLOR` means none, `CLICOLOR_FORCE` all, else each stream that is a terminal.
+    /// Colour: `--color` decides; else `NO_COLOR` means none, `CLICOLOR_FORCE` all, else each stream that is a terminal, on
+    /// the same terms as the status line: without it, all is plain lines.
     pub fn resolve(surroundings: Surroundings, choice: ColourChoice, no_progress: bool) -> Self {
         let Surroundings { out_terminal, err_terminal, dumb, ci, no_color, clicolor_force } = surroundings;
+        let plain = dumb || ci || no_progress;
         let colour_on = |terminal: bool| match choice {
             ColourChoice::Always => true,
             ColourChoice::Never => false,
-            ColourChoice::Auto => !no_color && (clicolor_force || (terminal && !dumb)),
+            ColourChoice::Auto => !no_color && (clicolor_force || (terminal && !plain)),
         };
         Self {
-            progress: err_terminal && !dumb && !ci && !no_progress,
-            colour: colour_on(err_terminal) && (!ci || choice == ColourChoice::Always || clicolor_force),
+            progress: err_terminal && !plain,
+            colour: colour_on(err_terminal),
             keep_out: colour_on(out_terminal),
             keep_err: colour_on(err_terminal),
             out_is_screen: out_terminal && err_terminal,
@@ -141,7 +143,7 @@ impl Terminal {
                     self.say(&format!("run folder {folder}"));
                 }
             }
-            Event::Note { text } => self.say(&format!("note: {text}")),
+            Event::Note { text } => self.say(&format!("note: {}", words::plain(text))),
             Event::StepStarted { step } => self.step_started(*step, now),
             Event::CommandStarted { command, .. } => {
                 self.in_context = true;
@@ -153,7 +155,10 @@ impl Terminal {
             Event::StepEnded { step, record } => self.step_ended(*step, record),
             Event::RunEnded { record } => self.run_ended(record),
             Event::Delivered { server, result_key, page } => {
-                let key = result_key.as_ref().map(|key| format!(" as result {key}")).unwrap_or_default();
+                let key = result_key
+                    .as_ref()
+                    .map(|key| format!(" as result {}", words::plain(key)))
+                    .unwrap_or_default();
                 let line = match page {
                     Some(page) if server == EMBEDDED => {
                         format!("stored{key} on this machine; `pony-serve` shows it at {page}")
@@ -165,7 +170,7 @@ impl Terminal {
             }
             Event::NotDelivered { server, reason } => {
                 let style = self.style(AnsiColor::Yellow.on_default().bold());
-                self.say(&format!("{style}not delivered{style:#} to {server}: {reason}"));
+                self.say(&format!("{style}not delivered{style:#} to {server}: {}", words::plain(reason)));
                 self.say("  the result waits in its run folder; `pony-run submit` delivers it");
             }
             Event::CommandEnded { .. } => self.in_context = false,
@@ -234,7 +239,8 @@ impl Terminal {
         self.current = None;
         let number = format!("[{}/{}]", step + 1, self.steps.len());
         let verdict = self.verdict(record);
-        let reason = record.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let reason =
+            record.reason.as_ref().map(|reason| format!(": {}", words::plain(reason))).unwrap_or_default();
         let time = if record.started.is_some() {
             format!(" in {}", words::duration(record.duration))
         } else {
@@ -245,19 +251,21 @@ impl Terminal {
             let style = self.style(AnsiColor::Yellow.on_default());
             self.say(&format!(
                 "  {style}it left processes running, now killed{style:#}: {}",
-                record.leaked.join(", ")
+                words::plain(&record.leaked.join(", "))
             ));
         }
+        // Taken: what it printed is not what a step printed that never begins.
+        let tail = std::mem::take(&mut self.tail);
         if !matches!(record.outcome, Outcome::Passed | Outcome::Skipped) && !record.allowed_to_fail {
-            let tail = self.tail.lines();
-            self.failed_tail.get_or_insert(tail);
+            self.failed_tail.get_or_insert_with(|| tail.lines());
         }
     }
 
     fn run_ended(&mut self, record: &RunRecord) {
         self.close_bar();
         let style = self.outcome_style(record.outcome, false);
-        let reason = record.reason.as_ref().map(|reason| format!(" {reason}")).unwrap_or_default();
+        let reason =
+            record.reason.as_ref().map(|reason| format!(" {}", words::plain(reason))).unwrap_or_default();
         let reason = if reason.starts_with(" at step") { reason } else { reason.replacen(' ', ": ", 1) };
         let mut text = String::new();
         let width = record.steps.iter().map(|step| step.name.chars().count()).max().unwrap_or(0).min(40);
@@ -287,13 +295,15 @@ impl Terminal {
             record.outcome.word(),
             words::duration(record.duration)
         );
-        for log in record.culprit().into_iter().flat_map(|step| {
+        let logs = record.culprit().into_iter().flat_map(|step| {
             let commands = step.commands.iter().flat_map(|command| [&command.out, &command.err]);
             commands.chain([&step.out, &step.err]).flatten()
-        }) {
+        });
+        let logs: Vec<&Log> = logs.collect();
+        for log in &logs {
             let _ = writeln!(text, "full log {}/{} ({})", self.folder, log.file, words::bytes(log.bytes));
         }
-        if record.culprit().is_none() {
+        if logs.is_empty() {
             let _ = writeln!(text, "logs     {}", self.folder);
         }
         if let Some(tempdir) = record.tempdir.as_ref().filter(|_| record.kept) {
@@ -428,6 +438,7 @@ impl Tail {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recipe::StepKind;
 
     fn terminal() -> Surroundings {
         Surroundings { out_terminal: true, err_terminal: true, ..Surroundings::default() }
@@ -445,9 +456,10 @@ mod tests {
         let rows = [
             // surroundings, --color, --no-progress: progress, colour, keep_out, keep_err
             (terminal(), Auto, false, [true, true, true, true]),
-            (terminal(), Auto, true, [false, true, true, true]),
+            (terminal(), Auto, true, [false, false, false, false]),
+            (terminal(), Always, true, [false, true, true, true]),
             (terminal(), Never, false, [true, false, false, false]),
-            (ci, Auto, false, [false, false, true, true]),
+            (ci, Auto, false, [false, false, false, false]),
             (ci, Always, false, [false, true, true, true]),
             (dumb, Auto, false, [false, false, false, false]),
             (no_color, Auto, false, [true, false, false, false]),
@@ -478,6 +490,17 @@ mod tests {
         assert_eq!(lines.lines().count(), 20);
         assert!(lines.ends_with("line 4998\nline 4999"));
         assert!(tail.bytes.len() <= TAIL_BYTES);
+    }
+
+    #[test]
+    fn what_one_step_printed_is_not_the_tail_of_another() {
+        let look = Look::resolve(Surroundings::default(), ColourChoice::Never, false);
+        let mut terminal = Terminal::new(look, false);
+        terminal.tail.push(b"Cloning\n");
+        let step = |name, outcome| StepRecord::of(name, StepKind::Setup, "x".to_owned(), outcome, 0);
+        terminal.step_ended(0, &step("checkout", Outcome::Passed));
+        terminal.step_ended(1, &step("never begun", Outcome::InfraError));
+        assert_eq!(terminal.failed_tail.as_deref(), Some(""));
     }
 
     #[test]

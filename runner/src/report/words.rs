@@ -14,12 +14,17 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// Words of others (a commit's subject, a server's reason, a process's name) as they can do no harm on a terminal.
+pub fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 /// A command on one line, no longer than `width` characters.
 pub fn one_line(command: &str, width: usize) -> String {
     let mut lines = command.lines().map(str::trim).filter(|line| !line.is_empty());
     let first = lines.next().unwrap_or_default();
     let more = if lines.next().is_some() { " …" } else { "" };
-    let plain: String = first.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let plain = plain(first);
     if plain.chars().count() + more.chars().count() <= width {
         return format!("{plain}{more}");
     }
@@ -54,6 +59,11 @@ mod tests {
         ] {
             assert_eq!(duration(seconds), said);
         }
+    }
+
+    #[test]
+    fn words_of_others_cannot_move_the_cursor() {
+        assert_eq!(plain("fix\x1b[2J it\r\nnow\u{9b}1m"), "fix [2J it  now 1m");
     }
 
     #[test]

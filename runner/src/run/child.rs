@@ -88,7 +88,7 @@ impl Child {
         };
         if let Some(stop) = terms.stop {
             // TERM and nothing more: it cannot be over yet.
-            child.tell(Input::Stop(stop), reporter);
+            child.tell(Input::Stop(stop));
         }
         Ok(child)
     }
@@ -108,19 +108,19 @@ impl Child {
         match message {
             Message::Output(stream, bytes) => {
                 self.output(stream, bytes, reporter);
-                self.tell(Input::Spoke, reporter)
+                self.tell(Input::Spoke)
             }
             Message::Closed(stream) => {
                 self.closed[stream.index()] = true;
                 self.flush(stream, reporter);
-                if self.closed == [true; 2] { self.tell(Input::Closed, reporter) } else { None }
+                if self.closed == [true; 2] { self.tell(Input::Closed) } else { None }
             }
-            Message::Exited(exit) => self.tell(Input::Exited(exit), reporter),
+            Message::Exited(exit) => self.tell(Input::Exited(exit)),
         }
     }
 
     /// Tells its watch what happened; tells how it ended, if it has.
-    pub(super) fn tell(&mut self, input: Input, reporter: &mut Reporter<'_>) -> Option<Over> {
+    pub(super) fn tell(&mut self, input: Input) -> Option<Over> {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             for action in self.watch.on(input, self.clock.now()) {
@@ -133,7 +133,11 @@ impl Child {
                         self.unit.group().kill();
                         inputs.push_back(Input::Group { alive: self.unit.group().alive() });
                     }
-                    Action::Abandon => self.abandon(reporter),
+                    Action::Abandon => {
+                        // Whoever holds the pipes has left the group, but carries the mark.
+                        self.leaked.extend(os::kill_marked(&self.mark));
+                        self.unit.abandon();
+                    }
                     Action::Finish(ending) => return Some(self.over(ending)),
                 }
             }
@@ -142,6 +146,10 @@ impl Child {
     }
 
     fn output(&mut self, stream: Stream, bytes: Bytes, reporter: &mut Reporter<'_>) {
+        // As printed: a commit's id may hold a secret's digits. What is said of it later goes through the mask again.
+        if let Some(captures) = &mut self.captures {
+            captures[stream.index()].push(&bytes);
+        }
         let bytes = self.masks[stream.index()].push(bytes);
         self.show(stream, bytes, reporter);
     }
@@ -152,25 +160,9 @@ impl Child {
     }
 
     fn show(&mut self, stream: Stream, bytes: Bytes, reporter: &mut Reporter<'_>) {
-        if bytes.is_empty() {
-            return;
+        if !bytes.is_empty() {
+            reporter.emit(Event::Output { step: self.step, stream, bytes });
         }
-        if let Some(captures) = &mut self.captures {
-            captures[stream.index()].push(&bytes);
-        }
-        reporter.emit(Event::Output { step: self.step, stream, bytes });
-    }
-
-    /// Stops reading. Whoever holds the pipes has left the group, but carries the mark.
-    fn abandon(&mut self, reporter: &mut Reporter<'_>) {
-        for message in self.unit.abandon() {
-            if let Message::Output(stream, bytes) = message {
-                self.output(stream, bytes, reporter);
-            }
-        }
-        self.flush(Stream::Out, reporter);
-        self.flush(Stream::Err, reporter);
-        self.leaked.extend(os::kill_marked(&self.mark));
     }
 
     fn over(&mut self, ending: Ending) -> Over {

@@ -6,6 +6,7 @@ use std::{
     ffi::OsString,
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use jiff::Timestamp;
@@ -144,6 +145,8 @@ struct Uploading {
     started: Timestamp,
     began: Moment,
     task: JoinHandle<Result<Vec<Artifact>, upload::UploadError>>,
+    /// Once it is dropped, the copying ends.
+    _wanted: Arc<()>,
 }
 
 struct Run<'r, 'd> {
@@ -256,6 +259,7 @@ impl Run<'_, '_> {
             state::Action::Stop(why) => {
                 self.tell_child(watch::Input::Stop(why));
                 self.stop_context(why);
+                self.stop_upload(why);
             }
             state::Action::StopNow(why) => self.tell_child(watch::Input::StopNow(why)),
             state::Action::Finish(outcome, reason) => self.end = Some((outcome, reason)),
@@ -405,8 +409,24 @@ impl Run<'_, '_> {
     fn start_upload(&mut self, step: usize, cwd: PathBuf) {
         let Action::Upload { glob, .. } = &self.job.recipe.steps[step].action else { return };
         let (glob, into) = (glob.clone(), self.folder.artifacts());
-        let task = tokio::task::spawn_blocking(move || upload::collect(&cwd, &glob, &into));
-        self.uploading = Some(Uploading { step, started: self.clock.wall(), began: self.clock.now(), task });
+        let wanted = Arc::new(());
+        let asked = Arc::downgrade(&wanted);
+        let is_wanted = move || asked.strong_count() > 0;
+        let task = tokio::task::spawn_blocking(move || upload::collect(&cwd, &glob, &into, &is_wanted));
+        let (started, began) = (self.clock.wall(), self.clock.now());
+        self.uploading = Some(Uploading { step, started, began, task, _wanted: wanted });
+    }
+
+    /// The copying may go on for one more file, for nobody.
+    fn stop_upload(&mut self, why: Stop) {
+        let Some(Uploading { step, started, began, .. }) = self.uploading.take() else { return };
+        let record = StepRecord {
+            started: Some(started),
+            duration: self.since(began),
+            ..self.blank(step, why.outcome(), -1)
+        };
+        self.add(record);
+        self.tell(state::Input::Ended(why.outcome()));
     }
 
     fn on_uploaded(&mut self, result: Result<Vec<Artifact>, upload::UploadError>) {
@@ -482,7 +502,7 @@ impl Run<'_, '_> {
     }
 
     fn tell_child(&mut self, input: watch::Input) {
-        let over = self.child.as_mut().and_then(|(child, _)| child.tell(input, self.reporter));
+        let over = self.child.as_mut().and_then(|(child, _)| child.tell(input));
         self.end_child(over);
     }
 

@@ -142,13 +142,14 @@ impl Job {
         env.remove(&OsString::from("OLDPWD"));
         // Into a pipe, Python would keep its output back until it ends; a build is watched live.
         env.entry("PYTHONUNBUFFERED".into()).or_insert_with(|| "1".into());
-        env.insert(MARK.into(), self.run_id.clone().into());
         for (name, value) in overlay {
             match value {
                 Some(value) => env.insert(name.into(), value),
                 None => env.remove(&OsString::from(name)),
             };
         }
+        // Last: without it, what a build leaves running would not be found.
+        env.insert(MARK.into(), self.run_id.clone().into());
         env
     }
 }

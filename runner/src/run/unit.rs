@@ -1,13 +1,12 @@
 //! One child: spawned in its own process group, its two pipes pumped as bytes. The only file that spawns.
 
-use std::{collections::BTreeMap, ffi::OsString, io, path::PathBuf, process::Stdio};
+use std::{collections::BTreeMap, ffi::OsString, io, os::fd::AsFd, path::PathBuf, process::Stdio};
 
 use bytes::{Bytes, BytesMut};
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     process::Command,
-    sync::mpsc,
-    task::JoinHandle,
+    sync::{mpsc, watch},
 };
 
 use super::{os::Group, watch::Exit};
@@ -44,13 +43,16 @@ pub const CHUNK: usize = 64 * 1024;
 const QUEUE: usize = 16;
 /// What is asked of the kernel for each pipe, so that a child stalls less often.
 const PIPE: i32 = 1024 * 1024;
+/// Most bytes that are read of a pipe that is abandoned: what it can hold.
+const LAST: usize = 1024 * 1024;
 
 /// A running child.
 #[derive(Debug)]
 pub struct Unit {
     group: Group,
     messages: mpsc::Receiver<Message>,
-    pumps: [JoinHandle<()>; 2],
+    /// While it is there, the pumps wait for more.
+    waiting: Option<watch::Sender<()>>,
 }
 
 impl Unit {
@@ -78,10 +80,9 @@ impl Unit {
         };
         widen(&stdout);
         widen(&stderr);
-        let pumps = [
-            tokio::spawn(pump(stdout, Stream::Out, sender.clone())),
-            tokio::spawn(pump(stderr, Stream::Err, sender.clone())),
-        ];
+        let (waiting, wait) = watch::channel(());
+        tokio::spawn(pump(stdout, Stream::Out, sender.clone(), wait.clone()));
+        tokio::spawn(pump(stderr, Stream::Err, sender.clone(), wait));
         tokio::spawn(async move {
             let exit = match child.wait().await {
                 Ok(status) => exit_of(status),
@@ -90,7 +91,7 @@ impl Unit {
             };
             let _ = sender.send(Message::Exited(exit)).await;
         });
-        Ok(Self { group, messages, pumps })
+        Ok(Self { group, messages, waiting: Some(waiting) })
     }
 
     /// Its process group.
@@ -106,10 +107,9 @@ impl Unit {
         }
     }
 
-    /// What has already been read and not yet been taken, when its pipes are to be read no more.
-    pub fn abandon(&mut self) -> Vec<Message> {
-        self.pumps.iter().for_each(JoinHandle::abort);
-        std::iter::from_fn(|| self.messages.try_recv().ok()).collect()
+    /// Waits no more for whoever holds the pipes: what is in them still comes, then they count as closed.
+    pub fn abandon(&mut self) {
+        self.waiting = None;
     }
 }
 
@@ -118,14 +118,27 @@ fn exit_of(status: std::process::ExitStatus) -> Exit {
     status.signal().map_or_else(|| Exit::Status(status.code().unwrap_or(-1)), Exit::Signal)
 }
 
-async fn pump(mut pipe: impl AsyncRead + Unpin, stream: Stream, sender: mpsc::Sender<Message>) {
+async fn pump(
+    mut pipe: impl AsyncRead + AsFd + Unpin,
+    stream: Stream,
+    sender: mpsc::Sender<Message>,
+    mut wait: watch::Receiver<()>,
+) {
     let mut buffer = BytesMut::new();
     loop {
         // Many small outputs share one buffer; a full one is handed on and, once everybody is done with it, used again.
         if buffer.capacity() < CHUNK / 4 {
             buffer.reserve(CHUNK);
         }
-        match pipe.read_buf(&mut buffer).await {
+        let read = tokio::select! {
+            biased;
+            _ = wait.changed() => {
+                drain(&pipe, stream, &sender).await;
+                break;
+            }
+            read = pipe.read_buf(&mut buffer) => read,
+        };
+        match read {
             Ok(0) | Err(_) => break,
             Ok(_) => {
                 if sender.send(Message::Output(stream, buffer.split().freeze())).await.is_err() {
@@ -137,11 +150,78 @@ async fn pump(mut pipe: impl AsyncRead + Unpin, stream: Stream, sender: mpsc::Se
     let _ = sender.send(Message::Closed(stream)).await;
 }
 
+/// Sends what is in the pipe. Asks the kernel itself: the runtime may not have heard yet that there is something.
+async fn drain(pipe: &impl AsFd, stream: Stream, sender: &mpsc::Sender<Message>) {
+    let mut buffer = vec![0; CHUNK];
+    let mut left = LAST;
+    while left > 0 {
+        // The pipe does not block: an empty one is an error.
+        let Ok(read @ 1..) = nix::unistd::read(pipe, &mut buffer) else { return };
+        left = left.saturating_sub(read);
+        let bytes = Bytes::copy_from_slice(&buffer[..read]);
+        if sender.send(Message::Output(stream, bytes)).await.is_err() {
+            return;
+        }
+    }
+}
+
 #[cfg(target_os = "linux")]
-fn widen(pipe: &impl std::os::fd::AsFd) {
+fn widen(pipe: &impl AsFd) {
     // Over the user's limit, or not allowed: the usual 64 KiB do as well.
     let _ = nix::fcntl::fcntl(pipe, nix::fcntl::FcntlArg::F_SETPIPE_SZ(PIPE));
 }
 
 #[cfg(not(target_os = "linux"))]
 fn widen<P>(_pipe: &P) {}
+
+#[cfg(test)]
+mod tests {
+    use nix::{
+        sys::wait::{Id, WaitPidFlag, waitid},
+        unistd::Pid,
+    };
+
+    use super::*;
+
+    fn sh(script: &str) -> Spec {
+        let argv = ["sh", "-c", script].map(OsString::from).to_vec();
+        Spec { argv, cwd: "/".into(), env: std::env::vars_os().collect() }
+    }
+
+    /// What comes of it once its leader has ended and its pipes are abandoned, none of it read before.
+    async fn last_words(unit: &mut Unit) -> [usize; 2] {
+        let leader = Id::Pid(Pid::from_raw(unit.group().id()));
+        waitid(leader, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).unwrap();
+        unit.abandon();
+        let (mut sizes, mut closed) = ([0; 2], 0);
+        while closed < 2 {
+            match unit.next().await {
+                Message::Output(stream, bytes) => sizes[stream.index()] += bytes.len(),
+                Message::Closed(_) => closed += 1,
+                Message::Exited(_) => {}
+            }
+        }
+        sizes
+    }
+
+    #[tokio::test]
+    async fn what_is_in_the_pipes_is_read_however_late() {
+        let mut unit = Unit::spawn(&sh("head -c 60000 /dev/zero; printf err >&2")).unwrap();
+        assert_eq!(last_words(&mut unit).await, [60_000, 3]);
+    }
+
+    #[tokio::test]
+    async fn who_holds_an_abandoned_pipe_is_not_waited_for() {
+        let mut unit = Unit::spawn(&sh("sleep 1000 & printf out")).unwrap();
+        assert_eq!(last_words(&mut unit).await, [3, 0]);
+        unit.group().kill();
+    }
+
+    #[tokio::test]
+    async fn who_talks_on_into_an_abandoned_pipe_is_not_listened_to_for_ever() {
+        let mut unit = Unit::spawn(&sh("yes & exit")).unwrap();
+        let [out, _] = last_words(&mut unit).await;
+        assert!(out <= LAST + CHUNK, "{out}");
+        unit.group().kill();
+    }
+}

@@ -36,8 +36,14 @@ pub(super) enum UploadError {
     },
 }
 
-/// Copies what `glob` matches below `tree` to below `into`, under the same relative names. Links are not followed.
-pub(super) fn collect(tree: &Path, glob: &str, into: &Path) -> Result<Vec<Artifact>, UploadError> {
+/// Copies what `glob` matches below `tree` to below `into`, under the same relative names. Links are not followed. Between
+/// files it asks whether it `is_wanted` still.
+pub(super) fn collect(
+    tree: &Path,
+    glob: &str,
+    into: &Path,
+    is_wanted: &dyn Fn() -> bool,
+) -> Result<Vec<Artifact>, UploadError> {
     let matcher = GlobBuilder::new(glob)
         .literal_separator(true)
         .build()
@@ -49,7 +55,10 @@ pub(super) fn collect(tree: &Path, glob: &str, into: &Path) -> Result<Vec<Artifa
     if found.is_empty() {
         return Err(UploadError::Nothing(glob.to_owned()));
     }
-    found.into_iter().map(|relative| copy(tree, &relative, into)).collect()
+    let copied = found
+        .into_iter()
+        .map(|relative| if is_wanted() { copy(tree, &relative, into) } else { Err(UploadError::Stopped) });
+    copied.collect()
 }
 
 /// How many folders deep a match can lie; no limit with `**`.
@@ -109,7 +118,7 @@ mod tests {
         }
         std::os::unix::fs::symlink("/etc/passwd", tree.path().join("dist/link.whl")).unwrap();
         let names = |glob: &str| -> Vec<String> {
-            collect(tree.path(), glob, into.path())
+            collect(tree.path(), glob, into.path(), &|| true)
                 .unwrap()
                 .into_iter()
                 .map(|artifact| artifact.name)
@@ -118,7 +127,19 @@ mod tests {
         assert_eq!(names("dist/*.whl"), ["dist/a.whl"]);
         assert_eq!(names("**/*.whl"), ["dist/a.whl", "dist/deep/c.whl"]);
         assert_eq!(fs::read_to_string(into.path().join("dist/deep/c.whl")).unwrap(), "dist/deep/c.whl");
-        let nothing = collect(tree.path(), "dist/*.egg", into.path()).unwrap_err();
+        let nothing = collect(tree.path(), "dist/*.egg", into.path(), &|| true).unwrap_err();
         assert_eq!(nothing.to_string(), "no file matches `dist/*.egg`");
+    }
+
+    #[test]
+    fn copying_ends_when_nobody_wants_it() {
+        let tree = tempfile::tempdir().unwrap();
+        let into = tempfile::tempdir().unwrap();
+        for name in ["a", "b", "c"] {
+            fs::write(tree.path().join(name), name).unwrap();
+        }
+        let error = collect(tree.path(), "*", into.path(), &|| !into.path().join("b").exists()).unwrap_err();
+        assert!(matches!(error, UploadError::Stopped));
+        assert!(!into.path().join("c").exists());
     }
 }

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     fn ending(exit: Exit, stopped: Option<Stop>) -> Ending {
-        Ending { exit, stopped, leaked: false, abandoned: false }
+        Ending { exit, stopped, leaked: false }
     }
 
     fn said(ending: Ending, doubt: Option<&str>) -> (Outcome, Option<String>) {

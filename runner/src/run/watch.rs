@@ -105,7 +105,8 @@ pub enum Action {
     AskGroup,
     /// The leader is gone and members of the group are left: note who they are, then KILL them.
     KillLeaked,
-    /// Stop reading its pipes: somebody outside the group holds them.
+    /// Wait no more for its pipes, which somebody outside the group holds: read what is in them, then call them closed
+    /// ([`Input::Closed`]).
     Abandon,
     /// It is over.
     Finish(Ending),
@@ -120,8 +121,6 @@ pub struct Ending {
     pub stopped: Option<Stop>,
     /// Processes of its group outlived it.
     pub leaked: bool,
-    /// Its pipes were still held open by somebody outside its group.
-    pub abandoned: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,6 +140,11 @@ enum Phase {
         exit: Exit,
         give_up: Moment,
         ask_at: Moment,
+        leaked: bool,
+    },
+    /// Its pipes are held by others; what is in them is still read.
+    Abandoned {
+        exit: Exit,
         leaked: bool,
     },
     Over,
@@ -178,7 +182,8 @@ impl Watch {
             }
             Phase::Terminating { kill_at } => Some(kill_at),
             Phase::Killed { give_up } => Some(give_up),
-            Phase::Over => None,
+            // What is left to read has an end, however long a slow screen takes over it.
+            Phase::Abandoned { .. } | Phase::Over => None,
             Phase::Draining { give_up, ask_at, .. } => Some(give_up.min(ask_at)),
         }
     }
@@ -208,7 +213,7 @@ impl Watch {
     }
 
     fn exited(&mut self, exit: Exit, now: Moment) -> Vec<Action> {
-        if matches!(self.phase, Phase::Draining { .. } | Phase::Over) {
+        if matches!(self.phase, Phase::Draining { .. } | Phase::Abandoned { .. } | Phase::Over) {
             return Vec::new();
         }
         let draining = Phase::Draining { exit, give_up: now + DRAIN, ask_at: now + ASK, leaked: false };
@@ -254,26 +259,27 @@ impl Watch {
                 self.phase = Phase::Killed { give_up: now + UNKILLABLE };
                 vec![Action::Kill]
             }
-            Phase::Killed { give_up } if now >= give_up => {
-                self.phase = Phase::Over;
-                let exit = Exit::Signal(KILL);
-                vec![
-                    Action::Abandon,
-                    Action::Finish(Ending { exit, stopped: self.stopped, leaked: true, abandoned: true }),
-                ]
-            }
+            Phase::Killed { give_up } if now >= give_up => self.abandon(Exit::Signal(KILL), true),
             Phase::Draining { .. } => self.settle(now),
-            Phase::Terminating { .. } | Phase::Killed { .. } | Phase::Over => Vec::new(),
+            Phase::Terminating { .. } | Phase::Killed { .. } | Phase::Abandoned { .. } | Phase::Over => {
+                Vec::new()
+            }
         }
     }
 
     /// After the leader's end: over as soon as pipes and group are, and never later than the one deadline.
     fn settle(&mut self, now: Moment) -> Vec<Action> {
-        let Phase::Draining { exit, give_up, ask_at, leaked } = self.phase else { return Vec::new() };
-        let finish = |abandoned| Action::Finish(Ending { exit, stopped: self.stopped, leaked, abandoned });
-        if self.closed && !self.group_alive {
-            self.phase = Phase::Over;
-            return vec![finish(false)];
+        let (exit, give_up, ask_at, leaked) = match self.phase {
+            Phase::Abandoned { exit, leaked } if self.closed => return self.finish(exit, leaked),
+            Phase::Draining { exit, leaked, .. } if self.closed && !self.group_alive => {
+                return self.finish(exit, leaked);
+            }
+            Phase::Draining { exit, give_up, ask_at, leaked } => (exit, give_up, ask_at, leaked),
+            _ => return Vec::new(),
+        };
+        if self.group_alive && now >= ask_at {
+            self.phase = Phase::Draining { exit, give_up, ask_at: now + ASK, leaked };
+            return vec![Action::AskGroup];
         }
         if now >= give_up {
             if self.group_alive && !leaked {
@@ -281,18 +287,27 @@ impl Watch {
                 self.phase = Phase::Draining { exit, give_up: last, ask_at: now + ASK, leaked: true };
                 return vec![Action::KillLeaked];
             }
-            self.phase = Phase::Over;
-            return if self.closed { vec![finish(false)] } else { vec![Action::Abandon, finish(true)] };
-        }
-        if now >= ask_at && self.group_alive {
-            self.phase = Phase::Draining { exit, give_up, ask_at: now + ASK, leaked };
-            return vec![Action::AskGroup];
+            return if self.closed { self.finish(exit, leaked) } else { self.abandon(exit, leaked) };
         }
         if !self.group_alive {
             // Only the pipes are waited for now.
             self.phase = Phase::Draining { exit, give_up, ask_at: give_up, leaked };
         }
         Vec::new()
+    }
+
+    fn abandon(&mut self, exit: Exit, leaked: bool) -> Vec<Action> {
+        self.phase = Phase::Abandoned { exit, leaked };
+        let mut actions = vec![Action::Abandon];
+        if self.closed {
+            actions.extend(self.finish(exit, leaked));
+        }
+        actions
+    }
+
+    fn finish(&mut self, exit: Exit, leaked: bool) -> Vec<Action> {
+        self.phase = Phase::Over;
+        vec![Action::Finish(Ending { exit, stopped: self.stopped, leaked })]
     }
 }
 
@@ -323,7 +338,7 @@ mod tests {
         assert_eq!(watch.on(Input::Group { alive: false }, at(1.0)), []);
         let actions = watch.on(Input::Closed, at(1.0));
         let exit = Exit::Status(3);
-        assert_eq!(ending(&actions), Some(Ending { exit, stopped: None, leaked: false, abandoned: false }));
+        assert_eq!(ending(&actions), Some(Ending { exit, stopped: None, leaked: false }));
         assert_eq!(watch.deadline(), None);
     }
 
@@ -370,10 +385,11 @@ mod tests {
         assert_eq!(watch.on(Input::Group { alive: true }, at(1.0)), []);
         assert_eq!(watch.on(Input::Tick, at(1.02)), [Action::AskGroup]);
         watch.on(Input::Group { alive: true }, at(1.02));
-        assert_eq!(watch.on(Input::Tick, at(2.0)), [Action::KillLeaked]);
+        assert_eq!(watch.on(Input::Tick, at(2.0)), [Action::AskGroup]);
+        assert_eq!(watch.on(Input::Group { alive: true }, at(2.0)), [Action::KillLeaked]);
         assert_eq!(watch.on(Input::Tick, at(2.02)), [Action::AskGroup]);
         let over = ending(&watch.on(Input::Group { alive: false }, at(2.02))).unwrap();
-        assert!(over.leaked && !over.abandoned);
+        assert!(over.leaked);
     }
 
     #[test]
@@ -385,9 +401,20 @@ mod tests {
             assert_eq!(watch.on(Input::Spoke, at(1.0 + f64::from(tenth) / 10.0)), []);
         }
         assert_eq!(watch.deadline(), Some(at(2.0)));
-        let actions = watch.on(Input::Tick, at(2.0));
-        assert_eq!(actions[0], Action::Abandon);
-        assert!(ending(&actions).unwrap().abandoned);
+        assert_eq!(watch.on(Input::Tick, at(2.0)), [Action::Abandon]);
+        assert_eq!(watch.deadline(), None);
+        assert_eq!(watch.on(Input::Spoke, at(90.0)), [], "what it had said is still taken, however slowly");
+        assert!(!ending(&watch.on(Input::Closed, at(90.0))).unwrap().leaked);
+    }
+
+    #[test]
+    fn a_group_that_ended_while_nobody_looked_has_not_leaked() {
+        let mut watch = watch();
+        watch.on(Input::Exited(Exit::Status(0)), at(1.0));
+        watch.on(Input::Group { alive: true }, at(1.0));
+        watch.on(Input::Closed, at(1.0));
+        assert_eq!(watch.on(Input::Tick, at(30.0)), [Action::AskGroup]);
+        assert!(!ending(&watch.on(Input::Group { alive: false }, at(30.0))).unwrap().leaked);
     }
 
     #[test]
@@ -395,15 +422,16 @@ mod tests {
         let mut watch = watch();
         watch.on(Input::StopNow(Stop::Cancelled), at(1.0));
         assert_eq!(watch.deadline(), Some(at(31.0)));
-        let over = ending(&watch.on(Input::Tick, at(31.0))).unwrap();
-        assert!(over.leaked && over.abandoned);
+        assert_eq!(watch.on(Input::Tick, at(31.0)), [Action::Abandon]);
+        assert!(ending(&watch.on(Input::Closed, at(31.0))).unwrap().leaked);
     }
 
     #[test]
     fn a_group_that_cannot_be_killed_does_not_hold_the_step_either() {
         let mut watch = watch();
         watch.on(Input::Exited(Exit::Status(0)), at(1.0));
-        assert_eq!(watch.on(Input::Tick, at(2.0)), [Action::KillLeaked]);
+        watch.on(Input::Closed, at(1.0));
+        assert_eq!(watch.on(Input::Tick, at(2.0)), [Action::AskGroup]);
         let mut now = at(2.0);
         for _ in 0..100 {
             let Some(next) = watch.deadline() else { break };
