@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{report::terminal::ColourChoice, run::Keep};
+use crate::{report::look::ColourChoice, run::Keep};
 
 /// Runs builds from recipes, shows and records them, and submits one complete result to a pony-build server.
 #[derive(Debug, Parser)]

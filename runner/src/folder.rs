@@ -187,7 +187,7 @@ pub fn open_runs(home: &Home) -> io::Result<Vec<Open>> {
             Some(path) => {
                 open.push(Open { folder: RunFolder { path }, active: Active { marker, _lock: lock } });
             }
-            None => fs::remove_file(&marker)?,
+            None => Active { marker, _lock: lock }.close()?,
         }
     }
     Ok(open)

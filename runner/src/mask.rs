@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, BuildError, MatchKind};
 use bytes::{Bytes, BytesMut};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -16,7 +16,8 @@ pub const SHORTEST: usize = 4;
 
 /// Members of our records that hold words of the format and times, never text: there `test` is no secret, and has to be
 /// read again.
-const WORDS_OF_OURS: [&str; 8] = ["event", "type", "outcome", "stream", "time", "started", "ended", "run_id"];
+const WORDS_OF_OURS: [&str; 10] =
+    ["event", "type", "outcome", "stream", "time", "started", "ended", "run_id", "deliver_to", "tempdir"];
 
 /// Finds secrets.
 #[derive(Debug, Clone, Default)]
@@ -33,7 +34,10 @@ struct Finder {
 impl Mask {
     /// A mask for these values. Of a value of several lines each line is masked too, as tools print them one by one.
     /// Values shorter than [`SHORTEST`] are left alone; callers refuse them.
-    pub fn new<I: IntoIterator<Item = String>>(values: I) -> Self {
+    ///
+    /// # Errors
+    /// When there is more to look for than the search can hold (gigabytes).
+    pub fn new<I: IntoIterator<Item = String>>(values: I) -> Result<Self, BuildError> {
         let mut secrets: Vec<Vec<u8>> = Vec::new();
         for value in values {
             let lines = value.lines().map(str::trim);
@@ -44,11 +48,11 @@ impl Mask {
             }
         }
         if secrets.is_empty() {
-            return Self::default();
+            return Ok(Self::default());
         }
         // Leftmost-longest: of `pass` and `password` the whole word goes.
-        let automaton = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&secrets);
-        Self { inner: automaton.ok().map(|automaton| Arc::new(Finder { automaton, secrets })) }
+        let automaton = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&secrets)?;
+        Ok(Self { inner: Some(Arc::new(Finder { automaton, secrets })) })
     }
 
     /// Whether there is nothing to mask.
@@ -162,7 +166,7 @@ mod tests {
     use super::*;
 
     fn mask(secrets: &[&str]) -> Mask {
-        Mask::new(secrets.iter().map(ToString::to_string))
+        Mask::new(secrets.iter().map(ToString::to_string)).unwrap()
     }
 
     fn stream(mask: &Mask, chunks: &[&[u8]]) -> Vec<u8> {
@@ -218,7 +222,7 @@ mod tests {
             text in "[ab]{0,40}", cuts in proptest::collection::vec(0_usize..40, 0..6),
             secrets in proptest::collection::vec("[ab]{4,7}", 1..4),
         ) {
-            let mask = Mask::new(secrets);
+            let mask = Mask::new(secrets).unwrap();
             let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
             cuts.extend([0, text.len()]);
             cuts.sort_unstable();

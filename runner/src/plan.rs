@@ -72,6 +72,9 @@ pub enum PlanError {
         /// What is wrong with its value.
         why: String,
     },
+    /// The secrets are too large to be looked for.
+    #[error("the secrets cannot be masked: {0}")]
+    Mask(#[from] aho_corasick::BuildError),
     /// A tag of the command line cannot be one.
     #[error("`{0}` cannot be a tag: it is empty, begins with `__` or holds a control character")]
     BadTag(String),
@@ -82,7 +85,7 @@ impl PlanError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Address { .. } => Exit::RecipeInvalid,
-            Self::NoSecret { .. } | Self::BadSecret { .. } | Self::BadTag(_) => Exit::Usage,
+            Self::NoSecret { .. } | Self::BadSecret { .. } | Self::Mask(_) | Self::BadTag(_) => Exit::Usage,
         }
     }
 }
@@ -127,7 +130,7 @@ pub fn plan(
         deliver_to: if options.no_report { Vec::new() } else { vec![surroundings.target.name()] },
         recipe,
     };
-    Ok(Build { job, mask: Mask::new(secrets) })
+    Ok(Build { job, mask: Mask::new(secrets)? })
 }
 
 fn context_source(source: &recipe::Source) -> Result<Source, UrlError> {

@@ -1,6 +1,9 @@
 //! Runs that were cut short (power, `kill -9`, a full disk): found by the next run, recorded as crashed, cleaned up after.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use jiff::Timestamp;
 use pony_contexts::remove_tree;
@@ -25,8 +28,9 @@ pub struct Recovered {
     pub killed: Vec<String>,
 }
 
-/// Finds the runs that crashed, kills what they left running, removes their tempdirs, writes their results.
-pub fn recover(home: &Home) -> io::Result<Vec<Recovered>> {
+/// Finds the runs that crashed, kills what they left running, removes their tempdirs, writes their results. Each by itself:
+/// of one that cannot be recorded its folder and why.
+pub fn recover(home: &Home) -> io::Result<Vec<Result<Recovered, (PathBuf, io::Error)>>> {
     let mut recovered = Vec::new();
     for open in open_runs(home)? {
         if open.folder.result().exists() {
@@ -39,19 +43,28 @@ pub fn recover(home: &Home) -> io::Result<Vec<Recovered>> {
             continue;
         }
         let killed = os::kill_marked(&format!("{MARK}={}", open.folder.run_id()));
-        let Some(record) = crashed(&open.folder) else {
-            // Cut short before its first event: nothing had begun.
-            fs::remove_dir_all(open.folder.path())?;
-            open.active.close()?;
-            continue;
-        };
-        if let Some(tempdir) = &record.tempdir {
-            remove(Path::new(tempdir), &record.run_id);
+        let path = open.folder.path().to_path_buf();
+        match record(open, killed) {
+            Ok(run) => recovered.extend(run.map(Ok)),
+            // One that cannot be recorded does not keep the others from it.
+            Err(error) => recovered.push(Err((path, error))),
         }
-        open.folder.write_result(&record)?;
-        recovered.push(Recovered { open, record, killed });
     }
     Ok(recovered)
+}
+
+/// Writes the result of a run that crashed. None where it was cut short before its first event: nothing had begun.
+fn record(open: Open, killed: Vec<String>) -> io::Result<Option<Recovered>> {
+    let Some(record) = crashed(&open.folder) else {
+        fs::remove_dir_all(open.folder.path())?;
+        open.active.close()?;
+        return Ok(None);
+    };
+    if let Some(tempdir) = &record.tempdir {
+        remove(Path::new(tempdir), &record.run_id);
+    }
+    open.folder.write_result(&record)?;
+    Ok(Some(Recovered { open, record, killed }))
 }
 
 /// Removes a tempdir, if it is that run's: its name carries the run's id.

@@ -16,7 +16,7 @@ use crate::{
     exit::Exit,
     facts,
     recipe::{self, Recipe},
-    report::terminal::ColourChoice,
+    report::look::ColourChoice,
 };
 
 /// What ends the program without a run: its exit and, for the person, why and the way out.

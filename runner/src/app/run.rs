@@ -37,6 +37,7 @@ pub(super) async fn run(options: &RunOptions) -> Result<Exit, Failure> {
     let target = session.target(options.server.as_deref())?;
     let environment = std::env::vars_os().collect();
     let temp_root = std::env::temp_dir();
+    let temp_root = std::path::absolute(&temp_root).unwrap_or(temp_root);
     let surroundings = plan::Surroundings {
         home: &session.home,
         target: &target,
@@ -53,9 +54,10 @@ pub(super) async fn run(options: &RunOptions) -> Result<Exit, Failure> {
     session.home.make().map_err(cannot_record)?;
     let crashed = session.recover();
     let mut exit = Exit::Ok;
-    let ask = options.if_needed && !options.force && !options.no_report;
+    let ask = options.if_needed && !options.force;
     for build in builds {
-        let needed = if ask { is_needed(&mut session, &build, &target).await } else { Ok(true) };
+        let needed =
+            if ask { is_needed(&mut session, &build, &target, !options.no_report).await } else { Ok(true) };
         let ended = match needed {
             Ok(true) => one(&mut session, &build, &target).await,
             Ok(false) => Exit::Ok,
@@ -84,12 +86,17 @@ fn log_to_stderr() {
         .try_init();
 }
 
-/// Asks the server, and reserves the slot if it says yes. A server that cannot be asked does not stop a build; a signal does.
-async fn is_needed(session: &mut Session, build: &Build, target: &Target) -> Result<bool, Exit> {
+/// Asks the server, and with `reserve` reserves the slot if it says yes. A server that cannot be asked does not stop a build; a signal does.
+async fn is_needed(
+    session: &mut Session,
+    build: &Build,
+    target: &Target,
+    reserve: bool,
+) -> Result<bool, Exit> {
     let package = &build.job.recipe.package;
     let server = target.name();
     let answer = tokio::select! {
-        answer = submit::check_should_build(target, build.job.slot()) => answer,
+        answer = submit::check_should_build(target, build.job.slot(), reserve) => answer,
         signal = session.signals.next() => return Err(Exit::Signal(signal)),
     };
     let (needed, text) = match answer {
@@ -138,7 +145,7 @@ async fn one(session: &mut Session, build: &Build, target: &Target) -> Exit {
     if let Err(error) = remember(session, &record) {
         session.note(format!("cannot remember this run for the next one: {error}"));
     }
-    let exit = Exit::of(record.outcome, record.signal);
+    let exit = finished.signal.map_or_else(|| Exit::of(record.outcome, record.signal), Exit::Signal);
     exit.worst(hand_over(session, &folder, active, &record, target).await)
 }
 

@@ -18,7 +18,7 @@ use crate::{
     recover::{self, Recovered},
     report::{
         Display, Json, Look, Terminal,
-        terminal::{ColourChoice, Surroundings},
+        look::{ColourChoice, Surroundings},
     },
     run::os::Signals,
     submit::{self, Target, post::Endpoint},
@@ -79,7 +79,16 @@ impl Session {
                 return Vec::new();
             }
         };
-        for crash in &recovered {
+        let mut crashed = Vec::new();
+        for run in recovered {
+            match run {
+                Ok(run) => crashed.push(run),
+                Err((folder, error)) => {
+                    self.note(format!("the crashed run in {} cannot be recorded: {error}", folder.display()));
+                }
+            }
+        }
+        for crash in &crashed {
             let RunRecord { package, started, reason, .. } = &crash.record;
             let when = started.strftime("%Y-%m-%d %H:%M UTC");
             let why = reason.as_deref().unwrap_or_default();
@@ -91,7 +100,7 @@ impl Session {
                 "the run of {package} of {when} had crashed ({why}); it is recorded now{killed}"
             ));
         }
-        recovered
+        crashed
     }
 
     /// Delivers a run to `target` and shows how that went: delivered, not delivered, or interrupted by a signal.

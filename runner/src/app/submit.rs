@@ -12,7 +12,7 @@ use crate::{
     exit::Exit,
     folder::{Active, RunFolder, open_runs},
     record::RunRecord,
-    report::terminal::ColourChoice,
+    report::look::ColourChoice,
     submit::{self, EMBEDDED, Target},
 };
 
@@ -53,13 +53,15 @@ pub(super) async fn submit(runs: &[PathBuf], server: Option<&str>) -> Result<Exi
     for (folder, active) in wanted {
         let ended = match folder.read_result() {
             // One that cannot be sent does not keep the others back.
-            Ok(record) => match one(&mut session, &folder, active, &record, server.as_ref()).await {
-                Ok(exit) => exit,
-                Err(failure) => {
-                    say(&failure.message);
-                    failure.exit
+            Ok(record) => {
+                match one(&mut session, &folder, active, &record, server.as_ref(), !runs.is_empty()).await {
+                    Ok(exit) => exit,
+                    Err(failure) => {
+                        say(&failure.message);
+                        failure.exit
+                    }
                 }
-            },
+            }
             Err(error) => {
                 say(&format!("pony-run: {error}"));
                 Exit::Usage
@@ -73,13 +75,14 @@ pub(super) async fn submit(runs: &[PathBuf], server: Option<&str>) -> Result<Exi
     Ok(exit)
 }
 
-/// Delivers one run to `server`, or to every server that it is still to go to.
+/// Delivers one run to `server`, or to every server that it is still to go to; `by_name`: somebody asked for this very run.
 async fn one(
     session: &mut Session,
     folder: &RunFolder,
     active: Option<Active>,
     record: &RunRecord,
     server: Option<&Target>,
+    by_name: bool,
 ) -> Result<Exit, Failure> {
     let targets = if let Some(server) = server {
         vec![server.clone()]
@@ -88,7 +91,7 @@ async fn one(
         names.map(|name| session.target(name)).collect::<Result<Vec<_>, _>>()?
     };
     // Asked for by name, even a cancelled run is sent.
-    let by_name = active.is_none() || server.is_some();
+    let by_name = by_name || server.is_some();
     let mut exit = Exit::Ok;
     for target in targets {
         if folder.is_delivered_to(&target.name()) {

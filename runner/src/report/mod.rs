@@ -3,6 +3,7 @@
 
 mod bottom;
 mod json;
+pub mod look;
 mod screen;
 mod spool;
 pub mod terminal;
@@ -11,8 +12,9 @@ pub mod words;
 use std::io;
 
 pub use json::Json;
+pub use look::Look;
 pub use spool::{Spool, stem};
-pub use terminal::{Look, Terminal};
+pub use terminal::Terminal;
 
 use crate::{
     clock::{Clock, Moment},

@@ -18,6 +18,7 @@ use tokio::{
 
 use super::{
     child::{Child, Over, Terms},
+    context::{self, Handle, Preparation, Request},
     job::{self, Job},
     os::{self, Signals},
     preflight, state,
@@ -41,6 +42,8 @@ use crate::{
 pub struct Finished {
     /// What `result.json` says.
     pub record: RunRecord,
+    /// The first signal that asked for its end, whatever it ended for.
+    pub signal: Option<u8>,
     /// The run could not be recorded to its end.
     pub not_recorded: Option<io::Error>,
 }
@@ -55,7 +58,7 @@ pub async fn run(
     signals: &mut Signals,
 ) -> Finished {
     let (requests_in, requests) = mpsc::unbounded_channel();
-    let context = tokio::spawn(prepare(job.request(), Handle { requests: requests_in }));
+    let context = tokio::spawn(context::prepare(job.request(), Handle::new(requests_in)));
     let rules = job.recipe.steps.iter().map(|step| StepRule {
         name: step.name.clone(),
         allow_failure: step.allow_failure,
@@ -85,45 +88,6 @@ pub async fn run(
     run.announce();
     run.drive(requests, signals).await;
     run.finish()
-}
-
-/// What a context asks for through its [`Handle`].
-enum Request {
-    Run(pony_contexts::Command, oneshot::Sender<Ended>),
-    Note(String),
-}
-
-/// The `Shell` that contexts are handed: everything goes through the loop.
-struct Handle {
-    requests: mpsc::UnboundedSender<Request>,
-}
-
-impl pony_contexts::Shell for Handle {
-    async fn run(&mut self, command: pony_contexts::Command) -> Ended {
-        let (reply, answer) = oneshot::channel();
-        let _ = self.requests.send(Request::Run(command, reply));
-        // The loop has gone: so will this task.
-        answer.await.unwrap_or(Ended { status: -1, stdout: Vec::new(), stderr: Vec::new(), stopped: true })
-    }
-
-    fn note(&mut self, text: &str) {
-        let _ = self.requests.send(Request::Note(text.to_owned()));
-    }
-}
-
-/// What the context made, or a sentence that says why it could not.
-type Preparation = Result<Prepared, String>;
-
-async fn prepare(request: pony_contexts::Request, mut shell: Handle) -> Preparation {
-    pony_contexts::prepare(&request, &mut shell).await.map_err(|error| {
-        let mut text = error.to_string();
-        let mut cause: &dyn std::error::Error = &error;
-        while let Some(inner) = cause.source() {
-            text = format!("{text}: {inner}");
-            cause = inner;
-        }
-        error.hint().map(|hint| format!("{text}; {hint}")).unwrap_or(text)
-    })
 }
 
 /// What a child runs for.
@@ -312,7 +276,7 @@ impl Run<'_, '_> {
     fn on_prepared(&mut self, prepared: Preparation) {
         match prepared {
             Ok(prepared) => {
-                let record = checkout_record(&prepared);
+                let record = context::checkout_record(&prepared);
                 self.end_checkout(Outcome::Passed, None, record.as_ref());
                 self.prepared = Some(prepared);
                 self.preflight();
@@ -336,7 +300,7 @@ impl Run<'_, '_> {
             started: Some(checkout.started),
             duration: self.since(checkout.began),
             commands: checkout.commands,
-            reason: reason.or_else(|| version.map(words_of)),
+            reason: reason.or_else(|| version.map(context::words_of)),
             ..StepRecord::of(job::CHECKOUT, StepKind::Setup, command, outcome, status)
         };
         self.add(record);
@@ -570,7 +534,7 @@ impl Run<'_, '_> {
             ended: self.clock.wall(),
             duration: self.since(self.began),
             recipe: recipe.path.display().to_string(),
-            checkout: self.prepared.as_ref().and_then(checkout_record),
+            checkout: self.prepared.as_ref().and_then(context::checkout_record),
             facts,
             tempdir: made_tempdir.then(|| self.job.tempdir.display().to_string()),
             kept: made_tempdir && self.job.keep.keeps(outcome),
@@ -588,28 +552,8 @@ impl Run<'_, '_> {
         };
         self.reporter.emit(Event::RunEnded { record: Box::new(record.clone()) });
         let not_recorded = written.err().or_else(|| self.reporter.take_broken());
-        Finished { record, not_recorded }
+        Finished { record, signal: self.signal, not_recorded }
     }
-}
-
-fn checkout_record(prepared: &Prepared) -> Option<CheckoutRecord> {
-    let checkout = prepared.checkout.as_ref()?;
-    Some(CheckoutRecord {
-        version_type: checkout.version_type.to_owned(),
-        version_info: checkout.version_info.clone(),
-        revision: checkout.revision.clone(),
-        commit_date: checkout.commit_date.clone(),
-        dirty: prepared.facts.get("dirty").is_some_and(|dirty| dirty == "true"),
-        changes_since_last: checkout.changes_since_last.clone(),
-        changes_since_success: checkout.changes_since_success.clone(),
-    })
-}
-
-/// What the checkout's verdict line says: the commit that is built.
-fn words_of(version: &CheckoutRecord) -> String {
-    let dirty = if version.dirty { " (with uncommitted changes)" } else { "" };
-    let text: String = version.version_info.chars().take(100).collect();
-    format!("{text}{dirty}")
 }
 
 async fn next_message(child: &mut Option<(Child, Purpose)>) -> Message {

@@ -4,6 +4,7 @@
 
 mod capture;
 mod child;
+mod context;
 mod dispatch;
 pub mod job;
 pub mod os;

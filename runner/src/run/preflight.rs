@@ -19,7 +19,8 @@ pub(super) fn missing(steps: &[Step], there: impl Fn(&Step, &str) -> bool) -> Ve
     let mut missing = Vec::new();
     for (index, step) in steps.iter().enumerate() {
         let (program, certain) = match &step.action {
-            Action::Program(argv) => (argv.first().map(String::as_str), true),
+            // What may fail does not keep the rest from running.
+            Action::Program(argv) => (argv.first().map(String::as_str), !step.allow_failure),
             Action::Script(script) => (first_program(script), false),
             Action::Upload { .. } => (None, false),
         };

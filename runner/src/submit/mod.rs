@@ -128,11 +128,15 @@ pub async fn deliver(
     Ok(receipt)
 }
 
-/// Asks whether this slot shall be built, and reserves it if so.
-pub async fn check_should_build(target: &Target, slot: pony_wire::Slot) -> Result<Needed, DeliverError> {
+/// Asks whether this slot shall be built, and with `reserve` reserves it if so.
+pub async fn check_should_build(
+    target: &Target,
+    slot: pony_wire::Slot,
+    reserve: bool,
+) -> Result<Needed, DeliverError> {
     let client_info = ClientInfo { slot, success: None, extra: Struct::new() };
     // No allowance of our own: the server takes the last build's duration, or an hour.
-    let call = Call::CheckShouldBuild { client_info, reserve: true, allowance: 0.0 };
+    let call = Call::CheckShouldBuild { client_info, reserve, allowance: 0.0 };
     let answer = target.call(call.encode()).await?;
     let answer = pony_wire::ShouldBuild::from_value(&answer).map_err(|_| CallError::Answer)?;
     Ok(Needed { build: answer.build, reason: answer.reason })

@@ -98,11 +98,6 @@ impl Endpoint {
         Some(url.to_string())
     }
 
-    /// What must never be shown.
-    pub fn secrets(&self) -> Vec<String> {
-        self.url.password().map(str::to_owned).into_iter().collect()
-    }
-
     /// It is this machine, which no proxy can reach for us.
     fn is_loopback(&self) -> bool {
         let host = self.url.host_str().unwrap_or_default();
@@ -167,6 +162,9 @@ pub async fn call(endpoint: &Endpoint, request: Vec<u8>) -> Result<Value, CallEr
         let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
         let text = match location {
             Some(location) => format!("; it has moved to {}", hide(location)),
+            None if status == StatusCode::UNAUTHORIZED => {
+                "; give it a login: `--server http://USER:PASSWORD@HOST/`".to_owned()
+            }
             None => excerpt(&body),
         };
         return Err(CallError::Status { status, text });
@@ -236,7 +234,6 @@ mod tests {
         let endpoint = Endpoint::new("http://user:hunter2@example.org/").unwrap();
         assert!(!endpoint.name().contains("hunter2") && !format!("{endpoint:?}").contains("hunter2"));
         assert!(!Endpoint::new("user:hunter2@nowhere:x").unwrap_err().to_string().contains("hunter2"));
-        assert_eq!(endpoint.secrets(), ["hunter2"]);
     }
 
     #[test]
