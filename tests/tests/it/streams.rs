@@ -1,6 +1,6 @@
 //! What comes out where: the build's bytes, our own words, colours.
 
-use pony_tests::World;
+use pony_tests::{World, program};
 
 const COLOURED: &str = r"steps:
 - {name: paint, run: 'printf ''\033[31mred\033[0m\n''; printf ''\033[32mgreen\033[0m\n'' >&2'}
@@ -124,5 +124,21 @@ fn any_name_of_a_step_makes_a_file() {
     let result = run.result();
     for (index, step) in result["steps"].as_array().unwrap().iter().enumerate() {
         assert_eq!(run.text(step["out"]["file"].as_str().unwrap()), format!("{}\n", index + 1), "{ended}");
+    }
+}
+
+#[test]
+fn a_screen_that_stands_still_loses_nothing_of_a_step_that_has_ended() {
+    const PRINTED: usize = 1_721_518;
+    let world = World::new();
+    let print = format!("head -c {PRINTED} /dev/zero | tr '\\0' x");
+    let script = format!("({print}) >&2 & {print}; wait");
+    let recipe = world.recipe(&format!("steps:\n- name: much\n  run: |\n    {script}\n"));
+    // Longer than a step's end may take once its process has ended: what is in its pipes has to be read all the same.
+    let script =
+        format!("'{}' -n {recipe} 2>&1 | {{ sleep 1.5; cat >/dev/null; }}", program("pony-run").display());
+    let _ = world.call("sh", &["-c", &script]).end().code(0);
+    for log in ["01-much.out", "01-much.err"] {
+        assert_eq!(world.run().read(log).len(), PRINTED, "{log}");
     }
 }
