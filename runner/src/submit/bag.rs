@@ -155,7 +155,7 @@ fn step_result(
         extra
             .insert("leaked".to_owned(), Value::Array(step.leaked.iter().map(|name| string(name)).collect()));
     }
-    let is_upload = step.command.starts_with("upload ") && !step.artifacts.is_empty();
+    let is_upload = !step.artifacts.is_empty();
     if is_upload {
         #[expect(clippy::cast_precision_loss, reason = "the protocol sends sizes as doubles")]
         let size = step.artifacts.iter().map(|artifact| artifact.bytes).sum::<u64>() as f64;
