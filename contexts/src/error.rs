@@ -26,6 +26,9 @@ pub enum Error {
         /// The line of the program's output that says so.
         said: String,
     },
+    /// The network is not to be used, and the cache does not hold it.
+    #[error("`{0}` is not asked, being offline")]
+    Offline(Url),
     /// Nothing there, or something that is no repository.
     #[error("no repository at `{url}` ({said})")]
     NoSuchRepository {
@@ -89,17 +92,12 @@ pub enum Error {
         program: String,
         /// What it did not know.
         said: String,
+        /// The oldest version that will do.
+        oldest: &'static str,
     },
     /// The folder inside the checkout is not there.
-    #[error("no folder `{subdir}` in `{url}` at {revision}")]
-    NoSubdir {
-        /// As asked for.
-        subdir: String,
-        /// Where it was looked for.
-        url: Url,
-        /// The commit that was looked into.
-        revision: String,
-    },
+    #[error("no folder `{0}` in the source")]
+    NoSubdir(String),
     /// The folder inside the checkout leads out of it.
     #[error("`{0}` leads out of the checkout")]
     SubdirOutside(String),
@@ -116,8 +114,8 @@ pub enum Error {
         url: Url,
         /// The line that says so.
         said: String,
-        /// The mirror of it on this machine.
-        mirror: PathBuf,
+        /// Its entry in the cache of this machine.
+        cache: PathBuf,
     },
     /// A command failed for a reason that has no words here.
     #[error("`{step}` failed with exit status {status} ({said})")]
@@ -156,11 +154,19 @@ impl Error {
         }
     }
 
+    /// Whether it is the network's fault, so that it may pass, and what is here already may do.
+    pub fn is_of_the_network(&self) -> bool {
+        matches!(self, Self::NoSuchHost { .. } | Self::Unreachable { .. } | Self::Offline(_))
+    }
+
     /// What the person can do about it, if there is something to say.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::NoSuchHost { .. } => "check the spelling of the host and that this machine is online".to_owned(),
             Self::Unreachable { .. } => "check that this machine is online, and the proxy settings; or try again later".to_owned(),
+            Self::Offline(_) => {
+                "the cache does not hold what is asked for; run once without `--offline` to fill it".to_owned()
+            }
             Self::NoSuchRepository { url, .. } if url.is_local() => {
                 "the path must name a git repository; relative paths start at the recipe's folder".to_owned()
             }
@@ -182,18 +188,18 @@ impl Error {
             Self::NoDefaultBranch(_) => "if it has commits, name one of its branches with `branch:`".to_owned(),
             Self::DiskFull { .. } => "make room, or move the cache (`PONY_HOME`) or the place for temporary files".to_owned(),
             Self::MissingProgram { program, .. } => format!("install `{program}` and see that it is on `PATH`"),
-            Self::TooOld { program, .. } => format!("install a newer `{program}` (git: 2.30 or later)"),
-            Self::NoSubdir { .. } => "`subdir` is the path of a folder from the top of the repository".to_owned(),
+            Self::TooOld { program, oldest, .. } => format!("install a newer `{program}` ({oldest} or later)"),
+            Self::NoSubdir(_) => "`subdir` is the path of a folder from the top of the repository".to_owned(),
             Self::SubdirOutside(_) => "`subdir` must stay inside the repository".to_owned(),
             Self::NotADirectory(_) => "`path` names a folder; relative ones start at the recipe's folder".to_owned(),
             Self::HereNeedsPath(_) => {
                 "use `context: tempdir`, which clones into a fresh directory; or drop `source` to build the recipe's folder"
                     .to_owned()
             }
-            Self::Damaged { mirror, .. } => format!(
-                "making the mirror anew did not help, so the repository itself or the disk may be at fault; \
-                 the mirror is `{}`",
-                mirror.display()
+            Self::Damaged { cache, .. } => format!(
+                "making it anew did not help, so the repository itself or the disk may be at fault; \
+                 what the cache holds of it is in `{}`",
+                cache.display()
             ),
             Self::Io { doing: "lock", .. } => {
                 "the file system of the cache must support file locks; `PONY_HOME` moves the cache".to_owned()

@@ -1,8 +1,18 @@
 //! Exactly what is asked of a shell, by one that has its answers ready and runs nothing.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use pony_contexts::{Command, Ended, Error, Shell, Source, git::Want, prepare};
+use pony_contexts::{
+    Command, Ended, Error, Shell, Source, Stage,
+    git::Want,
+    prepare,
+    shell::{Download, DownloadError, Downloaded},
+};
 
 use crate::support::{World, tag, wanted};
 
@@ -18,8 +28,20 @@ impl Shell for Script {
     async fn run(&mut self, command: Command) -> Ended {
         self.asked.push(command);
         let (status, stdout) = self.answers.pop_front().unwrap();
-        Ended { status, stdout: stdout.into_bytes(), stderr: Vec::new(), stopped: false }
+        Ended { status, stdout: stdout.into_bytes(), ..Ended::default() }
     }
+
+    async fn download(&mut self, _: Download) -> Result<Downloaded, DownloadError> {
+        unreachable!("nothing is to be downloaded")
+    }
+
+    async fn pause(&mut self, _: Duration) {}
+
+    fn find(&self, _: &OsStr, _: &OsStr, _: &Path) -> Option<PathBuf> {
+        None
+    }
+
+    fn stage(&mut self, _: Stage) {}
 
     fn note(&mut self, _: &str) {}
 }

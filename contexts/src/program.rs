@@ -1,0 +1,168 @@
+//! How a version control program is called for one source: its fixed words, tries again, and what its messages mean.
+
+mod refusal;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::{OsStr, OsString},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+pub(crate) use refusal::Meaning;
+
+use crate::{Command, Ended, Shell, error::Error, url::Url};
+
+/// Arguments of different types of string.
+macro_rules! args {
+    ($($arg:expr),* $(,)?) => { [$(::std::ffi::OsStr::new($arg)),*] };
+}
+pub(crate) use args;
+
+/// Variables set (`Some`) or removed (`None`).
+pub(crate) type Overlay = BTreeMap<String, Option<OsString>>;
+
+/// How much patience there is with what lies beyond this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// Nothing is asked of it at all.
+    pub offline: bool,
+    /// How long to wait before each further try, after a fault of the network.
+    pub waits: Vec<Duration>,
+    /// How long a command that speaks to another machine may print nothing.
+    pub silence: Duration,
+}
+
+/// A version control program.
+pub(crate) struct Tool {
+    /// What it is called.
+    pub(crate) name: &'static str,
+    /// The words that all its commands begin with, the program first, and their environment.
+    pub(crate) frame: fn(&Url) -> (Vec<OsString>, Overlay),
+    /// Parts of its messages in lower case and what they mean, the more telling first.
+    pub(crate) messages: &'static [(Meaning, &'static [&'static str])],
+    /// The exit status that only an unknown option leads to.
+    pub(crate) usage: Option<i64>,
+    /// The oldest version that will do.
+    pub(crate) oldest: &'static str,
+}
+
+/// Runs one program for one source.
+pub(crate) struct Program<'a, S> {
+    tool: &'static Tool,
+    shell: &'a mut S,
+    url: &'a Url,
+    place: PathBuf,
+    network: &'a Network,
+    labels: BTreeSet<String>,
+}
+
+impl<'a, S: Shell> Program<'a, S> {
+    /// For the repository at `url`, whose entry in the cache is (to be) the directory `place`.
+    pub(crate) fn new(
+        tool: &'static Tool,
+        url: &'a Url,
+        place: PathBuf,
+        network: &'a Network,
+        shell: &'a mut S,
+    ) -> Self {
+        Self { tool, shell, url, place, network, labels: BTreeSet::new() }
+    }
+
+    /// Whose commands these are.
+    pub(crate) fn url(&self) -> &'a Url {
+        self.url
+    }
+
+    /// Where its entry in the cache is, or will be.
+    pub(crate) fn place(&self) -> &Path {
+        &self.place
+    }
+
+    /// A line for the person.
+    pub(crate) fn note(&mut self, text: &str) {
+        self.shell.note(text);
+    }
+
+    /// Runs the program in `cwd` and answers with its output, or with the words for its failure.
+    pub(crate) async fn run(
+        &mut self,
+        label: &str,
+        cwd: &Path,
+        args: &[impl AsRef<OsStr>],
+    ) -> Result<Vec<u8>, Error> {
+        let ended = self.attempt(label, cwd, args).await?;
+        if ended.status == 0 { Ok(ended.stdout) } else { Err(self.refusal(label, &ended)) }
+    }
+
+    /// As [`Program::run`], where a failure can be an answer; only a command that could not do its work at all, or that
+    /// was stopped, is an error.
+    pub(crate) async fn attempt(
+        &mut self,
+        label: &str,
+        cwd: &Path,
+        args: &[impl AsRef<OsStr>],
+    ) -> Result<Ended, Error> {
+        self.once(label, cwd, args, None).await
+    }
+
+    /// As [`Program::run`], for what speaks to where the repository is: tried again after faults of the network, and
+    /// not at all where the network is not to be used.
+    pub(crate) async fn online(
+        &mut self,
+        label: &str,
+        cwd: &Path,
+        args: &[impl AsRef<OsStr>],
+    ) -> Result<Vec<u8>, Error> {
+        if self.network.offline && !self.url.is_local() {
+            return Err(Error::Offline(self.url.clone()));
+        }
+        let mut waits = self.network.waits.iter();
+        loop {
+            let ended = self.once(label, cwd, args, Some(self.network.silence)).await?;
+            if ended.status == 0 {
+                return Ok(ended.stdout);
+            }
+            let error = self.refusal(label, &ended);
+            let Some(wait) = waits.next().filter(|_| error.is_of_the_network()) else { return Err(error) };
+            self.shell.note(&format!("{error}; trying again in {} s", wait.as_secs()));
+            self.shell.pause(*wait).await;
+        }
+    }
+
+    async fn once(
+        &mut self,
+        label: &str,
+        cwd: &Path,
+        args: &[impl AsRef<OsStr>],
+        silence: Option<Duration>,
+    ) -> Result<Ended, Error> {
+        let (mut argv, env) = (self.tool.frame)(self.url);
+        argv.extend(args.iter().map(|arg| arg.as_ref().to_owned()));
+        let command = Command { label: self.unused(label), argv, cwd: cwd.to_owned(), env, silence };
+        let ended = self.shell.run(command).await;
+        if ended.stopped {
+            return Err(Error::Stopped);
+        }
+        if ended.status == -1 || self.tool.usage == Some(ended.status) {
+            return Err(self.refusal(label, &ended));
+        }
+        Ok(ended)
+    }
+
+    /// The words for a failed command.
+    pub(crate) fn refusal(&self, label: &str, ended: &Ended) -> Error {
+        refusal::read(self.tool, label, ended, self.url, &self.place)
+    }
+
+    /// `clone`, then `clone 2`: labels are keys of one record.
+    fn unused(&mut self, label: &str) -> String {
+        let mut unused = label.to_owned();
+        let mut count = 1;
+        while !self.labels.insert(unused.clone()) {
+            count += 1;
+            unused = format!("{label} {count}");
+        }
+        unused
+    }
+}
