@@ -210,6 +210,14 @@ impl Url {
         web.then(|| &self.text[..scheme.len() + 3 + host])
     }
 
+    /// User and password that the address held, percent-decoded; the password may be empty.
+    pub fn user_and_password(&self) -> Option<(String, String)> {
+        match self.login()? {
+            Login::Name(user) => Some((user, String::new())),
+            Login::Pair { user, password } => Some((user, password)),
+        }
+    }
+
     /// The login that the address held.
     pub(crate) fn login(&self) -> Option<Login> {
         let Credentials { user, password } = self.credentials.as_deref()?;

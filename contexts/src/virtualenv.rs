@@ -31,6 +31,39 @@ pub enum Installer {
     Venv,
 }
 
+impl Installer {
+    /// By its name: `uv`, `virtualenv`, `venv`.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "uv" => Some(Self::Uv),
+            "virtualenv" => Some(Self::Virtualenv),
+            "venv" => Some(Self::Venv),
+            _ => None,
+        }
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Uv => "uv",
+            Self::Virtualenv => "virtualenv",
+            Self::Venv => "venv",
+        }
+    }
+}
+
+/// Whether `text` is a requirement by its form; else what is wrong with it, to go on a sentence with.
+pub fn check_requirement(_text: &str) -> Result<(), String> {
+    Ok(())
+}
+
+impl Wanted {
+    /// What must be masked wherever output goes.
+    pub fn secrets(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
 /// Makes the environment in `room`, which does not exist, and fills it. `cwd` is where steps run; what they need to find it
 /// goes to `env`, what is to be recorded to `facts`.
 pub(crate) async fn make(
@@ -41,6 +74,6 @@ pub(crate) async fn make(
     _: &mut Overlay,
     _: &mut Facts,
     _: &mut impl Shell,
-) -> Result<(), Error> {
+) -> Result<String, Error> {
     Err(Error::Stopped)
 }

@@ -35,12 +35,21 @@ pub struct RunOptions {
     /// Build and record, but submit to nobody
     #[arg(short, long)]
     pub no_report: bool,
-    /// Ask the server first and do nothing where it needs no build (for cron)
+    /// Ask upstream and the server first, and do nothing where nothing is new (for cron)
     #[arg(long)]
     pub if_needed: bool,
     /// Build even where --if-needed would not
     #[arg(short, long)]
     pub force: bool,
+    /// With --if-needed: say which rule decided, and go no further
+    #[arg(long, requires = "if_needed")]
+    pub explain: bool,
+    /// Ask nobody for news: build what the cache holds
+    #[arg(long)]
+    pub offline: bool,
+    /// Interpreter of the recipe's virtualenv: a name, a path or a version
+    #[arg(short = 'e', long, value_name = "PYTHON")]
+    pub python: Option<String>,
     /// Add a tag to those of the recipe
     #[arg(short, long = "tag", value_name = "TAG")]
     pub tags: Vec<String>,

@@ -6,6 +6,9 @@
 pub mod app;
 pub mod cli;
 pub mod clock;
+pub mod config;
+mod download;
+pub mod environment;
 pub mod event;
 pub mod exit;
 pub mod facts;

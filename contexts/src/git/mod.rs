@@ -60,6 +60,8 @@ pub struct Wanted {
     pub submodules: bool,
     /// The folder in it that steps run in.
     pub subdir: Option<PathBuf>,
+    /// What the folder of the tree is called; after the address if not given.
+    pub dir: Option<String>,
 }
 
 /// Which commit to build.

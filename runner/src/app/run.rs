@@ -16,6 +16,7 @@ use super::{
 use crate::{
     cli::RunOptions,
     clock::Clock,
+    config::Config,
     exit::Exit,
     folder::{Active, RunFolder},
     plan::{self, Build},
@@ -34,12 +35,14 @@ pub(super) async fn run(options: &RunOptions) -> Result<Exit, Failure> {
     let clock = Clock::start();
     let recipes = load(&options.recipes, &options.set, options.show.color)?;
     let mut session = Session::new(&options.show, clock)?;
+    let config = Config::load(&session.home).map_err(|error| Failure::new(Exit::Usage, format!("pony-run: {error}")))?;
     let target = session.target(options.server.as_deref())?;
     let environment = std::env::vars_os().collect();
     let temp_root = std::env::temp_dir();
     let temp_root = std::path::absolute(&temp_root).unwrap_or(temp_root);
     let surroundings = plan::Surroundings {
         home: &session.home,
+        config: &config,
         target: &target,
         environment: &environment,
         temp_root: &temp_root,
