@@ -74,10 +74,7 @@ impl Default for Kept {
 
 impl Default for Net {
     fn default() -> Self {
-        Self {
-            silence: Duration::from_mins(5),
-            waits: vec![Duration::from_secs(2), Duration::from_secs(8)],
-        }
+        Self { silence: Duration::from_mins(5), waits: vec![Duration::from_secs(2), Duration::from_secs(8)] }
     }
 }
 
@@ -121,7 +118,10 @@ impl Config {
         let path = home.config();
         match fs::read_to_string(&path) {
             Ok(text) => Self::parse(&text).map_err(|what| ConfigError::Content { path, what }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            // That a home is no folder is told when it is to be written to.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Ok(Self::default())
+            }
             Err(source) => Err(ConfigError::Read { path, source }),
         }
     }

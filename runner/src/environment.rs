@@ -90,9 +90,31 @@ const HARMLESS: &[&str] = &[
 
 /// Variables whose values are reported; of all others only the names are.
 const TOLD: &[&str] = &[
-    "AR", "ARCHFLAGS", "CC", "CFLAGS", "CI", "CPP", "CPPFLAGS", "CXX", "CXXFLAGS", "FC", "FFLAGS", "LANG",
-    "LANGUAGE", "LD", "LDFLAGS", "LD_LIBRARY_PATH", "LIBS", "PATH", "PKG_CONFIG_PATH", "RUSTFLAGS", "SHELL",
-    "SOURCE_DATE_EPOCH", "TERM", "TMPDIR", "TZ",
+    "AR",
+    "ARCHFLAGS",
+    "CC",
+    "CFLAGS",
+    "CI",
+    "CPP",
+    "CPPFLAGS",
+    "CXX",
+    "CXXFLAGS",
+    "FC",
+    "FFLAGS",
+    "LANG",
+    "LANGUAGE",
+    "LD",
+    "LDFLAGS",
+    "LD_LIBRARY_PATH",
+    "LIBS",
+    "PATH",
+    "PKG_CONFIG_PATH",
+    "RUSTFLAGS",
+    "SHELL",
+    "SOURCE_DATE_EPOCH",
+    "TERM",
+    "TMPDIR",
+    "TZ",
 ];
 
 /// What of `inherited` steps see. `wanted` are passed on whatever they are: the recipe's secrets.
@@ -111,7 +133,9 @@ pub fn of_steps(inherited: &Environment, from: EnvironmentFrom, wanted: &[String
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
     // Of an active virtualenv, its programs too.
-    if let (Some(active), Some(path)) = (inherited.get(OsStr::new("VIRTUAL_ENV")), env.get(OsStr::new("PATH"))) {
+    if let (Some(active), Some(path)) =
+        (inherited.get(OsStr::new("VIRTUAL_ENV")), env.get(OsStr::new("PATH")))
+    {
         let bin = std::path::Path::new(active).join("bin");
         let others = std::env::split_paths(path).filter(|dir| *dir != bin);
         if let Ok(path) = std::env::join_paths(others) {

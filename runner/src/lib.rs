@@ -15,6 +15,7 @@ pub mod facts;
 pub mod folder;
 pub mod home;
 pub mod mask;
+pub mod needed;
 pub mod plan;
 pub mod recipe;
 pub mod record;

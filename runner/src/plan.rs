@@ -7,7 +7,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use pony_contexts::{Source, Url};
+use pony_contexts::{Fact, Source, Url};
 
 use crate::{
     cli::RunOptions,
@@ -17,6 +17,7 @@ use crate::{
     facts, folder,
     home::Home,
     mask::{self, Mask},
+    needed::Ingredients,
     recipe::{Context, Recipe},
     run::{Job, Keep, unit::Environment},
     slots::Memory,
@@ -28,6 +29,8 @@ use crate::{
 pub struct Build {
     /// What to do.
     pub job: Job,
+    /// What is remembered of its slot.
+    pub memory: Memory,
     /// What must never be shown.
     pub mask: Mask,
 }
@@ -130,9 +133,15 @@ pub fn plan(
     let (names, values) = environment::report(&environment);
     reported.insert("environment".to_owned(), names.into());
     reported.insert("environment_values".to_owned(), values.into());
+    let release = match reported.get("distribution") {
+        Some(Fact::Text(release)) => release.as_str(),
+        _ => "",
+    };
+    let machine = format!("{} {release}", facts.arch).trim_end().to_owned();
     let job = Job {
         tags,
         run_id,
+        made_from: Ingredients::new(&recipe.resolved_yaml(), machine),
         facts,
         reported,
         inherited: surroundings.environment.clone(),
@@ -142,12 +151,12 @@ pub fn plan(
         recipe_dir,
         cache: surroundings.home.cache(),
         since: memory.since(),
-        usual: memory.durations,
+        usual: memory.durations.clone(),
         keep: if options.no_clean_temp { Keep::Always } else { options.keep },
         deliver_to: if options.no_report { Vec::new() } else { vec![surroundings.target.name()] },
         recipe,
     };
-    Ok(Build { job, mask: Mask::new(secrets)? })
+    Ok(Build { job, memory, mask: Mask::new(secrets)? })
 }
 
 fn secrets_of_source(source: &Source) -> Vec<String> {

@@ -199,9 +199,8 @@ fn every_kind_of_source_is_read() {
 
 #[test]
 fn every_kind_of_context_is_read() {
-    let context = |written: &str| {
-        good(&format!("package: demo\ncontext: {written}\nsteps: [{{run: make}}]\n")).context
-    };
+    let context =
+        |written: &str| good(&format!("package: demo\ncontext: {written}\nsteps: [{{run: make}}]\n")).context;
     assert_eq!(context("tempdir"), Context::Tempdir);
     assert_eq!(context("here"), Context::Here);
     assert_eq!(context("{directory: ../build}"), Context::Directory("/work/recipes/../build".into()));

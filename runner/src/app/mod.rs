@@ -1,5 +1,6 @@
 //! The outermost layer: from the command line to an exit code. One file for each verb that does work.
 
+mod needed;
 mod run;
 mod session;
 mod submit;

@@ -1,15 +1,73 @@
-//! One command whose output is wanted and nothing else: no step, no record, nothing on screen.
+//! Commands whose output is wanted and nothing else: no step, no record, nothing on screen.
 
-use std::time::Duration;
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use pony_contexts::Ended;
+use pony_contexts::{
+    Command, Ended, Stage,
+    shell::{Download, DownloadError, Downloaded},
+};
 
 use super::{
     capture::Capture,
+    context,
     os::Group,
-    unit::{Message, Spec, Unit},
+    unit::{Environment, Message, Spec, Unit},
     verdict,
 };
+use crate::download;
+
+/// No question takes longer.
+const LIMIT: Duration = Duration::from_mins(10);
+
+/// The `Shell` for questions that are asked without a run.
+#[derive(Debug)]
+pub struct Asker {
+    env: Environment,
+    /// What the person is to be told.
+    pub notes: Vec<String>,
+}
+
+impl Asker {
+    /// Its commands see `env`.
+    pub fn new(env: Environment) -> Self {
+        Self { env, notes: Vec::new() }
+    }
+}
+
+impl pony_contexts::Shell for Asker {
+    async fn run(&mut self, command: Command) -> Ended {
+        let limit = command.silence.unwrap_or(LIMIT);
+        ask(&context::spec(command, &self.env), limit).await
+    }
+
+    async fn ask(&mut self, command: Command, limit: Duration) -> Ended {
+        ask(&context::spec(command, &self.env), limit).await
+    }
+
+    async fn download(&mut self, download: Download) -> Result<Downloaded, DownloadError> {
+        download::fetch(&download).await
+    }
+
+    async fn pause(&mut self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
+    fn find(&self, program: &OsStr, path: &OsStr, cwd: &Path) -> Option<PathBuf> {
+        which::which_in(program, Some(path), cwd).ok()
+    }
+
+    fn begin(&mut self, _: Stage) {}
+
+    fn complete(&mut self, _: String) {}
+
+    fn note(&mut self, text: &str) {
+        self.notes.push(text.to_owned());
+    }
+}
 
 /// How long is waited for who still holds the pipes of a command that has ended.
 const LINGER: Duration = Duration::from_millis(500);

@@ -70,7 +70,12 @@ impl pony_contexts::Shell for Handle {
             Ok(Downloaded::Unchanged) => (0, "not changed since it was brought here\n".to_owned()),
             Err(error) => (1, format!("{error}\n")),
         };
-        self.send(Request::Did { label: download.label, line: format!("GET {}", download.url), status, said });
+        self.send(Request::Did {
+            label: download.label,
+            line: format!("GET {}", download.url),
+            status,
+            said,
+        });
         done
     }
 

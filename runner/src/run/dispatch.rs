@@ -244,7 +244,11 @@ impl Run<'_, '_> {
             Request::Run(command, reply) => self.start_command(command, reply),
             Request::Did { label, line, status, said } => {
                 let step = self.records.len();
-                self.reporter.emit(Event::CommandStarted { step, label: label.clone(), command: line.clone() });
+                self.reporter.emit(Event::CommandStarted {
+                    step,
+                    label: label.clone(),
+                    command: line.clone(),
+                });
                 if !said.is_empty() {
                     let bytes = said.into_bytes().into();
                     self.reporter.emit(Event::Output { step, stream: Stream::Err, bytes });
@@ -556,7 +560,9 @@ impl Run<'_, '_> {
             .prepared
             .iter()
             .flat_map(|prepared| &prepared.env)
-            .map(|(name, value)| (name.clone(), value.as_ref().map(|value| value.to_string_lossy().into_owned())))
+            .map(|(name, value)| {
+                (name.clone(), value.as_ref().map(|value| value.to_string_lossy().into_owned()))
+            })
             .collect();
         let made_tempdir = self.job.tempdir.exists();
         let record = RunRecord {

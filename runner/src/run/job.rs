@@ -8,6 +8,7 @@ use pony_contexts::{
 
 use crate::{
     event::StepHead,
+    needed::Ingredients,
     recipe::{Action, Context, DEFAULT_QUIET_TIMEOUT, Facts, Recipe, Step, StepKind},
     record::Outcome,
     run::{unit::Environment, watch::Limits},
@@ -52,6 +53,8 @@ pub struct Job {
     pub facts: Facts,
     /// What is reported of this machine and its environment.
     pub reported: BTreeMap<String, Fact>,
+    /// What the build is made from, besides the code.
+    pub made_from: Ingredients,
     /// What pony-run was started in: what contexts see, which need the person's own settings.
     pub inherited: Environment,
     /// What of it steps see.

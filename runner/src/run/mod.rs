@@ -16,6 +16,7 @@ mod upload;
 mod verdict;
 pub mod watch;
 
+pub use ask::Asker;
 pub use context::words_for;
 pub use dispatch::{Finished, run};
 pub use job::{Job, Keep};
