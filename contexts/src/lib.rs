@@ -36,7 +36,7 @@ pub use place::Held;
 pub use program::Network;
 pub use record::{Changes, Checkout, Commit, Fact, Facts, Since};
 pub use shell::{Command, Ended, Shell, Stage};
-pub use tree::{Leftover, remove_tree};
+pub use tree::{Leftover, bytes_of, remove_tree};
 pub use url::{Url, UrlError};
 
 use git::unredirected;

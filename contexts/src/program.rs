@@ -23,7 +23,7 @@ pub(crate) use args;
 pub(crate) type Overlay = BTreeMap<String, Option<OsString>>;
 
 /// How much patience there is with what lies beyond this machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Network {
     /// Nothing is asked of it at all.
     pub offline: bool,

@@ -245,7 +245,8 @@ pub(crate) enum Login {
 pub(crate) fn absolute(path: &Path, base: &Path, home: Option<&Path>) -> PathBuf {
     match (path.strip_prefix("~"), home) {
         (Ok(rest), Some(home)) => home.join(rest),
-        _ => base.join(path),
+        // Without `.` in it.
+        _ => base.join(path).components().collect(),
     }
 }
 

@@ -14,6 +14,7 @@ pub mod exit;
 pub mod facts;
 pub mod folder;
 pub mod home;
+pub mod kept;
 pub mod mask;
 pub mod needed;
 pub mod plan;

@@ -255,7 +255,7 @@ fn sources_of_this_machine_are_found_from_the_recipe() {
     assert_eq!(source("path: src", "/x.yaml"), folder("/src"));
     assert_eq!(source("path: /usr/src", "x.yaml"), folder("/usr/src"));
     assert_eq!(source("git: ..", "recipes/x.yaml"), git("/work/recipes/.."));
-    assert_eq!(source("git: ./a:b", "x.yaml"), git("/work/./a:b"));
+    assert_eq!(source("git: ./a:b", "x.yaml"), git("/work/a:b"));
     for url in
         ["https://example.org/x", "git@example.org:x/y.git", "ssh://git@example.org/x", "file:///x", "/x"]
     {

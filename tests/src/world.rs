@@ -227,6 +227,11 @@ impl Drop for World {
 }
 
 impl RunFolder {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// `result.json`.
     pub fn result(&self) -> Value {
         let path = self.path.join("result.json");

@@ -7,13 +7,12 @@ use std::{
     path::Path,
 };
 
-use pony_contexts::remove_tree;
-
 use super::{
     Failure, load,
     needed::is_needed,
     print,
-    session::{Session, cannot_record},
+    session::{self, Session, cannot_record},
+    tidy::{bounds, clear},
 };
 use crate::{
     cli::RunOptions,
@@ -38,8 +37,7 @@ pub(super) async fn run(options: &RunOptions) -> Result<Exit, Failure> {
     let clock = Clock::start();
     let recipes = load(&options.recipes, &options.set, options.show.color)?;
     let mut session = Session::new(&options.show, clock)?;
-    let config = Config::load(&session.home)
-        .map_err(|error| Failure::new(Exit::Usage, format!("pony-run: {error}")))?;
+    let config = session::config(&session.home)?;
     let target = session.target(options.server.as_deref())?;
     let environment = std::env::vars_os().collect();
     let temp_root = std::env::temp_dir();
@@ -73,7 +71,7 @@ pub(super) async fn run(options: &RunOptions) -> Result<Exit, Failure> {
             Ok(true)
         };
         let ended = match needed {
-            Ok(true) => one(&mut session, &build, &target).await,
+            Ok(true) => one(&mut session, &build, &target, &config).await,
             Ok(false) => Exit::Ok,
             Err(stopped) => stopped,
         };
@@ -101,7 +99,7 @@ fn log_to_stderr() {
 }
 
 /// One build, from its run folder to its receipt.
-async fn one(session: &mut Session, build: &Build, target: &Target) -> Exit {
+async fn one(session: &mut Session, build: &Build, target: &Target, config: &Config) -> Exit {
     let Build { job, mask, .. } = build;
     // Others see that a run of the slot is under way; without the lock it runs all the same.
     let _under_way = slots::hold(&session.home, &job.slot());
@@ -125,12 +123,7 @@ async fn one(session: &mut Session, build: &Build, target: &Target) -> Exit {
     let mut reporter = Reporter::new(session.clock, mask.clone(), spool, &mut session.display);
     let finished = run::run(job, &folder, session.clock, mask, &mut reporter, &mut session.signals).await;
     let record = finished.record;
-    if record.tempdir.is_some()
-        && !record.kept
-        && let Err(left) = remove_tree(&job.tempdir)
-    {
-        session.note(format!("cannot remove {}: {left}", job.tempdir.display()));
-    }
+    let cleared = clear(session, &record).await;
     if let Some(error) = finished.not_recorded {
         return cannot(session, folder.path(), error);
     }
@@ -138,7 +131,11 @@ async fn one(session: &mut Session, build: &Build, target: &Target) -> Exit {
         session.note(format!("cannot remember this run for the next one: {error}"));
     }
     let exit = finished.signal.map_or_else(|| Exit::of(record.outcome, record.signal), Exit::Signal);
-    exit.worst(hand_over(session, &folder, active, &record, target).await)
+    if let Err(stopped) = cleared {
+        return exit.worst(stopped);
+    }
+    let exit = exit.worst(hand_over(session, &folder, active, &record, target).await);
+    exit.worst(bounds(session, config).await.err().unwrap_or(Exit::Ok))
 }
 
 fn remember(session: &Session, record: &RunRecord, made_from: Option<&Ingredients>) -> io::Result<()> {

@@ -1,6 +1,6 @@
 //! `source`: which tree is built.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pony_contexts::{Source, Url, archive, git, hg, path, svn};
 
@@ -58,6 +58,11 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, node: &'t Node, folder: &Path) -
     Some(Source::Git(git::Wanted { url: url?, want, submodules: submodules.unwrap_or(false), subdir, dir }))
 }
 
+/// Without `.` in it.
+pub(super) fn plain(path: &Path) -> PathBuf {
+    path.components().collect()
+}
+
 /// Which commit, whatever keeps the history.
 enum Named {
     Default,
@@ -81,7 +86,7 @@ impl<'t> Reader<'t> {
         let is_path = !text.contains("://") && !text.split('/').next().unwrap_or_default().contains(':');
         let text = if is_path {
             self.no_home(node, &text)?;
-            folder.join(text).display().to_string()
+            plain(&folder.join(text)).display().to_string()
         } else {
             text
         };

@@ -10,6 +10,7 @@ use super::{
     check::Fields,
     diagnostic::Diagnostic,
     keys::{CONTEXT, CONTEXTS, INSTALLERS, PRIVATE, VIRTUALENV},
+    source::plain,
     tree::{Node, Value},
 };
 
@@ -60,7 +61,7 @@ fn directory<'t>(reader: &mut Reader<'t>, node: &'t Node, is_path: bool, folder:
     }
     let path = reader.line(node, "`directory`");
     let path = path.filter(|path| reader.no_home(node, path).is_some());
-    path.map_or_else(Context::default, |path| Context::Directory(folder.join(path)))
+    path.map_or_else(Context::default, |path| Context::Directory(plain(&folder.join(path))))
 }
 
 fn virtualenv<'t>(reader: &mut Reader<'t>, node: &'t Node) -> virtualenv::Wanted {

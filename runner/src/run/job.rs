@@ -126,7 +126,10 @@ impl Job {
             recipe_dir: self.recipe_dir.clone(),
             cache: self.cache.clone(),
             tempdir: self.tempdir.clone(),
-            path: self.environment.get(&OsString::from("PATH")).cloned().unwrap_or_default(),
+            path: match self.recipe.environment.get("PATH") {
+                Some(path) => path.into(),
+                None => self.environment.get(&OsString::from("PATH")).cloned().unwrap_or_default(),
+            },
             source: self.recipe.source.clone(),
             place: match &self.recipe.context {
                 Context::Tempdir | Context::Virtualenv(_) => Place::Tempdir,
