@@ -237,7 +237,11 @@ impl Error {
             Self::Environment { said, .. } if said.contains("ensurepip") => {
                 "install `uv`, or what the interpreter lacks: on Debian `apt install python3-venv`".to_owned()
             }
-            Self::Environment { .. } => {
+            Self::Environment { said, .. }
+                if ["too old", "older than", "not supported", "3.6 or newer", "no longer", "No module named venv"]
+                    .iter()
+                    .any(|part| said.contains(part)) =>
+            {
                 "Python 3.6 and 2.7 are too old for new versions of uv and virtualenv: `virtualenv==20.21.1` still makes \
                  environments of them"
                     .to_owned()
@@ -273,7 +277,7 @@ impl Error {
                 "the repository belongs to another user; `git config --global --add safe.directory PATH` trusts it"
                     .to_owned()
             }
-            Self::Command { .. } | Self::Io { .. } | Self::Stopped => return None,
+            Self::Command { .. } | Self::Environment { .. } | Self::Io { .. } | Self::Stopped => return None,
         };
         Some(hint)
     }

@@ -132,16 +132,13 @@ pub(super) fn parted(text: &str) -> (String, Vec<String>) {
     let (mut shown, mut secrets, mut rest) = (String::new(), Vec::new(), text);
     while let Some((start, end)) = address(rest) {
         shown.push_str(&rest[..start]);
-        match rest[start..end].parse::<Url>() {
-            Ok(url) => {
-                shown.push_str(&url.to_string());
-                secrets.extend(url.secrets());
-            }
+        if let Ok(url) = rest[start..end].parse::<Url>() {
+            shown.push_str(&url.to_string());
+            secrets.extend(url.secrets());
+        } else {
             // Nobody can tell what of it is the password.
-            Err(_) => {
-                shown.push('…');
-                secrets.push(rest[start..end].to_owned());
-            }
+            shown.push('…');
+            secrets.push(rest[start..end].to_owned());
         }
         rest = &rest[end..];
     }

@@ -72,9 +72,7 @@ impl Config {
         dirs.into_iter().find(|dir| {
             let entries = fs::read_dir(dir).into_iter().flatten().flatten();
             let names: Vec<_> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-            let has = |seed: &&str| {
-                names.iter().any(|name| name.starts_with(&format!("{seed}-")) && name.ends_with(".whl"))
-            };
+            let has = |seed: &&str| names.iter().any(|name| name.starts_with(&format!("{seed}-")));
             self.seeds().iter().all(has)
         })
     }

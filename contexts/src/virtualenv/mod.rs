@@ -26,7 +26,7 @@ mod tools;
 use std::{
     ffi::{OsStr, OsString},
     fmt, io,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use entry::{Entry, arguments, parted};

@@ -60,7 +60,7 @@ const SETTINGS: [(&str, &str); 4] = [
 ];
 
 /// Installers give up a silent server themselves, long before this; but a compiler that they run may be silent for long.
-const LEAST_SILENCE: Duration = Duration::from_secs(15 * 60);
+const LEAST_SILENCE: Duration = Duration::from_mins(15);
 
 /// Most lines of a message that are repeated, and most characters.
 const MOST_LINES: usize = 10;
@@ -126,11 +126,11 @@ impl<'a, S: Shell> Tools<'a, S> {
         argv: &[impl AsRef<OsStr>],
         silence: Option<Duration>,
     ) -> Result<Ended, Error> {
-        let argv: Vec<OsString> = argv.iter().map(|word| word.as_ref().to_owned()).collect();
-        let program = argv.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+        let words: Vec<OsString> = argv.iter().map(|word| word.as_ref().to_owned()).collect();
+        let program = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
         let command = Command {
             label: unused(&mut self.labels, label),
-            argv,
+            argv: words,
             cwd: self.cwd.to_owned(),
             env: environment(&self.request.path),
             silence,

@@ -381,6 +381,7 @@ async fn what_one_refuses_is_tried_with_the_next() {
     let error = prepared.unwrap_err();
     assert!(matches!(error, Error::Environment { .. }), "{error:?}");
     assert!(error.to_string().ends_with("uv: error: Python 3.7 is too old"), "{error}");
+    assert!(error.hint().unwrap().contains("virtualenv==20.21.1"));
 }
 
 #[tokio::test]
