@@ -5,15 +5,17 @@
 //! time; here uv unpacks the wheels that come with the interpreter, the ones that `python -m venv` takes, and asks an
 //! index only where a packager left them out.
 //!
-//! Measured with warm caches (uv 0.13.9, virtualenv 21.15.8, `CPython` 3.11.7, 2 busy cores; median):
+//! Measured with warm caches (uv 0.13.9, virtualenv 21.15.8, Python 3.11.7; median of 7 that took turns, on 2 cores busy
+//! with other work):
 //!
 //! | way | ms | |
 //! |---|---|---|
-//! | `uv venv` | 13 | no pip in it |
-//! | `uv venv`, `uv pip install` of the interpreter's wheels | 50 | taken |
-//! | `uv venv --seed` | 540 | asks the index |
-//! | `virtualenv` | 290 | where there is no uv |
-//! | `python -m venv` | 2850 | where there is neither |
+//! | `uv venv`, `uv pip install` of the interpreter's wheels | 445 | taken |
+//! | `uv venv --seed` | 1034 | asks the index |
+//! | `virtualenv` | 2231 | where there is no uv |
+//!
+//! On idle cores `uv venv` alone is 13 ms, `--seed` 540, `virtualenv` 290 and `python -m venv`, where there is neither,
+//! 2850.
 //!
 //! Being offline, uv installs from its cache; pip has no such way and installs what lies on this machine
 //! (`--find-links`, paths), while addresses elsewhere are refused.
