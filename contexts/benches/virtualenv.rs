@@ -140,7 +140,7 @@ fn main() {
             }),
             private: Private::default(),
             since: Since::default(),
-            network: Network { offline: false, waits: Vec::new(), silence: Duration::from_secs(60) },
+            network: Network { offline: false, waits: Vec::new(), silence: Duration::from_mins(1) },
         };
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         // The first round fills caches.

@@ -236,12 +236,12 @@ async fn is_filled(installer: Installer) {
     assert_eq!(list(&prepared, "dependencies"), asked);
     assert_eq!(list(&prepared, "optional"), ["absent>=9", "wheels/tiny-2.0-py3-none-any.whl"]);
     assert_eq!(list(&prepared, "optional_missing"), ["absent>=9", "wheels/tiny-2.0-py3-none-any.whl"]);
-    let installed = list(&prepared, "installed");
+    let packages = list(&prepared, "installed");
     let project = format!("demo @ file://{}", lab.world.path("recipes/project").display());
     for package in ["more==1.0", "tiny==1.0", &project] {
-        assert!(installed.iter().any(|line| line == package), "{package}: {installed:?}");
+        assert!(packages.iter().any(|line| line == package), "{package}: {packages:?}");
     }
-    assert!(installed.iter().any(|line| line.starts_with("pip==")), "{installed:?}");
+    assert!(packages.iter().any(|line| line.starts_with("pip==")), "{packages:?}");
     assert_eq!(text(&prepared, "python"), format!("CPython {}", lab.version()));
     let maker = text(&prepared, "installer");
     assert!(maker.starts_with(&installer.to_string()), "{maker}");
@@ -335,13 +335,13 @@ async fn interpreters_by_name_path_and_version() {
 #[tokio::test]
 async fn interpreters_that_are_not_there() {
     let lab = Lab::new(&["uv", "virtualenv"]);
-    let there = vec![lab.version()];
+    let there = lab.version();
     for name in ["3.99", "python9", "./absent", "~/absent"] {
         for installer in [None, Some(Installer::Virtualenv)] {
             let (prepared, _) = lab.prepare(Wanted { installer, ..of(name) }).await;
             let error = prepared.unwrap_err();
             assert_eq!(error.to_string(), format!("no Python interpreter `{name}`"));
-            assert!(error.hint().unwrap().starts_with(&format!("there is {}; ", there[0])), "{error:?}");
+            assert!(error.hint().unwrap().starts_with(&format!("there is {there}; ")), "{error:?}");
         }
     }
 }
