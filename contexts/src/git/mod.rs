@@ -34,7 +34,7 @@ use std::{
 
 use history::Head;
 use mirror::Mirror;
-pub(crate) use tool::{TOOL, unredirected};
+pub(crate) use tool::{TOOL, UNASKING, unredirected};
 
 use crate::{
     Request, Shell,

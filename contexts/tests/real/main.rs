@@ -8,3 +8,4 @@ mod path;
 mod remote;
 mod scripted;
 mod support;
+mod virtualenv;

@@ -94,7 +94,8 @@ fn requirements<'t>(reader: &mut Reader<'t>, node: Option<&'t Node>, what: &str)
         match virtualenv::check_requirement(&text) {
             Ok(()) => requirements.push(text),
             Err(why) => reader.checker.wrong(node, |at| {
-                Diagnostic::at(at, format!("a requirement {why}")).label("pip would not take it as one")
+                Diagnostic::at(at, format!("a requirement cannot be installed: {why}"))
+                    .label("expected a name, a path, a URL, `-r FILE` or `-e PATH`")
             }),
         }
     }
