@@ -55,6 +55,7 @@ pub(crate) struct Program<'a, S> {
     place: PathBuf,
     network: &'a Network,
     labels: BTreeSet<String>,
+    login: bool,
 }
 
 impl<'a, S: Shell> Program<'a, S> {
@@ -66,7 +67,12 @@ impl<'a, S: Shell> Program<'a, S> {
         network: &'a Network,
         shell: &'a mut S,
     ) -> Self {
-        Self { tool, shell, url, place, network, labels: BTreeSet::new() }
+        Self { tool, shell, url, place, network, labels: BTreeSet::new(), login: true }
+    }
+
+    /// Whether commands from now on have the login that the address holds; they do at first.
+    pub(crate) fn log_in(&mut self, login: bool) {
+        self.login = login;
     }
 
     /// Whose commands these are.
@@ -114,6 +120,18 @@ impl<'a, S: Shell> Program<'a, S> {
         cwd: &Path,
         args: &[impl AsRef<OsStr>],
     ) -> Result<Vec<u8>, Error> {
+        self.online_mending(label, cwd, args, None).await
+    }
+
+    /// As [`Program::online`], with the command `mend` run before each further try, for what a try that was cut short leaves
+    /// behind. Whether that succeeds makes no difference.
+    pub(crate) async fn online_mending(
+        &mut self,
+        label: &str,
+        cwd: &Path,
+        args: &[impl AsRef<OsStr>],
+        mend: Option<&'static str>,
+    ) -> Result<Vec<u8>, Error> {
         if self.network.offline && !self.url.is_local() {
             return Err(Error::Offline(self.url.clone()));
         }
@@ -127,6 +145,9 @@ impl<'a, S: Shell> Program<'a, S> {
             let Some(wait) = waits.next().filter(|_| error.is_of_the_network()) else { return Err(error) };
             self.shell.note(&format!("{error}; trying again in {} s", wait.as_secs()));
             self.shell.pause(*wait).await;
+            if let Some(mend) = mend {
+                self.attempt(mend, cwd, &[mend]).await?;
+            }
         }
     }
 
@@ -137,7 +158,8 @@ impl<'a, S: Shell> Program<'a, S> {
         args: &[impl AsRef<OsStr>],
         silence: Option<Duration>,
     ) -> Result<Ended, Error> {
-        let (mut argv, env) = (self.tool.frame)(self.url);
+        let frame = self.tool.frame;
+        let (mut argv, env) = if self.login { frame(self.url) } else { frame(&self.url.without_login()) };
         argv.extend(args.iter().map(|arg| arg.as_ref().to_owned()));
         let command = Command { label: self.unused(label), argv, cwd: cwd.to_owned(), env, silence };
         let ended = self.shell.run(command).await;

@@ -1,0 +1,115 @@
+//! `svn:externals`: folders of other places that a working copy brings along.
+//!
+//! They are fetched after the working copy itself, and only if none of them names a path of this machine, unless
+//! the repository itself is one. Externals of externals are looked at after they were fetched, before anything is built.
+//! They are fetched without the login that the address holds: svn gives it to every host that asks, and which hosts
+//! are asked is up to whoever can commit.
+
+use std::{ffi::OsString, path::Path};
+
+use super::{
+    Svn,
+    asked::Info,
+    working_copy::{status, unreadable},
+    xml::Element,
+};
+use crate::{Shell, error::Error};
+
+/// Outputs that are longer may have had their middle cut out.
+const WHOLE: usize = 60_000;
+
+/// Whether the working copy `dir` has any; an error if one of them may not be followed.
+pub(super) async fn defined(dir: &Path, svn: &mut Svn<'_, impl Shell>) -> Result<bool, Error> {
+    const LABEL: &str = "externals";
+    let args = ["propget", "--xml", "--recursive", "--", "svn:externals", "."];
+    let output = svn.run(LABEL, dir, &args).await?;
+    let targets = whole(&output).ok_or_else(|| unreadable(LABEL))?;
+    let properties = targets.all("target").flat_map(|target| target.all("property"));
+    let mut any = false;
+    for property in properties {
+        any = true;
+        if !svn.url().is_local()
+            && let Some(external) = property.text().lines().find(|line| is_local(line))
+        {
+            return Err(refused(external, svn));
+        }
+    }
+    Ok(any)
+}
+
+/// Fetches them all, and theirs.
+pub(super) async fn bring(dir: &Path, info: &Info, svn: &mut Svn<'_, impl Shell>) -> Result<(), Error> {
+    let revision = info.revision.to_string();
+    let args = ["update", "--force", "--accept", "postpone", "--revision", &revision, "--", "."];
+    svn.log_in(false);
+    let brought = svn.online_mending("update_externals", dir, &args, Some("cleanup")).await;
+    svn.log_in(true);
+    brought?;
+    if svn.url().is_local() {
+        return Ok(());
+    }
+    const LABEL: &str = "externals_info";
+    let externals = status(dir, svn).await?.externals;
+    // A few at a time: an answer has its bounds, and so has a command line.
+    for some in externals.chunks(20) {
+        let mut args: Vec<OsString> = ["info", "--xml", "--"].map(Into::into).to_vec();
+        args.extend(some.iter().map(|path| operand(path)));
+        let output = svn.run(LABEL, dir, &args).await?;
+        let entries = whole(&output).ok_or_else(|| unreadable(LABEL))?;
+        for entry in entries.all("entry") {
+            let url = Info::of(entry).ok_or_else(|| unreadable(LABEL))?.url;
+            if is_local(&url) {
+                return Err(refused(&url, svn));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A path as svn takes it, with no revision after it.
+pub(super) fn operand(path: &Path) -> OsString {
+    let mut operand = path.as_os_str().to_owned();
+    operand.push("@");
+    operand
+}
+
+pub(super) fn whole(output: &[u8]) -> Option<Element> {
+    Some(output)
+        .filter(|output| output.len() < WHOLE)
+        .and_then(|output| Element::read(&String::from_utf8_lossy(output)))
+}
+
+fn refused(external: &str, svn: &Svn<'_, impl Shell>) -> Error {
+    Error::LocalExternal { url: svn.url().clone(), external: external.trim().to_owned() }
+}
+
+/// Whether a line of the property names a path of this machine. The address may be any of its words, and quoted.
+fn is_local(line: &str) -> bool {
+    let scheme = |word: &str| {
+        let word = word.trim_start_matches(['"', '\'', '\\']);
+        word.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("file:"))
+    };
+    !line.trim_start().starts_with('#') && line.split_whitespace().any(scheme)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_this_machine_are_known() {
+        for (line, local) in [
+            ("file:///srv/x ext", true),
+            ("ext file:///srv/x", true),
+            ("ext -r5 file:///srv/x", true),
+            ("-r 5 \"FILE:///srv/a b@7\" \"my ext\"", true),
+            ("^/lib ext", false),
+            ("../file: ext", false),
+            ("//host/file:x ext", false),
+            ("https://host/lib ext", false),
+            ("# file:///srv/x ext", false),
+        ] {
+            assert_eq!(is_local(line), local, "{line}");
+        }
+    }
+}

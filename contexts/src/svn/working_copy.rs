@@ -1,0 +1,267 @@
+//! The working copy of one address: in the cache, an [`Entry`], and in a directory that lasts.
+//!
+//! Svn changes a working copy file by file. An entry is distrusted before every change and vouched for after it: one that
+//! a kill left half-made is made anew.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    Svn,
+    asked::{Asked, Info},
+    externals,
+    tool::explain,
+    xml::Element,
+};
+use crate::{
+    Shell,
+    aside::aside,
+    cache::{Card, Entry},
+    error::Error,
+    tree::{CopyError, Selection, copy_tree},
+};
+
+/// What a working copy now holds.
+pub(super) struct Built {
+    pub(super) info: Info,
+    /// Why upstream was not asked.
+    pub(super) offline: Option<Error>,
+    /// What was built before was of another repository: its revisions mean nothing here.
+    pub(super) replaced: bool,
+}
+
+/// What upstream has of what is asked for.
+pub(super) async fn upstream(
+    label: &str,
+    asked: &Asked,
+    cwd: &Path,
+    svn: &mut Svn<'_, impl Shell>,
+) -> Result<Info, Error> {
+    let args = ["info", "--xml", "--revision", &asked.revision().to_string(), "--", &asked.target()];
+    let output = svn.online(label, cwd, &args).await.map_err(|error| explain(error, asked))?;
+    let info = Info::read(&output).ok_or_else(|| unreadable(label))?;
+    if info.kind == "dir" {
+        return Ok(info);
+    }
+    Err(Error::NoSuchFolder {
+        url: asked.url.clone(),
+        revision: info.revision.to_string(),
+        said: format!("it is a {}", info.kind),
+    })
+}
+
+/// An answer that is not as svn's are.
+pub(super) fn unreadable(label: &str) -> Error {
+    let said = "its answer cannot be read, or is too long".to_owned();
+    Error::Command { step: label.to_owned(), status: 0, said }
+}
+
+/// What upstream has; where it cannot be asked, what `held` is, if that will do.
+async fn wanted(
+    asked: &Asked,
+    cwd: &Path,
+    held: Option<&Info>,
+    svn: &mut Svn<'_, impl Shell>,
+) -> Result<(Info, Option<Error>), Error> {
+    match upstream("info", asked, cwd, svn).await {
+        Ok(info) => Ok((info, None)),
+        Err(error) if error.is_of_the_network() => match held.filter(|held| asked.is_met_by(held)) {
+            Some(held) => {
+                svn.note(&format!("building what is here already, revision {}: {error}", held.revision));
+                Ok((held.clone(), Some(error)))
+            }
+            None => Err(error),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+/// What the working copy `dir` is of.
+async fn held(label: &str, dir: &Path, svn: &mut Svn<'_, impl Shell>) -> Result<Info, Error> {
+    // Svn would look for one in the folders above.
+    if !dir.join(".svn/wc.db").is_file() {
+        return Err(Error::Damaged {
+            url: svn.url().clone(),
+            said: "no working copy".to_owned(),
+            cache: svn.place().to_owned(),
+        });
+    }
+    let output = svn.run(label, dir, &["info", "--xml", "--", "."]).await?;
+    Info::read(&output).ok_or_else(|| unreadable(label))
+}
+
+/// Brings the working copy in the cache to what is asked for, makes one if there is none to be used, and copies it to `tree`.
+/// With `anew`, what there is will be replaced.
+pub(super) async fn fresh(
+    asked: &Asked,
+    tree: &Path,
+    anew: bool,
+    svn: &mut Svn<'_, impl Shell>,
+) -> Result<Built, Error> {
+    let dir = svn.place().to_owned();
+    let waiting = || svn.note("waiting for another run that works on the same working copy");
+    let mut entry = Entry::lock(&dir, anew, waiting).await?;
+    let mut held = if entry.card().is_some() { Some(held("cache_info", &dir, svn).await?) } else { None };
+    let room = entry.room().to_owned();
+    let (info, offline) = wanted(asked, &room, held.as_ref(), svn).await?;
+    let replaced = held.as_ref().is_some_and(|held| held.is_of_another_than(&info));
+    if replaced {
+        svn.note(&format!("`{}` is another repository than it was: making the working copy anew", asked.url));
+        held = None;
+    }
+    if offline.is_none() {
+        match held {
+            Some(held) => update(&held, &info, &mut entry, svn).await?,
+            None => make(asked, &info, &mut entry, svn).await?,
+        }
+    }
+    let (from, to) = (dir.clone(), tree.to_owned());
+    // The tree is seen by others of its own right; the entry is not.
+    aside(move |stop| Ok(copy_tree(&from, &to, Selection::All, stop)))
+        .await
+        .map_err(Error::io("copy", &dir))?
+        .map_err(|CopyError { path, source }| gone(&path, source, svn))?;
+    Ok(Built { info, offline, replaced })
+}
+
+/// The words for a copy that stopped at `path`: what is not there any more is damage.
+fn gone(path: &Path, source: io::Error, svn: &Svn<'_, impl Shell>) -> Error {
+    match source.kind() {
+        io::ErrorKind::NotFound if path.starts_with(svn.place()) => Error::Damaged {
+            url: svn.url().clone(),
+            said: format!("`{}` is not there", path.display()),
+            cache: svn.place().to_owned(),
+        },
+        _ => Error::io("copy", path)(source),
+    }
+}
+
+/// A complete working copy, put in the entry's place when it is.
+async fn make(
+    asked: &Asked,
+    info: &Info,
+    entry: &mut Entry,
+    svn: &mut Svn<'_, impl Shell>,
+) -> Result<(), Error> {
+    svn.note(&format!(
+        "making a working copy of `{}` in the cache; later runs bring only what is new",
+        asked.url
+    ));
+    let new = entry.blank()?;
+    let revision = info.revision.to_string();
+    let args = ["checkout", "--ignore-externals", "--revision", &revision, "--", &info.target(), "."];
+    svn.online_mending("create cache", new.path(), &args, Some("cleanup")).await?;
+    if externals::defined(new.path(), svn).await? {
+        externals::bring(new.path(), info, svn).await?;
+    }
+    entry.publish(new)?;
+    let address = asked.url.to_string();
+    entry.vouch(Card { address, ..Card::default() }, true).await
+}
+
+/// The entry, which is as `held` says, brought to `info`.
+async fn update(
+    held: &Info,
+    info: &Info,
+    entry: &mut Entry,
+    svn: &mut Svn<'_, impl Shell>,
+) -> Result<(), Error> {
+    let card = entry.card().cloned().unwrap_or_default();
+    let dir = entry.dir().to_owned();
+    let moved = held.url != info.url || held.revision != info.revision;
+    if moved {
+        entry.distrust()?;
+        switch("cache_update", &dir, info, svn).await?;
+    }
+    let externals = externals::defined(&dir, svn).await?;
+    if externals {
+        entry.distrust()?;
+        externals::bring(&dir, info, svn).await?;
+    }
+    entry.vouch(card, moved || externals).await
+}
+
+/// The working copy `dir` brought to another revision or folder, but for its externals. What the same name lies in
+/// the way of is taken over.
+async fn switch(label: &str, dir: &Path, info: &Info, svn: &mut Svn<'_, impl Shell>) -> Result<(), Error> {
+    let revision = info.revision.to_string();
+    let args = [
+        "switch",
+        "--ignore-ancestry",
+        "--ignore-externals",
+        "--force",
+        "--accept",
+        "postpone",
+        "--revision",
+        &revision,
+        "--",
+        &info.target(),
+        ".",
+    ];
+    svn.online_mending(label, dir, &args, Some("cleanup")).await.map(drop)
+}
+
+/// Brings `tree`, which is there from an earlier run, to what is asked for, straight from upstream. What svn does not know
+/// in it stays; changes of what it knows do not.
+pub(super) async fn refresh(
+    asked: &Asked,
+    tree: &Path,
+    svn: &mut Svn<'_, impl Shell>,
+) -> Result<Built, Error> {
+    let held = held("tree_info", tree, svn).await?;
+    let (info, offline) = wanted(asked, tree, Some(&held), svn).await?;
+    let unusable = |said: &str, svn: &Svn<'_, _>| Error::Damaged {
+        url: svn.url().clone(),
+        said: said.to_owned(),
+        cache: tree.to_owned(),
+    };
+    if held.is_of_another_than(&info) {
+        return Err(unusable("of another repository", svn));
+    }
+    revert(tree, &[], svn).await?;
+    if offline.is_none() {
+        switch("update", tree, &info, svn).await?;
+        if externals::defined(tree, svn).await? {
+            externals::bring(tree, &info, svn).await?;
+        }
+    }
+    let Status { changed, externals } = status(tree, svn).await?;
+    if changed {
+        revert(tree, &externals, svn).await?;
+        if status(tree, svn).await?.changed {
+            return Err(unusable("something lies in the way of its files", svn));
+        }
+    }
+    Ok(Built { info, offline, replaced: false })
+}
+
+/// Undoes what was changed of the files that svn knows, in `tree` and its `externals`.
+async fn revert(tree: &Path, externals: &[PathBuf], svn: &mut Svn<'_, impl Shell>) -> Result<(), Error> {
+    let mut args: Vec<_> = ["revert", "--recursive", "--quiet", "--", "."].map(Into::into).to_vec();
+    args.extend(externals.iter().map(|path| externals::operand(path)));
+    svn.run("revert", tree, &args).await.map(drop)
+}
+
+/// What differs from what was checked out.
+pub(super) struct Status {
+    /// Files that svn knows are changed, missing, in conflict, ….
+    changed: bool,
+    /// Folders that externals were brought to, also those of externals.
+    pub(super) externals: Vec<PathBuf>,
+}
+
+pub(super) async fn status(dir: &Path, svn: &mut Svn<'_, impl Shell>) -> Result<Status, Error> {
+    let output = svn.run("status", dir, &["status", "--quiet", "--xml", "--", "."]).await?;
+    let mut status = Status { changed: false, externals: Vec::new() };
+    let read = Element::read(&String::from_utf8_lossy(&output)).ok_or_else(|| unreadable("status"))?;
+    for entry in read.all("target").flat_map(|target| target.all("entry")) {
+        let item = entry.child("wc-status").and_then(|status| status.attribute("item"));
+        match (item, entry.attribute("path")) {
+            (Some("external"), Some(path)) => status.externals.push(path.into()),
+            _ => status.changed = true,
+        }
+    }
+    Ok(status)
+}
