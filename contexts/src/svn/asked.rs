@@ -189,13 +189,15 @@ impl Info {
         format!("{}@{}", self.url, self.revision)
     }
 
-    /// Whether `upstream` is not the repository that this came from, or its history has been made again.
-    pub(super) fn is_of_another_than(&self, upstream: &Self) -> bool {
+    /// Whether `upstream`, which is the answer to `asked`, is not the repository that this came from, or its history has been
+    /// made again.
+    pub(super) fn is_of_another_than(&self, upstream: &Self, asked: &Revision) -> bool {
         let rewritten = self.url == upstream.url
             && self.changed == upstream.changed
             && !self.date.is_empty()
             && self.date != upstream.date;
-        self.uuid != upstream.uuid || self.root != upstream.root || rewritten
+        let shorter = *asked == Revision::Head && upstream.revision < self.revision;
+        self.uuid != upstream.uuid || self.root != upstream.root || rewritten || shorter
     }
 }
 
@@ -270,11 +272,14 @@ mod tests {
         for (other, is_another) in [
             (Info { revision: 20, changed: 20, date: "later".to_owned(), ..held.clone() }, false),
             (Info { revision: 20, ..held.clone() }, false),
+            (Info { revision: 8, ..held.clone() }, true),
             (Info { date: "other".to_owned(), ..held.clone() }, true),
             (Info { uuid: "v".to_owned(), ..held.clone() }, true),
             (Info { root: "svn://host".to_owned(), ..held.clone() }, true),
         ] {
-            assert_eq!(held.is_of_another_than(&other), is_another, "{other:?}");
+            assert_eq!(held.is_of_another_than(&other, &Revision::Head), is_another, "{other:?}");
         }
+        let earlier = Info { revision: 8, ..held.clone() };
+        assert!(!held.is_of_another_than(&earlier, &Revision::Number(8)));
     }
 }

@@ -5,12 +5,15 @@
 //! They are fetched without the login that the address holds: svn gives it to every host that asks, and which hosts
 //! are asked is up to whoever can commit.
 
-use std::{ffi::OsString, path::Path};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use super::{
     Svn,
     asked::Info,
-    working_copy::{status, unreadable},
+    working_copy::unreadable,
     xml::Element,
 };
 use crate::{Shell, error::Error};
@@ -49,7 +52,7 @@ pub(super) async fn bring(dir: &Path, info: &Info, svn: &mut Svn<'_, impl Shell>
         return Ok(());
     }
     const LABEL: &str = "externals_info";
-    let externals = status(dir, svn).await?.externals;
+    let externals = list(dir, svn).await?;
     // A few at a time: an answer has its bounds, and so has a command line.
     for some in externals.chunks(20) {
         let mut args: Vec<OsString> = ["info", "--xml", "--"].map(Into::into).to_vec();
@@ -64,6 +67,18 @@ pub(super) async fn bring(dir: &Path, info: &Info, svn: &mut Svn<'_, impl Shell>
         }
     }
     Ok(())
+}
+
+/// The folders that they were brought to, theirs too.
+pub(super) async fn list(dir: &Path, svn: &mut Svn<'_, impl Shell>) -> Result<Vec<PathBuf>, Error> {
+    const LABEL: &str = "externals_list";
+    let output = svn.run(LABEL, dir, &["status", "--quiet", "--xml", "--", "."]).await?;
+    let targets = whole(&output).ok_or_else(|| unreadable(LABEL))?;
+    let external = |entry: &Element| {
+        let item = entry.child("wc-status")?.attribute("item")?;
+        entry.attribute("path").filter(|_| item == "external").map(PathBuf::from)
+    };
+    Ok(targets.all("target").flat_map(|target| target.all("entry")).filter_map(external).collect())
 }
 
 /// A path as svn takes it, with no revision after it.

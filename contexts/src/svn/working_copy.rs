@@ -13,7 +13,6 @@ use super::{
     asked::{Asked, Info},
     externals,
     tool::explain,
-    xml::Element,
 };
 use crate::{
     Shell,
@@ -106,7 +105,7 @@ pub(super) async fn fresh(
     let mut held = if entry.card().is_some() { Some(held("cache_info", &dir, svn).await?) } else { None };
     let room = entry.room().to_owned();
     let (info, offline) = wanted(asked, &room, held.as_ref(), svn).await?;
-    let replaced = held.as_ref().is_some_and(|held| held.is_of_another_than(&info));
+    let replaced = held.as_ref().is_some_and(|held| held.is_of_another_than(&info, asked.revision()));
     if replaced {
         svn.note(&format!("`{}` is another repository than it was: making the working copy anew", asked.url));
         held = None;
@@ -200,7 +199,13 @@ async fn switch(label: &str, dir: &Path, info: &Info, svn: &mut Svn<'_, impl She
         &info.target(),
         ".",
     ];
-    svn.online_mending(label, dir, &args, Some("cleanup")).await.map(drop)
+    match svn.online_mending(label, dir, &args, Some("cleanup")).await {
+        // Upstream has just said that it has this one: it is the revision of the working copy that it has not.
+        Err(Error::NoSuchRepository { url, said }) if said.contains("E160006") => {
+            Err(Error::Damaged { url, said, cache: dir.to_owned() })
+        }
+        other => other.map(drop),
+    }
 }
 
 /// Brings `tree`, which is there from an earlier run, to what is asked for, straight from upstream. What svn does not know
@@ -217,7 +222,7 @@ pub(super) async fn refresh(
         said: said.to_owned(),
         cache: tree.to_owned(),
     };
-    if held.is_of_another_than(&info) {
+    if held.is_of_another_than(&info, asked.revision()) {
         return Err(unusable("of another repository", svn));
     }
     revert(tree, &[], svn).await?;
@@ -227,10 +232,10 @@ pub(super) async fn refresh(
             externals::bring(tree, &info, svn).await?;
         }
     }
-    let Status { changed, externals } = status(tree, svn).await?;
-    if changed {
+    if is_changed(tree, svn).await? {
+        let externals = externals::list(tree, svn).await?;
         revert(tree, &externals, svn).await?;
-        if status(tree, svn).await?.changed {
+        if is_changed(tree, svn).await? {
             return Err(unusable("something lies in the way of its files", svn));
         }
     }
@@ -244,24 +249,34 @@ async fn revert(tree: &Path, externals: &[PathBuf], svn: &mut Svn<'_, impl Shell
     svn.run("revert", tree, &args).await.map(drop)
 }
 
-/// What differs from what was checked out.
-pub(super) struct Status {
-    /// Files that svn knows are changed, missing, in conflict, ….
-    changed: bool,
-    /// Folders that externals were brought to, also those of externals.
-    pub(super) externals: Vec<PathBuf>,
+/// Whether files that svn knows are changed, missing, in conflict, …, in `tree` or its externals.
+async fn is_changed(tree: &Path, svn: &mut Svn<'_, impl Shell>) -> Result<bool, Error> {
+    // Not as XML, which has all files in it that svn does not know.
+    let output = svn.run("status", tree, &["status", "--quiet", "--", "."]).await?;
+    Ok(output.split(|byte| *byte == b'\n').any(|line| says_changed(line)))
 }
 
-pub(super) async fn status(dir: &Path, svn: &mut Svn<'_, impl Shell>) -> Result<Status, Error> {
-    let output = svn.run("status", dir, &["status", "--quiet", "--xml", "--", "."]).await?;
-    let mut status = Status { changed: false, externals: Vec::new() };
-    let read = Element::read(&String::from_utf8_lossy(&output)).ok_or_else(|| unreadable("status"))?;
-    for entry in read.all("target").flat_map(|target| target.all("entry")) {
-        let item = entry.child("wc-status").and_then(|status| status.attribute("item"));
-        match (item, entry.attribute("path")) {
-            (Some("external"), Some(path)) => status.externals.push(path.into()),
-            _ => status.changed = true,
+/// Reads the columns of `svn status`: first the item, then its properties; the seventh is a conflict of the tree.
+fn says_changed(line: &[u8]) -> bool {
+    match line {
+        [item, properties, _, _, _, _, tree, b' ', ..] => {
+            b"ACDMR!~".contains(item) || b"CM".contains(properties) || *tree == b'C'
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_of_the_status() {
+        for line in ["X       a b", "    X   file", "", "Performing status on external item at 'a b':"] {
+            assert!(!says_changed(line.as_bytes()), "{line}");
+        }
+        for line in ["M       x", " M      x", "!       x", "!     C x", "      C x", "~       x"] {
+            assert!(says_changed(line.as_bytes()), "{line}");
         }
     }
-    Ok(status)
 }

@@ -8,3 +8,5 @@ mod path;
 mod remote;
 mod scripted;
 mod support;
+mod svn;
+mod svn_remote;
