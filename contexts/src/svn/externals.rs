@@ -10,12 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    Svn,
-    asked::Info,
-    working_copy::unreadable,
-    xml::Element,
-};
+use super::{Svn, asked::Info, working_copy::unreadable, xml::Element};
 use crate::{Shell, error::Error};
 
 /// Outputs that are longer may have had their middle cut out.

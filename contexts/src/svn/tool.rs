@@ -102,6 +102,8 @@ const MESSAGES: [(Meaning, &[&str]); 6] = [
             "svn: e200007",
             "svn: e205000",
             "svn: e210005",
+            "svn: e175003",
+            "could not find the requested svn filesystem",
         ],
     ),
     (
