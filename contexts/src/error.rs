@@ -197,7 +197,7 @@ impl Error {
             Self::NoSuchRepository { .. } => "check the path part of the address, and that you may see the repository".to_owned(),
             Self::Authentication { said, .. } if said.starts_with("svn: ") => {
                 "put the login into the address (`https://USER:PASSWORD@host/…`), or let `svn` store it by running \
-                 `svn info` by hand once; externals are asked for with stored logins only"
+                 `svn info` by hand once; externals on other servers need one that is stored"
                     .to_owned()
             }
             Self::Authentication { .. } => {

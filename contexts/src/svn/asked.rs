@@ -61,6 +61,8 @@ pub(super) struct Asked {
     peg: Option<Revision>,
     /// Which revision of what is found there.
     revision: Option<Revision>,
+    /// The person's home, where svn's configuration is.
+    pub(super) home: Option<PathBuf>,
 }
 
 impl Asked {
@@ -79,7 +81,7 @@ impl Asked {
         } else {
             return Err(Error::NotAnSvnAddress(url));
         };
-        Ok(Self { url, address, peg, revision })
+        Ok(Self { url, address, peg, revision, home: request.home.clone() })
     }
 
     /// The address with the revision to look it up in. Never without the `@`, as there may be another in it.
@@ -245,6 +247,7 @@ mod tests {
             address: address.to_owned(),
             peg: peg.map(Revision::Number),
             revision,
+            home: None,
         };
         let held = Info {
             url: "svn://host/x/a%20b".to_owned(),

@@ -2,16 +2,21 @@
 //!
 //! They are fetched after the working copy itself, and only if none of them names a path of this machine, unless
 //! the repository itself is one. Externals of externals are looked at after they were fetched, before anything is built.
-//! They are fetched without the login that the address holds: svn gives it to every host that asks, and which hosts
-//! are asked is up to whoever can commit.
+//! The login that the address holds is given to the server of that address alone, see [`Keys`].
 
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
 };
 
-use super::{Svn, asked::Info, working_copy::unreadable, xml::Element};
-use crate::{Shell, error::Error};
+use super::{
+    Svn,
+    asked::{Asked, Info},
+    keys::Keys,
+    working_copy::unreadable,
+    xml::Element,
+};
+use crate::{Shell, error::Error, program::args};
 
 /// Outputs that are longer may have had their middle cut out.
 const WHOLE: usize = 60_000;
@@ -36,13 +41,28 @@ pub(super) async fn defined(dir: &Path, svn: &mut Svn<'_, impl Shell>) -> Result
 }
 
 /// Fetches them all, and theirs.
-pub(super) async fn bring(dir: &Path, info: &Info, svn: &mut Svn<'_, impl Shell>) -> Result<(), Error> {
+pub(super) async fn bring(
+    dir: &Path,
+    asked: &Asked,
+    info: &Info,
+    svn: &mut Svn<'_, impl Shell>,
+) -> Result<(), Error> {
+    let keys = Keys::make(asked, info, svn).await?;
     let revision = info.revision.to_string();
-    let args = ["update", "--force", "--accept", "postpone", "--revision", &revision, "--", "."];
+    let mut args = args!["update", "--force", "--accept", "postpone", "--revision", &revision].to_vec();
+    args.extend(keys.iter().flat_map(Keys::option));
+    args.extend(args!["--", "."]);
     svn.log_in(false);
     let brought = svn.online_mending("update_externals", dir, &args, Some("cleanup")).await;
     svn.log_in(true);
-    brought?;
+    drop(keys);
+    brought.map_err(|error| match error {
+        // It is not this repository that is not there.
+        Error::NoSuchRepository { said, .. } => {
+            Error::Command { step: "update_externals".to_owned(), status: 1, said }
+        }
+        error => error,
+    })?;
     if svn.url().is_local() {
         return Ok(());
     }

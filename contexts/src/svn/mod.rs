@@ -14,6 +14,7 @@
 mod asked;
 mod externals;
 mod history;
+mod keys;
 mod tool;
 mod working_copy;
 mod xml;

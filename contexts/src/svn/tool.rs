@@ -38,8 +38,13 @@ const OPTIONS: [&str; 11] = [
 ];
 
 /// Svn takes a password from an argument, which everybody can read, or from its standard input; this puts it there out of
-/// the environment, by a `printf` that is a part of the shell.
-const LOGIN: &str = r#"printf '%s' "$PONY_SVN_PASSWORD" | { unset PONY_SVN_PASSWORD; exec svn --username "$PONY_SVN_USERNAME" --password-from-stdin --no-auth-cache "$@"; }"#;
+/// the environment, by a `printf` that is a part of the shell. Svn writes it down only in a configuration that is made for
+/// that, see [`Keys`](super::keys::Keys).
+const LOGIN: &str = r#"case " $* " in *" --config-dir "*) ;; *) set -- --no-auth-cache "$@" ;; esac
+printf '%s' "$PONY_SVN_PASSWORD" | {
+    unset PONY_SVN_PASSWORD
+    exec svn --username "$PONY_SVN_USERNAME" --password-from-stdin "$@"
+}"#;
 
 /// Svn with the options that all its commands get, and their environment.
 fn frame(url: &Url) -> (Vec<OsString>, Overlay) {
@@ -70,7 +75,8 @@ fn environment() -> Overlay {
     set.chain(removed.into_iter().map(|name| (name.to_owned(), None))).collect()
 }
 
-/// Svn says first what it could not do, in a line of its own, and then why. Its numbers do not change.
+/// Svn says first what it could not do, in a line of its own, and then why. Its numbers do not change; before them is an `E`, or,
+/// where it goes on with the next external, a `W`.
 const MESSAGES: [(Meaning, &[&str]); 6] = [
     (
         Meaning::DiskFull,
@@ -80,59 +86,73 @@ const MESSAGES: [(Meaning, &[&str]); 6] = [
     (
         Meaning::Authentication,
         &[
-            "svn: e170001",
-            "svn: e215004",
-            "svn: e220001",
-            "svn: e175013",
+            "170001: ",
+            "215004: ",
+            "220001: ",
+            "175013: ",
             "permission denied (",
             "host key verification failed",
-            "svn: e170011: no authentication",
+            "170011: no authentication",
         ],
     ),
     (
         Meaning::NoSuchRepository,
         &[
-            "svn: e160006",
-            "svn: e160013",
-            "svn: e160005",
-            "svn: e170000",
-            "svn: warning: w170000",
-            "svn: e180001",
-            "svn: e195012",
-            "svn: e200007",
-            "svn: e205000",
-            "svn: e210005",
-            "svn: e175003",
+            "160006: ",
+            "160013: ",
+            "160005: ",
+            "170000: ",
+            "180001: ",
+            "195012: ",
+            "200007: ",
+            "205000: ",
+            "210005: ",
+            "175003: ",
             "could not find the requested svn filesystem",
         ],
     ),
     (
         Meaning::Unreachable,
         &[
-            "svn: e000032",
-            "svn: e000101",
-            "svn: e000104",
-            "svn: e000110",
-            "svn: e000111",
-            "svn: e000113",
+            "000032: ",
+            "000101: ",
+            "000104: ",
+            "000110: ",
+            "000111: ",
+            "000113: ",
             "svn: e1200",
+            "warning: w1200",
             "svn: e1201",
-            "svn: e130003",
-            "svn: e175012",
-            "svn: e185000",
-            "svn: e185004",
-            "svn: e210002",
-            "svn: e210004",
-            "svn: e230001",
+            "warning: w1201",
+            "130003: ",
+            "175012: ",
+            "185000: ",
+            "185004: ",
+            "210002: ",
+            "210004: ",
+            "230001: ",
             "svn: e67000",
+            "warning: w67000",
             "http status 5",
             "http status 429",
             "unexpected server error 5",
-            "svn: e170013",
+            "170013: ",
         ],
     ),
     // E155…: all that working copies have to do with. E170009: of another repository.
-    (Meaning::Damaged, &["svn: e155", "sqlite[", "svn: e20003", "svn: e200014", "svn: e170009", "/.svn/"]),
+    (
+        Meaning::Damaged,
+        &[
+            "svn: e155",
+            "warning: w155",
+            "sqlite[",
+            "svn: e20003",
+            "warning: w20003",
+            "200014: ",
+            "170009: ",
+            "/.svn/",
+        ],
+    ),
 ];
 
 /// What a refusal means for what was asked for: svn has many words for a thing that is not there.
@@ -140,11 +160,11 @@ pub(super) fn explain(error: Error, asked: &Asked) -> Error {
     let Error::NoSuchRepository { url, said } = error else { return error };
     let has = |code: &str| said.contains(code);
     let revision = asked.revision().to_string();
-    if has("E205000") {
+    if has("205000: ") {
         Error::NotAnSvnRevision(revision)
-    } else if has("E160006") {
+    } else if has("160006: ") {
         Error::NoSuchName { kind: "revision", name: revision, url, near: Vec::new() }
-    } else if ["170000", "E160013", "E160005", "E195012"].into_iter().any(has) {
+    } else if ["170000: ", "160013: ", "160005: ", "195012: "].into_iter().any(has) {
         Error::NoSuchFolder { url, revision, said }
     } else {
         Error::NoSuchRepository { url, said }

@@ -112,7 +112,7 @@ pub(super) async fn fresh(
     }
     if offline.is_none() {
         match held {
-            Some(held) => update(&held, &info, &mut entry, svn).await?,
+            Some(held) => update(asked, &held, &info, &mut entry, svn).await?,
             None => make(asked, &info, &mut entry, svn).await?,
         }
     }
@@ -153,7 +153,7 @@ async fn make(
     let args = ["checkout", "--ignore-externals", "--revision", &revision, "--", &info.target(), "."];
     svn.online_mending("create cache", new.path(), &args, Some("cleanup")).await?;
     if externals::defined(new.path(), svn).await? {
-        externals::bring(new.path(), info, svn).await?;
+        externals::bring(new.path(), asked, info, svn).await?;
     }
     entry.publish(new)?;
     let address = asked.url.to_string();
@@ -162,6 +162,7 @@ async fn make(
 
 /// The entry, which is as `held` says, brought to `info`.
 async fn update(
+    asked: &Asked,
     held: &Info,
     info: &Info,
     entry: &mut Entry,
@@ -177,7 +178,7 @@ async fn update(
     let externals = externals::defined(&dir, svn).await?;
     if externals {
         entry.distrust()?;
-        externals::bring(&dir, info, svn).await?;
+        externals::bring(&dir, asked, info, svn).await?;
     }
     entry.vouch(card, moved || externals).await
 }
@@ -201,7 +202,7 @@ async fn switch(label: &str, dir: &Path, info: &Info, svn: &mut Svn<'_, impl She
     ];
     match svn.online_mending(label, dir, &args, Some("cleanup")).await {
         // Upstream has just said that it has this one: it is the revision of the working copy that it has not.
-        Err(Error::NoSuchRepository { url, said }) if said.contains("E160006") => {
+        Err(Error::NoSuchRepository { url, said }) if said.contains("160006: ") => {
             Err(Error::Damaged { url, said, cache: dir.to_owned() })
         }
         other => other.map(drop),
@@ -229,7 +230,10 @@ pub(super) async fn refresh(
     if offline.is_none() {
         switch("update", tree, &info, svn).await?;
         if externals::defined(tree, svn).await? {
-            externals::bring(tree, &info, svn).await?;
+            let dir = svn.place().to_owned();
+            // What is put beside the entry for a moment is not to be cleared away by another run.
+            let _entry = Entry::lock(&dir, false, || {}).await?;
+            externals::bring(tree, asked, &info, svn).await?;
         }
     }
     if is_changed(tree, svn).await? {
