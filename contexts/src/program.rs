@@ -70,6 +70,11 @@ impl<'a, S: Shell> Program<'a, S> {
         Self { tool, shell, url, place, network, labels: BTreeSet::new(), login: true }
     }
 
+    /// From now on the commands are those of another program of the same system.
+    pub(crate) fn call(&mut self, tool: &'static Tool) {
+        self.tool = tool;
+    }
+
     /// Whether commands from now on have the login that the address holds; they do at first.
     pub(crate) fn log_in(&mut self, login: bool) {
         self.login = login;
@@ -158,10 +163,10 @@ impl<'a, S: Shell> Program<'a, S> {
         args: &[impl AsRef<OsStr>],
         silence: Option<Duration>,
     ) -> Result<Ended, Error> {
-        let frame = self.tool.frame;
-        let (mut argv, env) = if self.login { frame(self.url) } else { frame(&self.url.without_login()) };
-        argv.extend(args.iter().map(|arg| arg.as_ref().to_owned()));
-        let command = Command { label: self.unused(label), argv, cwd: cwd.to_owned(), env, silence };
+        let bare = self.url.without_login();
+        let (mut words, env) = (self.tool.frame)(if self.login { self.url } else { &bare });
+        words.extend(args.iter().map(|arg| arg.as_ref().to_owned()));
+        let command = Command { label: self.unused(label), argv: words, cwd: cwd.to_owned(), env, silence };
         let ended = self.shell.run(command).await;
         if ended.stopped {
             return Err(Error::Stopped);

@@ -142,7 +142,8 @@ fn file_url(path: &Path) -> String {
         if byte.is_ascii_alphanumeric() || b"!$&'()*+,-./:=@_~".contains(byte) {
             url.push(char::from(*byte));
         } else {
-            url.push_str(&format!("%{byte:02X}"));
+            url.push('%');
+            url.extend([byte >> 4, byte & 15].map(|half| char::from(b"0123456789ABCDEF"[usize::from(half)])));
         }
     }
     url

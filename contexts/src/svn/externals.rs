@@ -47,6 +47,7 @@ pub(super) async fn bring(
     info: &Info,
     svn: &mut Svn<'_, impl Shell>,
 ) -> Result<(), Error> {
+    const LABEL: &str = "externals_info";
     let keys = Keys::make(asked, info, svn).await?;
     let revision = info.revision.to_string();
     let mut args = args!["update", "--force", "--accept", "postpone", "--revision", &revision].to_vec();
@@ -66,7 +67,6 @@ pub(super) async fn bring(
     if svn.url().is_local() {
         return Ok(());
     }
-    const LABEL: &str = "externals_info";
     let externals = list(dir, svn).await?;
     // A few at a time: an answer has its bounds, and so has a command line.
     for some in externals.chunks(20) {

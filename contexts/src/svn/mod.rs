@@ -60,18 +60,24 @@ pub(crate) async fn checkout(
     let asked = Asked::read(wanted, request)?;
     let dir = cached(&asked, request);
     let mut svn = Svn::new(&TOOL, &asked.url, dir, &request.network, shell);
-    let Built { info, offline, replaced } = files(&asked, tree, &mut svn).await?;
+    let svn = &mut svn;
+    let mut built = files(&asked, tree, svn).await?;
+    let mut version = summary(tree, svn).await?;
+    if built.should_be_clean && is_changed(&version) {
+        svn.note(&format!("the working copy `{}` was changed: making it anew", svn.place().display()));
+        remove(tree)?;
+        built = working_copy::fresh(&asked, tree, true, svn).await?;
+        version = summary(tree, svn).await?;
+    }
+    let Built { info, offline, replaced, .. } = built;
     let history = if offline.is_some() || replaced {
         History::default()
     } else {
-        History::read(&request.since, &info, tree, &mut svn).await?
+        History::read(&request.since, &info, tree, svn).await?
     };
-    let mut svnversion = Program::new(&SVNVERSION, &asked.url, PathBuf::new(), &request.network, shell);
-    let version = svnversion.run("svnversion", tree, &[] as &[&str]).await?;
-    let version = String::from_utf8_lossy(&version).trim().to_owned();
     Ok(Checkout {
         version_type: "svn",
-        dirty: version.contains('M'),
+        dirty: is_changed(&version),
         version_info: version,
         revision: info.changed.to_string(),
         commit_date: info.date,
@@ -80,6 +86,18 @@ pub(crate) async fn checkout(
         changes_since_last: history.since_last,
         changes_since_success: history.since_success,
     })
+}
+
+/// What `svnversion` says: `1234`, `1234M` where something was changed, ….
+async fn summary(tree: &Path, svn: &mut Svn<'_, impl Shell>) -> Result<String, Error> {
+    svn.call(&SVNVERSION);
+    let output = svn.run("svnversion", tree, &[] as &[&str]).await;
+    svn.call(&TOOL);
+    Ok(String::from_utf8_lossy(&output?).trim().to_owned())
+}
+
+fn is_changed(version: &str) -> bool {
+    version.contains('M')
 }
 
 /// The tree, by whichever way there is to it.

@@ -29,7 +29,13 @@ pub(super) struct Built {
     pub(super) offline: Option<Error>,
     /// What was built before was of another repository: its revisions mean nothing here.
     pub(super) replaced: bool,
+    /// It came out of a cache that was not changed when it was made.
+    pub(super) should_be_clean: bool,
 }
+
+/// Noted of an entry whose files are changed in svn's eyes as soon as they are checked out, as those are that were
+/// committed with other ends of lines than their properties say.
+const NEVER_CLEAN: &str = "never clean";
 
 /// What upstream has of what is asked for.
 pub(super) async fn upstream(
@@ -103,6 +109,7 @@ pub(super) async fn fresh(
     let waiting = || svn.note("waiting for another run that works on the same working copy");
     let mut entry = Entry::lock(&dir, anew, waiting).await?;
     let mut held = if entry.card().is_some() { Some(held("cache_info", &dir, svn).await?) } else { None };
+    let should_be_clean = entry.card().is_some_and(|card| card.version.as_deref() != Some(NEVER_CLEAN));
     let room = entry.room().to_owned();
     let (info, offline) = wanted(asked, &room, held.as_ref(), svn).await?;
     let replaced = held.as_ref().is_some_and(|held| held.is_of_another_than(&info, asked.revision()));
@@ -122,7 +129,7 @@ pub(super) async fn fresh(
         .await
         .map_err(Error::io("copy", &dir))?
         .map_err(|CopyError { path, source }| gone(&path, source, svn))?;
-    Ok(Built { info, offline, replaced })
+    Ok(Built { info, offline, replaced, should_be_clean })
 }
 
 /// The words for a copy that stopped at `path`: what is not there any more is damage.
@@ -155,9 +162,10 @@ async fn make(
     if externals::defined(new.path(), svn).await? {
         externals::bring(new.path(), asked, info, svn).await?;
     }
+    let version = is_changed(new.path(), svn).await?.then(|| NEVER_CLEAN.to_owned());
     entry.publish(new)?;
     let address = asked.url.to_string();
-    entry.vouch(Card { address, ..Card::default() }, true).await
+    entry.vouch(Card { address, version, ..Card::default() }, true).await
 }
 
 /// The entry, which is as `held` says, brought to `info`.
@@ -243,7 +251,7 @@ pub(super) async fn refresh(
             return Err(unusable("something lies in the way of its files", svn));
         }
     }
-    Ok(Built { info, offline, replaced: false })
+    Ok(Built { info, offline, replaced: false, should_be_clean: false })
 }
 
 /// Undoes what was changed of the files that svn knows, in `tree` and its `externals`.
@@ -257,7 +265,7 @@ async fn revert(tree: &Path, externals: &[PathBuf], svn: &mut Svn<'_, impl Shell
 async fn is_changed(tree: &Path, svn: &mut Svn<'_, impl Shell>) -> Result<bool, Error> {
     // Not as XML, which has all files in it that svn does not know.
     let output = svn.run("status", tree, &["status", "--quiet", "--", "."]).await?;
-    Ok(output.split(|byte| *byte == b'\n').any(|line| says_changed(line)))
+    Ok(output.split(|byte| *byte == b'\n').any(says_changed))
 }
 
 /// Reads the columns of `svn status`: first the item, then its properties; the seventh is a conflict of the tree.

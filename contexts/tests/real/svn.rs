@@ -82,14 +82,14 @@ pub fn run(world: &World, name: &str, args: impl IntoIterator<Item = impl AsRef<
     String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
 }
 
-pub fn source(url: &str, revision: Option<&str>) -> Option<Source> {
+pub fn asking(world: &World, url: &str, revision: Option<&str>) -> Request {
     let revision = revision.map(str::to_owned);
-    Some(Source::Svn(Wanted { url: url.parse().unwrap(), revision, subdir: None }))
+    world.request(Some(Source::Svn(Wanted { url: url.parse().unwrap(), revision, subdir: None })))
 }
 
 pub async fn build(world: &World, url: &str, revision: Option<&str>) -> (Result<Prepared, Error>, Real) {
     let mut shell = world.shell();
-    let prepared = prepare(&world.request(source(url, revision)), &mut shell).await;
+    let prepared = prepare(&asking(world, url, revision), &mut shell).await;
     (prepared, shell)
 }
 
@@ -126,7 +126,7 @@ async fn no_cache() {
     assert_eq!(checkout.command, format!("SvnCheckout({url}, r1)"));
     assert_eq!((checkout.dirty, checkout.offline), (false, None));
     assert_eq!((checkout.changes_since_last, checkout.changes_since_success), (None, None));
-    assert_eq!(labels(&shell), ["info", "create cache", "externals", "svnversion"]);
+    assert_eq!(labels(&shell), ["info", "create cache", "externals", "status", "svnversion"]);
     assert_eq!(run(&world, "svn", ["status", "--no-ignore", prepared.cwd.to_str().unwrap()]), "");
 }
 
@@ -156,7 +156,7 @@ async fn a_new_commit_updates_the_cache_and_is_recorded() {
     upstream.commit("four");
     let request = Request {
         since: Since { last: Some("2".to_owned()), last_success: Some("1".to_owned()) },
-        ..world.request(source(&url, None))
+        ..asking(&world, &url, None)
     };
     let mut shell = world.shell();
     assert_eq!(tip(&request, &mut shell).await.unwrap().as_deref(), Some("4"));
@@ -164,7 +164,7 @@ async fn a_new_commit_updates_the_cache_and_is_recorded() {
     let mut shell = world.shell();
     let prepared = prepare(&request, &mut shell).await.unwrap();
     assert_eq!((text(&prepared, "file").as_str(), text(&prepared, "a b/\u{e4}@2").as_str()), ("four", "x"));
-    assert_eq!(labels(&shell), ["cache_info", "info", "cache_update", "externals", "log", "svnversion"]);
+    assert_eq!(labels(&shell), ["cache_info", "info", "cache_update", "externals", "svnversion", "log"]);
     let checkout = prepared.checkout.unwrap();
     assert_eq!(checkout.version_info, "4");
     let last = checkout.changes_since_last.unwrap();
@@ -193,7 +193,7 @@ async fn no_news_since_the_last_run_needs_no_log() {
     for (last, changes) in [("1", Some(0)), ("7", None), ("abc", None)] {
         let since = Since { last: Some(last.to_owned()), last_success: None };
         let mut shell = world.shell();
-        let prepared = prepare(&Request { since, ..world.request(source(&url, None)) }, &mut shell).await;
+        let prepared = prepare(&Request { since, ..asking(&world, &url, None) }, &mut shell).await;
         let checkout = prepared.unwrap().checkout.unwrap();
         assert_eq!(checkout.changes_since_last.map(|changes| changes.commits.len()), changes);
         assert_eq!(shell.count("log"), 0);
@@ -241,7 +241,7 @@ async fn a_repository_that_was_replaced() {
         upstream.commit(commits[0]);
         let since = Since { last: Some("1".to_owned()), last_success: None };
         let mut shell = world.shell();
-        let request = Request { since, ..world.request(source(&url, None)) };
+        let request = Request { since, ..asking(&world, &url, None) };
         let prepared = prepare(&request, &mut shell).await.unwrap();
         assert_eq!(text(&prepared, "file"), commits[0]);
         assert!(shell.notes[0].contains("is another repository than it was"), "{:?}", shell.notes);
@@ -429,7 +429,7 @@ async fn a_killed_update_leaves_a_cache_that_is_made_anew() {
             let killed = Ended { status: -9, stopped: true, ..Ended::default() };
             (command.label == label).then_some(killed)
         }));
-        let error = prepare(&world.request(source(&url, None)), &mut shell).await.unwrap_err();
+        let error = prepare(&asking(&world, &url, None), &mut shell).await.unwrap_err();
         assert!(matches!(error, Error::Stopped), "{error:?}");
         let (prepared, shell) = built(&world, &url, None).await;
         assert_eq!(shell.count("create cache"), 1, "{label}");
@@ -469,6 +469,32 @@ async fn a_damaged_cache_is_made_anew_once() {
 }
 
 #[tokio::test]
+async fn a_cache_that_somebody_changed_is_made_anew() {
+    let world = World::new();
+    let upstream = Upstream::new(&world, "up/demo");
+    let url = upstream.url("trunk");
+    built(&world, &url, None).await;
+    fs::write(cached(&world).join("file"), "changed").unwrap();
+    let (prepared, shell) = built(&world, &url, None).await;
+    assert_eq!((text(&prepared, "file").as_str(), shell.count("create cache")), ("one", 1));
+    assert!(shell.notes[0].contains("was changed: making it anew"), "{:?}", shell.notes);
+    fs::remove_file(cached(&world).join("file")).unwrap();
+    let (prepared, _) = built(&world, &url, None).await;
+    assert_eq!(text(&prepared, "file"), "one");
+
+    // What is never clean is made anew once, not each time.
+    upstream.put("ends of lines", &[("trunk/mixed", "a\r\nb\n")]);
+    let shown = cached(&world);
+    let card = shown.with_file_name(format!("{}.json", shown.file_name().unwrap().to_str().unwrap()));
+    let text_of = fs::read_to_string(&card).unwrap();
+    fs::write(&card, text_of.replacen('{', "{\"version\":\"never clean\",", 1)).unwrap();
+    fs::write(shown.join("file"), "changed").unwrap();
+    let (prepared, shell) = built(&world, &url, None).await;
+    assert_eq!(shell.count("create cache"), 0);
+    assert!(prepared.checkout.unwrap().dirty);
+}
+
+#[tokio::test]
 async fn a_lasting_tree_keeps_what_builds_leave() {
     let world = World::new();
     let upstream = Upstream::new(&world, "up/demo");
@@ -478,7 +504,7 @@ async fn a_lasting_tree_keeps_what_builds_leave() {
     let place = Place::Directory("../lasting".into());
     let run_in = async |revision: Option<&str>| {
         let mut shell = world.shell();
-        let request = Request { place: place.clone(), ..world.request(source(&url, revision)) };
+        let request = Request { place: place.clone(), ..asking(&world, &url, revision) };
         (prepare(&request, &mut shell).await.unwrap(), shell)
     };
     let (first, _) = run_in(None).await;
@@ -548,7 +574,7 @@ async fn a_full_disk_and_a_program_that_is_not_there() {
                 ..Ended::default()
             })
         }));
-        let request = world.request(source(&upstream.url("trunk"), None));
+        let request = asking(&world, &upstream.url("trunk"), None);
         let error = prepare(&request, &mut shell).await.unwrap_err();
         assert_eq!(error.to_string(), message);
         assert_eq!(shell.count("create cache"), 1);

@@ -22,7 +22,7 @@ use pony_contexts::{Ended, Error, Network, Place, Prepared, Request, moved, prep
 use crate::{
     remote::{assert_nowhere, listen},
     support::{Real, World, program, text},
-    svn::{Upstream, build, cached, run, source},
+    svn::{Upstream, asking, build, cached, run},
 };
 
 /// `p@ss/word`, as Apache keeps it.
@@ -209,7 +209,7 @@ async fn over_svnserve_and_over_http() {
         }
         assert!(prepared.checkout.unwrap().command.starts_with(&format!("SvnCheckout({url}, r")));
         upstream.put("next", &[("trunk/b", &base), ("trunk/file", "one")]);
-        let request = world.request(source(&url, None));
+        let request = asking(&world, &url, None);
         let mut shell = world.shell();
         let news = tip(&request, &mut shell).await.unwrap().unwrap();
         assert!(moved(&request, "3", &mut shell).await.unwrap().unwrap().contains(&"b".to_owned()));
@@ -336,7 +336,7 @@ async fn nobody_is_there() {
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
     for scheme in ["http", "svn"] {
         let mut shell = world.shell();
-        let request = patient(world.request(source(&format!("{scheme}://{free}/demo"), None)), 2);
+        let request = patient(asking(&world, &format!("{scheme}://{free}/demo"), None), 2);
         let error = prepare(&request, &mut shell).await.unwrap_err();
         assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
         assert_eq!((shell.count("info 3"), shell.pauses.len()), (1, 2));
@@ -348,7 +348,7 @@ async fn nobody_is_there() {
     fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).unwrap();
     let mut shell = world.shell();
     shell.env.push(("SVN_SSH", ssh.display().to_string()));
-    let request = world.request(source("svn+ssh://ann@host/demo", None));
+    let request = asking(&world, "svn+ssh://ann@host/demo", None);
     let error = prepare(&request, &mut shell).await.unwrap_err();
     assert!(matches!(error, Error::Authentication { .. }), "{error:?}");
 }
@@ -379,12 +379,12 @@ async fn a_line_that_is_cut_in_the_middle() {
             line.cut_after(usize::MAX);
             (prepared, shell)
         };
-        let request = world.request(source(&url, None));
+        let request = asking(&world, &url, None);
         let (prepared, _) = go(request.clone()).await;
         let error = prepared.unwrap_err();
         assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
 
-        let (prepared, shell) = go(patient(world.request(source(&url, None)), 1)).await;
+        let (prepared, shell) = go(patient(asking(&world, &url, None), 1)).await;
         let prepared = prepared.unwrap();
         assert_eq!(text(&prepared, "b/large"), large[1..]);
         assert_eq!((shell.count("cleanup"), shell.pauses.len()), (1, 1), "{:?}", shell.notes);
@@ -392,7 +392,7 @@ async fn a_line_that_is_cut_in_the_middle() {
 
         // An update: given up, and made anew by the next.
         upstream.put("larger", &[("trunk/c/large", &noise(url.len() as u64, 300_000))]);
-        let (prepared, _) = go(world.request(source(&url, None))).await;
+        let (prepared, _) = go(asking(&world, &url, None)).await;
         assert!(matches!(prepared, Err(Error::Unreachable { .. })), "{prepared:?}");
         let (prepared, shell) = build(&world, &url, None).await;
         prepared.unwrap();
@@ -409,7 +409,7 @@ async fn a_server_that_hangs_is_given_up_and_tried_again() {
     for hanging in ["info", "create cache"] {
         let mut shell = world.shell();
         shell.interrupt = Some(Box::new(move |command| (command.label == hanging).then(silent)));
-        let prepared = prepare(&patient(world.request(source(&url, None)), 1), &mut shell).await.unwrap();
+        let prepared = prepare(&patient(asking(&world, &url, None), 1), &mut shell).await.unwrap();
         assert_eq!(text(&prepared, "file"), "one");
         assert_eq!(shell.pauses, [Duration::from_secs(7)]);
         assert!(shell.notes.iter().any(|note| note.contains("(it fell silent); trying again in 7 s")));
@@ -417,7 +417,7 @@ async fn a_server_that_hangs_is_given_up_and_tried_again() {
     }
     let mut shell = world.shell();
     shell.interrupt = Some(Box::new(move |command| command.label.starts_with("info").then(silent)));
-    let error = prepare(&patient(world.request(source(&url, None)), 2), &mut shell).await.unwrap_err();
+    let error = prepare(&patient(asking(&world, &url, None), 2), &mut shell).await.unwrap_err();
     assert_eq!(error.to_string(), format!("`{url}` cannot be reached (it fell silent)"));
     assert_eq!(shell.pauses.len(), 2);
 
@@ -435,7 +435,7 @@ async fn a_server_that_hangs_is_given_up_and_tried_again() {
             silent()
         })
     }));
-    let prepared = prepare(&patient(world.request(source(&url, None)), 1), &mut shell).await.unwrap();
+    let prepared = prepare(&patient(asking(&world, &url, None), 1), &mut shell).await.unwrap();
     assert_eq!((text(&prepared, "file").as_str(), shell.count("create cache")), ("two", 0));
 }
 
@@ -453,7 +453,7 @@ async fn offline_the_cache_stands_in() {
     let dead = async |url: &str, revision: Option<&str>| {
         let mut shell = world.shell();
         let since = pony_contexts::Since { last: Some("1".to_owned()), last_success: None };
-        let request = Request { since, ..patient(world.request(source(url, revision)), 1) };
+        let request = Request { since, ..patient(asking(&world, url, revision), 1) };
         (prepare(&request, &mut shell).await, shell)
     };
     for revision in [None, Some("HEAD"), Some("3"), Some("4")] {
@@ -466,7 +466,7 @@ async fn offline_the_cache_stands_in() {
         assert_eq!((checkout.revision.as_str(), checkout.changes_since_last), ("3", None));
         assert_eq!(shell.pauses.len(), 1);
     }
-    let request = offline(world.request(source(&format!("{url}@4"), None)));
+    let request = offline(asking(&world, &format!("{url}@4"), None));
     let mut shell = world.shell();
     let prepared = prepare(&request, &mut shell).await.unwrap();
     assert!(prepared.checkout.unwrap().offline.unwrap().contains("is not asked, being offline"));
@@ -490,8 +490,7 @@ async fn offline_a_lasting_tree_stands_for_itself() {
     let upstream = Upstream::new(&world, "up/demo");
     let line = Line::to(svnserve(&world));
     let url = format!("svn://{}/demo/trunk", line.address);
-    let request =
-        || Request { place: Place::Directory("../lasting".into()), ..world.request(source(&url, None)) };
+    let request = || Request { place: Place::Directory("../lasting".into()), ..asking(&world, &url, None) };
     let first = prepare(&request(), &mut world.shell()).await.unwrap();
     fs::write(first.cwd.join("file"), "changed").unwrap();
     fs::write(first.cwd.join("product"), "kept").unwrap();
