@@ -195,39 +195,50 @@ fn offline(request: Request) -> Request {
 }
 
 #[tokio::test]
-async fn over_svnserve_and_over_http() {
+async fn over_svnserve() {
     let world = World::new();
     let upstream = Upstream::new(&world, "up/demo");
+    serves(&upstream, &format!("svn://{}/demo", svnserve(&world))).await;
+}
+
+#[tokio::test]
+async fn over_http() {
+    let world = World::new();
+    let upstream = Upstream::new(&world, "up/demo");
+    let server = apache(&world);
+    serves(&upstream, &format!("http://{}/open/demo", server.address)).await;
+}
+
+/// What is at `base` is built, updated, and said not to be there where it is not.
+async fn serves(upstream: &Upstream<'_>, base: &str) {
+    let world = upstream.world;
     upstream.put("lib", &[("lib/a", "a")]);
     upstream.change("externals", &["propset", "svn:externals", "^/lib lib\n../lib other", "trunk"]);
-    let server = apache(&world);
-    for base in [format!("svn://{}/demo", svnserve(&world)), format!("http://{}/open/demo", server.address)] {
-        let url = format!("{base}/trunk");
-        let prepared = build(&world, &url, None).await.0.unwrap();
-        for (name, expected) in [("file", "one"), ("lib/a", "a"), ("other/a", "a")] {
-            assert_eq!(text(&prepared, name), expected);
-        }
-        assert!(prepared.checkout.unwrap().command.starts_with(&format!("SvnCheckout({url}, r")));
-        upstream.put("next", &[("trunk/b", &base), ("trunk/file", "one")]);
-        let request = asking(&world, &url, None);
-        let mut shell = world.shell();
-        let news = tip(&request, &mut shell).await.unwrap().unwrap();
-        assert!(moved(&request, "3", &mut shell).await.unwrap().unwrap().contains(&"b".to_owned()));
-        let (prepared, shell) = build(&world, &url, None).await;
-        let prepared = prepared.unwrap();
-        assert_eq!((text(&prepared, "b"), prepared.tip), (base.clone(), Some(news)));
-        assert_eq!(shell.count("create cache"), 0);
-        let old = build(&world, &format!("{url}@3"), None).await.0.unwrap();
-        assert!(!old.cwd.join("b").exists());
-        for (url, revision) in [(format!("{base}/none"), None), (url.clone(), Some("99"))] {
-            let (prepared, shell) = build(&world, &url, revision).await;
-            let error = prepared.unwrap_err();
-            assert!(matches!(error, Error::NoSuchFolder { .. } | Error::NoSuchName { .. }), "{error:?}");
-            assert!(shell.pauses.is_empty());
-        }
-        let absent = build(&world, &base.replace("demo", "absent"), None).await.0.unwrap_err();
-        assert!(matches!(absent, Error::NoSuchRepository { .. } | Error::NoSuchFolder { .. }), "{absent:?}");
+    let url = format!("{base}/trunk");
+    let prepared = build(world, &url, None).await.0.unwrap();
+    for (name, expected) in [("file", "one"), ("lib/a", "a"), ("other/a", "a")] {
+        assert_eq!(text(&prepared, name), expected);
     }
+    assert!(prepared.checkout.unwrap().command.starts_with(&format!("SvnCheckout({url}, r")));
+    upstream.put("next", &[("trunk/b", base), ("trunk/file", "one")]);
+    let request = asking(world, &url, None);
+    let mut shell = world.shell();
+    let news = tip(&request, &mut shell).await.unwrap().unwrap();
+    assert!(moved(&request, "3", &mut shell).await.unwrap().unwrap().contains(&"b".to_owned()));
+    let (prepared, shell) = build(world, &url, None).await;
+    let prepared = prepared.unwrap();
+    assert_eq!((text(&prepared, "b"), prepared.tip), (base.to_owned(), Some(news)));
+    assert_eq!(shell.count("create cache"), 0);
+    let old = build(world, &format!("{url}@3"), None).await.0.unwrap();
+    assert!(!old.cwd.join("b").exists());
+    for (url, revision) in [(format!("{base}/none"), None), (url.clone(), Some("99"))] {
+        let (prepared, shell) = build(world, &url, revision).await;
+        let error = prepared.unwrap_err();
+        assert!(matches!(error, Error::NoSuchFolder { .. } | Error::NoSuchName { .. }), "{error:?}");
+        assert!(shell.pauses.is_empty());
+    }
+    let absent = build(world, &base.replace("demo", "absent"), None).await.0.unwrap_err();
+    assert!(matches!(absent, Error::NoSuchRepository { .. } | Error::NoSuchFolder { .. }), "{absent:?}");
 }
 
 #[tokio::test]
@@ -354,50 +365,60 @@ async fn nobody_is_there() {
 }
 
 #[tokio::test]
-async fn a_line_that_is_cut_in_the_middle() {
+async fn a_line_to_svnserve_that_is_cut_in_the_middle() {
     let world = World::new();
     let upstream = Upstream::new(&world, "up/demo");
+    let line = Line::to(svnserve(&world));
+    is_cut(&upstream, &line, &format!("svn://{}/demo/trunk", line.address)).await;
+}
+
+#[tokio::test]
+async fn a_line_to_a_web_server_that_is_cut_in_the_middle() {
+    let world = World::new();
+    let upstream = Upstream::new(&world, "up/demo");
+    let server = apache(&world);
+    let line = Line::to(server.address);
+    is_cut(&upstream, &line, &format!("http://{}/open/demo/trunk", line.address)).await;
+}
+
+/// What is at `url`, behind `line`, is given up, tried again, and made anew.
+async fn is_cut(upstream: &Upstream<'_>, line: &Line, url: &str) {
+    let world = upstream.world;
     let large = noise(1, 400_000);
     upstream.put("large", &[("trunk/a/large", &large), ("trunk/b/large", &large[1..])]);
-    let server = apache(&world);
-    let lines =
-        [("svn", "demo", Line::to(svnserve(&world))), ("http", "open/demo", Line::to(server.address))];
-    for (scheme, path, line) in lines {
-        let url = format!("{scheme}://{}/{path}/trunk", line.address);
-        let go = async |request: Request| -> (Result<Prepared, Error>, Real) {
-            let mut shell = world.shell();
-            let cut = line.clone();
-            shell.interrupt = Some(Box::new(move |command| {
-                match command.label.as_str() {
-                    "create cache" | "cache_update" => cut.cut_after(100_000),
-                    "cleanup" => cut.cut_after(usize::MAX),
-                    _ => {}
-                }
-                None
-            }));
-            let prepared = prepare(&request, &mut shell).await;
-            line.cut_after(usize::MAX);
-            (prepared, shell)
-        };
-        let request = asking(&world, &url, None);
-        let (prepared, _) = go(request.clone()).await;
-        let error = prepared.unwrap_err();
-        assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
+    let go = async |request: Request| -> (Result<Prepared, Error>, Real) {
+        let mut shell = world.shell();
+        let cut = line.clone();
+        shell.interrupt = Some(Box::new(move |command| {
+            match command.label.as_str() {
+                "create cache" | "cache_update" => cut.cut_after(100_000),
+                "cleanup" => cut.cut_after(usize::MAX),
+                _ => {}
+            }
+            None
+        }));
+        let prepared = prepare(&request, &mut shell).await;
+        line.cut_after(usize::MAX);
+        (prepared, shell)
+    };
+    let request = asking(world, url, None);
+    let (prepared, _) = go(request.clone()).await;
+    let error = prepared.unwrap_err();
+    assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
 
-        let (prepared, shell) = go(patient(asking(&world, &url, None), 1)).await;
-        let prepared = prepared.unwrap();
-        assert_eq!(text(&prepared, "b/large"), large[1..]);
-        assert_eq!((shell.count("cleanup"), shell.pauses.len()), (1, 1), "{:?}", shell.notes);
-        assert!(!prepared.checkout.unwrap().dirty);
+    let (prepared, shell) = go(patient(asking(world, url, None), 1)).await;
+    let prepared = prepared.unwrap();
+    assert_eq!(text(&prepared, "b/large"), large[1..]);
+    assert_eq!((shell.count("cleanup"), shell.pauses.len()), (1, 1), "{:?}", shell.notes);
+    assert!(!prepared.checkout.unwrap().dirty);
 
-        // An update: given up, and made anew by the next.
-        upstream.put("larger", &[("trunk/c/large", &noise(url.len() as u64, 300_000))]);
-        let (prepared, _) = go(asking(&world, &url, None)).await;
-        assert!(matches!(prepared, Err(Error::Unreachable { .. })), "{prepared:?}");
-        let (prepared, shell) = build(&world, &url, None).await;
-        prepared.unwrap();
-        assert_eq!(shell.count("create cache"), 1);
-    }
+    // An update: given up, and made anew by the next.
+    upstream.put("larger", &[("trunk/c/large", &noise(url.len() as u64, 300_000))]);
+    let (prepared, _) = go(asking(world, url, None)).await;
+    assert!(matches!(prepared, Err(Error::Unreachable { .. })), "{prepared:?}");
+    let (prepared, shell) = build(world, url, None).await;
+    prepared.unwrap();
+    assert_eq!(shell.count("create cache"), 1);
 }
 
 #[tokio::test]
