@@ -21,7 +21,7 @@
 //!
 //! Nothing of a repository runs here outside the steps: hooks of Subversion are the server's, and there are no filters. Links
 //! (`svn:special`) are made as they are in the repository, but nothing is written through them. Externals are followed,
-//! see [`externals`].
+//! but not to paths of this machine unless the repository itself is on it; a login in the address is given to no other server.
 
 mod asked;
 mod externals;

@@ -483,7 +483,6 @@ async fn a_cache_that_somebody_changed_is_made_anew() {
     assert_eq!(text(&prepared, "file"), "one");
 
     // What is never clean is made anew once, not each time.
-    upstream.put("ends of lines", &[("trunk/mixed", "a\r\nb\n")]);
     let shown = cached(&world);
     let card = shown.with_file_name(format!("{}.json", shown.file_name().unwrap().to_str().unwrap()));
     let text_of = fs::read_to_string(&card).unwrap();
