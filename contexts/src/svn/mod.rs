@@ -16,7 +16,7 @@
 //! | the same, pristine texts as hard links | 0.7 (1.4) | a step that changes them in its tree would change the cache |
 //! | `svn checkout file://` | 10.0 (27) | what a run without a cache pays, and the network |
 //!
-//! Beside it a run without news asks upstream once and this machine for 0.3 s of CPU time: `svn info` 0.01, `svn propget` for
+//! Beside it a run without news asks upstream once and this machine for 0.2 s of CPU time: `svn info` 0.01, `svn propget` for
 //! externals 0.05, `svnversion` 0.15.
 //!
 //! Nothing of a repository runs here outside the steps: hooks of Subversion are the server's, and there are no filters. Links
