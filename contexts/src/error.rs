@@ -60,6 +60,30 @@ pub enum Error {
     /// Not the form of a revision at all.
     #[error("`{0}` is not a revision")]
     NotARevision(String),
+    /// Not the form of a Subversion revision at all.
+    #[error("`{0}` is not a revision of Subversion")]
+    NotAnSvnRevision(String),
+    /// Not the form of a Subversion address at all.
+    #[error("`{0}` is not the address of a Subversion repository")]
+    NotAnSvnAddress(Url),
+    /// The repository has no such folder, or not in that revision.
+    #[error("no folder `{url}` in revision {revision} ({said})")]
+    NoSuchFolder {
+        /// What was asked for.
+        url: Url,
+        /// In which revision.
+        revision: String,
+        /// The line of the program's output that says so.
+        said: String,
+    },
+    /// A repository from elsewhere wants something of this machine's file systems as a part of it.
+    #[error("`{url}` has an external on this machine: `{external}`")]
+    LocalExternal {
+        /// Whose it is.
+        url: Url,
+        /// As its definition says.
+        external: String,
+    },
     /// More than one object begins like this.
     #[error("revision `{name}` is ambiguous in `{url}`")]
     Ambiguous {
@@ -206,9 +230,14 @@ impl Error {
                 "the cache does not hold what is asked for; run once without `--offline` to fill it".to_owned()
             }
             Self::NoSuchRepository { url, .. } if url.is_local() => {
-                "the path must name a git repository; relative paths start at the recipe's folder".to_owned()
+                "the path must name a repository; relative paths start at the recipe's folder".to_owned()
             }
             Self::NoSuchRepository { .. } => "check the path part of the address, and that you may see the repository".to_owned(),
+            Self::Authentication { said, .. } if said.starts_with("svn: ") => {
+                "put the login into the address (`https://USER:PASSWORD@host/…`), or let `svn` store it by running \
+                 `svn info` by hand once; externals on other servers need one that is stored"
+                    .to_owned()
+            }
             Self::Authentication { .. } => {
                 "set up an ssh key or a git credential helper that answers without asking; \
                  hosts also ask for a login where the repository does not exist"
@@ -221,6 +250,22 @@ impl Error {
             },
             Self::NotARevision(_) => {
                 "a revision is a commit's id, 4 to 64 hexadecimal digits; for a name use `branch:` or `tag:`".to_owned()
+            }
+            Self::NotAnSvnRevision(_) => {
+                "a revision is a number, `HEAD`, or a date in braces such as `{2026-01-31}`".to_owned()
+            }
+            Self::NotAnSvnAddress(_) => {
+                "svn takes `https://`, `http://`, `svn://`, `svn+ssh://` and `file://` addresses, and paths".to_owned()
+            }
+            Self::NoSuchFolder { .. } => {
+                "if it was moved or renamed, `svn:` must name its new place; \
+                 what it was before is still there under its old address with a revision: `…/trunk@1234`"
+                    .to_owned()
+            }
+            Self::LocalExternal { .. } => {
+                "`svn:externals` of a repository on another machine may not name paths of this one: \
+                 have the property changed, or build from a copy on this machine"
+                    .to_owned()
             }
             Self::Ambiguous { .. } => "give more digits of the commit's id".to_owned(),
             Self::NoDefaultBranch(_) => "if it has commits, name one of its branches with `branch:`".to_owned(),

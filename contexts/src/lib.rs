@@ -258,15 +258,20 @@ async fn bring(
         Place::Tempdir | Place::Here => None,
     };
     let (checkout, subdir) = match source {
-        Source::Git(wanted) => (git::checkout(wanted, request, &tree, shell).await?, &wanted.subdir),
-        Source::Hg(wanted) => (hg::checkout(wanted, request, &tree, shell).await?, &wanted.subdir),
-        Source::Svn(wanted) => (svn::checkout(wanted, request, &tree, shell).await?, &wanted.subdir),
-        Source::Archive(wanted) => (archive::checkout(wanted, request, &tree, shell).await?, &wanted.subdir),
-        Source::Path(_) => return Err(Error::HereNeedsPath(url.clone())),
+        Source::Git(wanted) => (git::checkout(wanted, request, &tree, shell).await, &wanted.subdir),
+        Source::Hg(wanted) => (hg::checkout(wanted, request, &tree, shell).await, &wanted.subdir),
+        Source::Svn(wanted) => (svn::checkout(wanted, request, &tree, shell).await, &wanted.subdir),
+        Source::Archive(wanted) => (archive::checkout(wanted, request, &tree, shell).await, &wanted.subdir),
+        Source::Path(_) => (Err(Error::HereNeedsPath(url.clone())), &None),
     };
     if let Some(lasting) = lasting {
-        lasting.vouch()?;
+        // All but svn change the tree when everything is here; a network that failed has left it as it was.
+        let untouched = |error: &Error| error.is_of_the_network() && !matches!(source, Source::Svn(_));
+        if checkout.as_ref().map_or_else(untouched, |_| true) && tree.exists() {
+            lasting.vouch()?;
+        }
     }
+    let checkout = checkout?;
     let cwd = match subdir {
         Some(subdir) => tree::inside(&tree, subdir)?,
         None => tree,

@@ -56,6 +56,7 @@ pub(crate) struct Program<'a, S> {
     place: PathBuf,
     network: &'a Network,
     labels: BTreeSet<String>,
+    login: bool,
 }
 
 impl<'a, S: Shell> Program<'a, S> {
@@ -67,7 +68,17 @@ impl<'a, S: Shell> Program<'a, S> {
         network: &'a Network,
         shell: &'a mut S,
     ) -> Self {
-        Self { tool, shell, url, place, network, labels: BTreeSet::new() }
+        Self { tool, shell, url, place, network, labels: BTreeSet::new(), login: true }
+    }
+
+    /// From now on the commands are those of another program of the same system.
+    pub(crate) fn call(&mut self, tool: &'static Tool) {
+        self.tool = tool;
+    }
+
+    /// Whether commands from now on have the login that the address holds; they do at first.
+    pub(crate) fn log_in(&mut self, login: bool) {
+        self.login = login;
     }
 
     /// Whose commands these are.
@@ -115,6 +126,18 @@ impl<'a, S: Shell> Program<'a, S> {
         cwd: &Path,
         args: &[impl AsRef<OsStr>],
     ) -> Result<Vec<u8>, Error> {
+        self.online_mending(label, cwd, args, None).await
+    }
+
+    /// As [`Program::online`], with the command `mend` run before each further try, for what a try that was cut short leaves
+    /// behind. Whether that succeeds makes no difference.
+    pub(crate) async fn online_mending(
+        &mut self,
+        label: &str,
+        cwd: &Path,
+        args: &[impl AsRef<OsStr>],
+        mend: Option<&'static str>,
+    ) -> Result<Vec<u8>, Error> {
         if self.network.offline && !self.url.is_local() {
             return Err(Error::Offline(self.url.clone()));
         }
@@ -125,6 +148,9 @@ impl<'a, S: Shell> Program<'a, S> {
                 return Ok(ended.stdout);
             }
             again(self.refusal(label, &ended), &mut waits, self.shell).await?;
+            if let Some(mend) = mend {
+                self.attempt(mend, cwd, &[mend]).await?;
+            }
         }
     }
 
@@ -135,7 +161,8 @@ impl<'a, S: Shell> Program<'a, S> {
         args: &[impl AsRef<OsStr>],
         silence: Option<Duration>,
     ) -> Result<Ended, Error> {
-        let (mut argv, env) = (self.tool.frame)(self.url);
+        let bare = self.url.without_login();
+        let (mut argv, env) = (self.tool.frame)(if self.login { self.url } else { &bare });
         argv.extend(args.iter().map(|arg| arg.as_ref().to_owned()));
         let command =
             Command { label: unused(&mut self.labels, label), argv, cwd: cwd.to_owned(), env, silence };

@@ -202,6 +202,27 @@ impl Url {
         }
     }
 
+    /// The address without the revision that follows the last `@` of its last part, and that revision, if `is_revision` says
+    /// so of what stands there.
+    pub(crate) fn split_revision(&self, is_revision: impl Fn(&str) -> bool) -> (Self, Option<&str>) {
+        let path = match (self.kind, self.text.split_once("://")) {
+            (Kind::Remote | Kind::File, Some((_, rest))) => rest.split_once('/').map_or("", |(_, path)| path),
+            _ => &self.text,
+        };
+        match path.rsplit_once('@') {
+            Some((before, revision)) if !before.is_empty() && is_revision(revision) => {
+                let text = self.text[..self.text.len() - revision.len() - 1].to_owned();
+                (Self { text, ..self.clone() }, Some(revision))
+            }
+            _ => (self.clone(), None),
+        }
+    }
+
+    /// The same place for somebody who has no login.
+    pub(crate) fn without_login(&self) -> Self {
+        Self { credentials: None, ..self.clone() }
+    }
+
     /// Scheme and host, `https://host:8443`, where a login of that kind is asked for; `None` for all else.
     pub(crate) fn login_scope(&self) -> Option<&str> {
         let (scheme, rest) = self.text.split_once("://")?;
@@ -251,7 +272,7 @@ pub(crate) fn absolute(path: &Path, base: &Path, home: Option<&Path>) -> PathBuf
 }
 
 /// `%41` → `A`; what is no such escape stays as it is.
-fn decoded(text: &str) -> String {
+pub(crate) fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
@@ -370,6 +391,27 @@ mod tests {
         ] {
             assert_eq!(url(given).basename(), name, "{given}");
         }
+    }
+
+    #[test]
+    fn revisions_are_split_off() {
+        let is_revision = |text: &str| text.is_empty() || text.bytes().all(|byte| byte.is_ascii_digit());
+        for (given, address, revision) in [
+            ("https://ann:pw@host/x/trunk@12", "https://host/x/trunk", Some("12")),
+            ("https://host/x/icon@2x", "https://host/x/icon@2x", None),
+            ("https://host/x/icon@2@", "https://host/x/icon@2", Some("")),
+            ("svn+ssh://ann@12", "svn+ssh://ann@12", None),
+            ("svn://ann@12/x", "svn://12/x", None),
+            ("https://host/a@12/x", "https://host/a@12/x", None),
+            ("/srv/x@7", "/srv/x", Some("7")),
+            ("../x@7", "../x", Some("7")),
+            ("file:///srv/x@7", "file:///srv/x", Some("7")),
+        ] {
+            let given = url(given);
+            let (address_of, revision_of) = given.split_revision(is_revision);
+            assert_eq!((address_of.to_string().as_str(), revision_of), (address, revision), "{given}");
+        }
+        assert!(url("https://ann:pw@host/x").without_login().secrets().is_empty());
     }
 
     #[test]

@@ -154,12 +154,18 @@ pub fn before_asking(
 /// file counts.
 pub fn of_tip(memory: &Memory, tip: Option<&str>, force_every: Option<Duration>, now: Timestamp) -> Rule {
     let built = memory.tip.as_deref();
-    let is_new = tip.is_some_and(|tip| !built.is_some_and(|built| built.starts_with(tip)));
+    let is_new = tip.is_some_and(|tip| !built.is_some_and(|built| is_same(built, tip)));
     if let (true, Some(tip)) = (is_new, tip) {
         return Rule::Moved(built.map(str::to_owned), tip.to_owned());
     }
     of_age(memory, force_every, now)
         .unwrap_or_else(|| tip.map_or(Rule::Untold, |tip| Rule::Unchanged(tip.to_owned())))
+}
+
+/// Whether `tip` is what was built: the same, or the first digits of a commit's id.
+fn is_same(built: &str, tip: &str) -> bool {
+    const ID: usize = 40;
+    built == tip || built.len() >= ID && tip.len() >= 4 && built.starts_with(tip)
 }
 
 /// The last run may be too long ago.
@@ -195,6 +201,7 @@ mod tests {
     use super::*;
 
     const HOUR: Duration = Duration::from_hours(1);
+    const ID: &str = "abcdef0123456789abcdef0123456789abcdef01";
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_700_000_000 + second).unwrap()
@@ -206,7 +213,7 @@ mod tests {
 
     fn memory(outcome: Outcome) -> Memory {
         let last = LastRun { outcome, ended: at(0), made_from: ingredients() };
-        Memory { last: Some(last), tip: Some("abcdef".to_owned()), ..Memory::default() }
+        Memory { last: Some(last), tip: Some(ID.to_owned()), ..Memory::default() }
     }
 
     #[test]
@@ -250,11 +257,14 @@ mod tests {
     fn a_tip_is_compared_with_the_one_that_was_built() {
         let memory = memory(Outcome::Failed);
         let of = |tip, every| of_tip(&memory, tip, every, at(7200));
-        assert_eq!(of(Some("abcdef"), None), Rule::Unchanged("abcdef".into()));
+        assert_eq!(of(Some(ID), None), Rule::Unchanged(ID.into()));
         assert_eq!(of(Some("abcd"), None), Rule::Unchanged("abcd".into()));
-        assert_eq!(of(Some("abce"), None), Rule::Moved(Some("abcdef".into()), "abce".into()));
-        assert_eq!(of(Some("abcdef"), Some(HOUR)), Rule::Old(2 * HOUR));
-        assert_eq!(of(Some("abcdef"), Some(3 * HOUR)), Rule::Unchanged("abcdef".into()));
+        assert_eq!(of(Some("abce"), None), Rule::Moved(Some(ID.into()), "abce".into()));
+        assert_eq!(of(Some(ID), Some(HOUR)), Rule::Old(2 * HOUR));
+        assert_eq!(of(Some(ID), Some(3 * HOUR)), Rule::Unchanged(ID.into()));
+        // Revision numbers are no beginnings of each other.
+        let svn = Memory { tip: Some("123".into()), ..Memory::default() };
+        assert_eq!(of_tip(&svn, Some("12"), None, at(0)), Rule::Moved(Some("123".into()), "12".into()));
         assert_eq!(of(None, None), Rule::Untold);
         assert_eq!(of_tip(&Memory::default(), Some("x"), None, at(0)), Rule::Moved(None, "x".into()));
     }

@@ -8,4 +8,6 @@ mod path;
 mod remote;
 mod scripted;
 mod support;
+mod svn;
+mod svn_remote;
 mod virtualenv;

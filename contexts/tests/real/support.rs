@@ -284,6 +284,7 @@ pub fn files(dir: &Path) -> Vec<PathBuf> {
 }
 
 /// What the file `name` of a checkout holds.
+#[track_caller]
 pub fn text(prepared: &Prepared, name: &str) -> String {
     fs::read_to_string(prepared.cwd.join(name)).unwrap()
 }
