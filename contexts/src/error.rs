@@ -208,6 +208,9 @@ impl Error {
                 "the repository belongs to another user; `git config --global --add safe.directory PATH` trusts it"
                     .to_owned()
             }
+            Self::Command { said, .. } if said.contains("subrepos not enabled") => {
+                "repositories inside a Mercurial repository are not brought; clone them in a step".to_owned()
+            }
             Self::Command { .. } | Self::Io { .. } | Self::Stopped => return None,
         };
         Some(hint)

@@ -54,6 +54,7 @@ pub(crate) struct Program<'a, S> {
     url: &'a Url,
     place: PathBuf,
     network: &'a Network,
+    words: Vec<OsString>,
     labels: BTreeSet<String>,
 }
 
@@ -66,7 +67,13 @@ impl<'a, S: Shell> Program<'a, S> {
         network: &'a Network,
         shell: &'a mut S,
     ) -> Self {
-        Self { tool, shell, url, place, network, labels: BTreeSet::new() }
+        Self { tool, shell, url, place, network, words: Vec::new(), labels: BTreeSet::new() }
+    }
+
+    /// With `words` after those that all its commands begin with.
+    pub(crate) fn with(mut self, words: impl IntoIterator<Item = OsString>) -> Self {
+        self.words.extend(words);
+        self
     }
 
     /// Whose commands these are.
@@ -138,6 +145,7 @@ impl<'a, S: Shell> Program<'a, S> {
         silence: Option<Duration>,
     ) -> Result<Ended, Error> {
         let (mut argv, env) = (self.tool.frame)(self.url);
+        argv.extend(self.words.iter().cloned());
         argv.extend(args.iter().map(|arg| arg.as_ref().to_owned()));
         let command = Command { label: self.unused(label), argv, cwd: cwd.to_owned(), env, silence };
         let ended = self.shell.run(command).await;

@@ -4,6 +4,8 @@
 
 mod damage;
 mod git;
+mod hg;
+mod hg_remote;
 mod path;
 mod remote;
 mod scripted;
