@@ -110,6 +110,7 @@ const MESSAGES: [(Meaning, &[&str]); 6] = [
             "does not appear to be an hg repository",
             "no suitable response",
             "there is no mercurial repository",
+            " not found",
         ],
     ),
     (

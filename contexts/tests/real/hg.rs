@@ -337,13 +337,14 @@ fn ten_runs_at_once_share_one_clone() {
     let upstream = Upstream::new(&world, "up/demo");
     let url = upstream.url();
     let id = upstream.id("0");
+    let run = |index: usize| {
+        let want = if index % 2 == 0 { branch("default") } else { Want::Revision(id.clone()) };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (prepared, shell) = runtime.block_on(build(&world, &url, want));
+        (text(&prepared.unwrap(), "file"), shell.count("create cache"))
+    };
+    let run = &run;
     let made = thread::scope(|scope| {
-        let run = &|index: usize| {
-            let want = if index % 2 == 0 { branch("default") } else { Want::Revision(id.clone()) };
-            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            let (prepared, shell) = runtime.block_on(build(&world, &url, want));
-            (text(&prepared.unwrap(), "file"), shell.count("create cache"))
-        };
         let threads: Vec<_> = (0..10).map(|index| scope.spawn(move || run(index))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
     });
