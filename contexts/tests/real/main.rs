@@ -2,6 +2,7 @@
 //! with a script in place of commands.
 #![allow(unreachable_pub, clippy::unwrap_used, reason = "all of it is tests")]
 
+mod archive;
 mod damage;
 mod git;
 mod hg;
