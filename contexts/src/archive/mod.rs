@@ -247,7 +247,8 @@ async fn digested(mut file: File, offline: Option<String>) -> Result<Packed, Err
             }
         }
         io::Seek::rewind(&mut file).map_err(Error::io("read", "the archive"))?;
-        let sha256 = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits = digest.finalize().into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let sha256 = digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect();
         Ok(Packed { file, sha256, offline })
     })
     .await

@@ -32,10 +32,9 @@ impl Head {
     /// Reads the changeset that `tree` has checked out.
     pub(super) async fn read(tree: &Path, since: &Since, hg: &mut Hg<'_, impl Shell>) -> Result<Self, Error> {
         // What is not there is passed over, so one command answers for all.
-        let mut revisions = "--rev=.".to_owned();
-        for id in since.revisions().filter(|id| names::is_id(id)) {
-            revisions.push_str(&format!(" + present({id})"));
-        }
+        let ids = since.revisions().filter(|id| names::is_id(id));
+        let known: Vec<_> = ids.map(|id| format!(" + present({id})")).collect();
+        let revisions = format!("--rev=.{}", known.concat());
         let args = args!["--repository", tree, "log", &revisions, FORMAT];
         let mut changesets = parse(&hg.run("version", tree, &args).await?).into_iter();
         let Some(changeset) = changesets.next() else {

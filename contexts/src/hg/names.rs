@@ -40,6 +40,15 @@ pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
+/// `name` for the query of a URL.
+pub(super) fn escaped(name: &str) -> String {
+    let escape = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    name.bytes().map(escape).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +92,7 @@ mod tests {
         for name in ["beef", "a b", "a+b", "max(all())", "-x", "1.0", "\u{e4}"] {
             assert!(!is_plain(name), "{name}");
         }
+        assert_eq!(escaped("@ \u{e4}-1"), "%40%20%C3%A4-1");
         assert_eq!(quoted(r#"a"\b"#), r#""a\"\\b""#);
     }
 }

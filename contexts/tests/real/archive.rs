@@ -268,7 +268,7 @@ async fn nothing_reaches_out_of_a_zip_either() {
 
 #[tokio::test]
 async fn what_is_broken_is_said_to_be() {
-    let rubble: Vec<u8> = (0..5000_u32).map(|index| (index * 7919 >> 3) as u8).collect();
+    let rubble: Vec<u8> = (0..5000_u32).map(|index| ((index * 7919) >> 3).to_le_bytes()[0]).collect();
     let tar =
         Tar::default().file("x", &"x".repeat(100)).add(EntryType::Regular, "y", "", 0o644, &rubble).end();
     for bytes in [&b""[..], b"hello", &rubble] {
@@ -403,7 +403,7 @@ async fn download(
 ) -> (Result<Prepared, Error>, Real) {
     let mut shell = world.shell();
     let network =
-        Network { offline, waits: vec![Duration::from_secs(3); 2], silence: Duration::from_secs(60) };
+        Network { offline, waits: vec![Duration::from_secs(3); 2], silence: Duration::from_mins(1) };
     let request = Request { network, ..world.request(Some(wanted(url, pinned))) };
     (prepare(&request, &mut shell).await, shell)
 }

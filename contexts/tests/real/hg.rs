@@ -338,7 +338,7 @@ fn ten_runs_at_once_share_one_clone() {
     let url = upstream.url();
     let id = upstream.id("0");
     let run = |index: usize| {
-        let want = if index % 2 == 0 { branch("default") } else { Want::Revision(id.clone()) };
+        let want = if index.is_multiple_of(2) { branch("default") } else { Want::Revision(id.clone()) };
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let (prepared, shell) = runtime.block_on(build(&world, &url, want));
         (text(&prepared.unwrap(), "file"), shell.count("create cache"))
@@ -464,7 +464,7 @@ async fn no_hook_and_no_configuration_of_a_repository_is_heeded() {
         "outgoing",
         "pretxnopen",
     ] {
-        hooks.push_str(&format!("{name} = {touch}\n"));
+        hooks.extend([name, " = ", &touch, "\n"]);
     }
     let config = world.path("home/.hgrc");
     fs::write(&config, fs::read_to_string(&config).unwrap() + &hooks).unwrap();

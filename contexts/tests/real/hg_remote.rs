@@ -123,7 +123,11 @@ async fn over_http() {
     let request = world.request(Some(wanted(&url, Want::Default)));
     let mut shell = world.shell();
     assert_eq!(tip(&request, &mut shell).await.unwrap(), Some(upstream.id("1")));
-    assert_eq!(shell.ran.len(), 1);
+    assert_eq!((shell.ran.len(), shell.downloads), (0, 1));
+    let request = world.request(Some(wanted(&url, branch("nope"))));
+    let error = tip(&request, &mut shell).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("no branch `nope` in `{url}`"));
+    assert!(shell.ran.is_empty());
     for name in ["0", "max(all())"] {
         let error = build(&world, &url, branch(name)).await.0.unwrap_err();
         assert!(matches!(error, Error::NoSuchName { .. }), "{name}: {error:?}");
@@ -184,7 +188,7 @@ async fn a_network_that_fails_is_tried_again_then_done_without() {
     let url = server.url();
     let waits = vec![Duration::from_secs(5), Duration::from_secs(20)];
     let with = |want: Want, offline: bool| {
-        let network = Network { offline, waits: waits.clone(), silence: Duration::from_secs(60) };
+        let network = Network { offline, waits: waits.clone(), silence: Duration::from_mins(1) };
         Request { network, ..world.request(Some(wanted(&url, want))) }
     };
     // Not even the first time.
@@ -224,7 +228,7 @@ async fn a_server_that_hangs_and_none_at_all() {
     let mut shell = world.shell();
     shell.interrupt = Some(Box::new(move |command: &Command| {
         // What the runner does with a command that has nothing to say for that long.
-        assert_eq!(command.silence, Some(Duration::from_secs(60)));
+        assert_eq!(command.silence, Some(Duration::from_mins(1)));
         let mut child = program("timeout", &home);
         let status = child.arg("0.5").args(&command.argv).status().unwrap();
         assert_eq!(status.code(), Some(124));
