@@ -143,7 +143,7 @@ async fn a_login_in_the_address_works_and_stays_secret() {
     let server = Server::new(&upstream);
     let address = front(server.port, LOGIN, u64::MAX);
     let (prepared, shell) =
-        build(&world, &format!("http://ann:p%40ss%2Fword@{address}/"), Want::Default).await;
+        build(&world, &format!("http://ann:p%40ss%2Fword@{address}/"), branch("default")).await;
     let prepared = prepared.unwrap();
     assert_eq!(text(&prepared, "file"), "one");
     assert_eq!(hg(&world, &prepared.cwd, &["paths", "default"]), format!("http://{address}/"));
@@ -157,8 +157,8 @@ async fn a_wrong_login_or_none_is_an_error_without_a_question() {
     let upstream = Upstream::new(&world, "up/demo");
     let server = Server::new(&upstream);
     let address = front(server.port, LOGIN, u64::MAX);
-    for login in ["", "ann@", "ann:wr0ng-one@", "tok3n-tok3n-tok3n-tok3n@"] {
-        let (prepared, shell) = build(&world, &format!("http://{login}{address}/"), Want::Default).await;
+    for login in ["ann@", "ann:wr0ng-one@", "tok3n-tok3n-tok3n-tok3n@"] {
+        let (prepared, shell) = build(&world, &format!("http://{login}{address}/"), branch("default")).await;
         let error = prepared.unwrap_err();
         assert!(matches!(error, Error::Authentication { .. }), "{login}: {error:?}");
         assert_nowhere(&world, &shell, &["wr0ng-one", "tok3n-tok3n"]);
@@ -192,16 +192,16 @@ async fn a_network_that_fails_is_tried_again_then_done_without() {
         Request { network, ..world.request(Some(wanted(&url, want))) }
     };
     // Not even the first time.
-    let error = prepare(&with(Want::Default, true), &mut world.shell()).await.unwrap_err();
+    let error = prepare(&with(branch("default"), true), &mut world.shell()).await.unwrap_err();
     assert!(matches!(error, Error::Offline(_)), "{error:?}");
-    assert_eq!(built(&world, &url, Want::Default).await, "one");
+    assert_eq!(built(&world, &url, branch("default")).await, "one");
     drop(server);
     let mut shell = world.shell();
     let prepared = prepare(&with(branch("default"), false), &mut shell).await.unwrap();
     assert_eq!(text(&prepared, "file"), "one");
     assert_eq!(shell.pauses, waits);
     assert!(prepared.checkout.unwrap().offline.unwrap().contains("cannot be reached"));
-    let prepared = prepare(&with(Want::Default, true), &mut world.shell()).await.unwrap();
+    let prepared = prepare(&with(branch("default"), true), &mut world.shell()).await.unwrap();
     assert_eq!(prepared.facts["offline"], format!("`{url}` is not asked, being offline").as_str().into());
     let error = prepare(&with(branch("nope"), true), &mut world.shell()).await.unwrap_err();
     assert!(matches!(error, Error::Offline(_)), "{error:?}");
