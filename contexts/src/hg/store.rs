@@ -281,12 +281,20 @@ impl<'a> Store<'a> {
         self.entry.distrust()?;
         let before = fingerprint(self.dir());
         let pull = pull(self.dir(), self.address);
-        match hg.online("cache_update", self.entry.room(), &pull).await {
+        let mut pulled = hg.online("cache_update", self.entry.room(), &pull).await;
+        if let Err(error) = &pulled
+            && !matches!(error, Error::Stopped)
+            && self.recover(hg).await?
+            && matches!(error, Error::Damaged { .. })
+        {
+            pulled = hg.online("cache_update", self.entry.room(), &pull).await;
+        }
+        match pulled {
             Ok(_) => {
                 let changed = fingerprint(self.dir()) != before;
                 self.entry.vouch(Card { address, ..card }, changed).await
             }
-            // A pull that failed by itself has put back what it changed.
+            // What it changed has been put back.
             Err(error) if error.is_of_the_network() => {
                 self.entry.vouch(card, false).await?;
                 self.go_offline(error, hg);
@@ -298,6 +306,15 @@ impl<'a> Store<'a> {
                 Err(error)
             }
         }
+    }
+
+    /// Puts back what a pull changed that was killed for its silence; true if there was such a thing.
+    async fn recover(&self, hg: &mut Hg<'_, impl Shell>) -> Result<bool, Error> {
+        if !self.dir().join(".hg/store/journal").exists() {
+            return Ok(false);
+        }
+        let args = args!["--repository", self.dir(), "recover", "--no-verify"];
+        hg.run("recover", self.entry.room(), &args).await.map(|_| true)
     }
 
     async fn make(&mut self, hg: &mut Hg<'_, impl Shell>) -> Result<(), Error> {

@@ -390,15 +390,29 @@ async fn a_clone_cut_short_is_made_anew() {
 }
 
 #[tokio::test]
-async fn a_clone_with_half_a_pull_is_made_anew() {
+async fn half_a_pull_is_taken_back() {
     let world = World::new();
     let upstream = Upstream::new(&world, "up/demo");
     assert_eq!(built(&world, &upstream.url(), branch("default")).await, "one");
-    fs::write(store(&world).join(".hg/store/journal"), "").unwrap();
+    let journal = store(&world).join(".hg/store/journal");
     upstream.commit("two");
+    // Killed as it had nothing to say for too long.
+    let mut shell = world.shell();
+    let left = journal.clone();
+    shell.interrupt = Some(Box::new(move |command| {
+        (command.label == "cache_update").then(|| {
+            fs::write(&left, "").unwrap();
+            Ended { status: -15, silent: true, ..Ended::default() }
+        })
+    }));
+    let request = world.request(Some(wanted(&upstream.url(), Want::Revision(upstream.id("1")))));
+    let error = prepare(&request, &mut shell).await.unwrap_err();
+    assert!(matches!(error, Error::Unreachable { .. }) && !journal.exists(), "{error:?}");
+    // Found where it was not to be.
+    fs::write(&journal, "").unwrap();
     let (prepared, shell) = build(&world, &upstream.url(), branch("default")).await;
     assert_eq!(text(&prepared.unwrap(), "file"), "two");
-    assert!(shell.notes.iter().any(|note| note.contains("abandoned transaction")), "{:?}", shell.notes);
+    assert_eq!((shell.count("recover"), shell.count("create cache")), (1, 0));
 }
 
 /// The file is linked into trees, which a damage to the clone alone must not reach.
