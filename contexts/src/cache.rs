@@ -7,9 +7,10 @@
 
 use std::{
     ffi::OsStr,
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use serde::{Deserialize, Serialize};
@@ -17,9 +18,11 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::{
+    Shell,
     aside::{aside, lock},
     error::Error,
-    tree::{remove_tree, size},
+    git,
+    tree::{bytes_of, remove_tree},
     url::Url,
 };
 
@@ -36,6 +39,128 @@ pub struct Card {
     /// What upstream called this version (`ETag`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+}
+
+/// An entry as whoever looks after the cache sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// `git`, `hg`, `svn` or `archive`.
+    pub kind: String,
+    /// Where it is.
+    pub dir: PathBuf,
+    /// What is known of it; nothing if it is half-made.
+    pub card: Option<Card>,
+    /// When it was last used; nothing if it is half-made.
+    pub used: Option<SystemTime>,
+}
+
+impl Listed {
+    /// How it is called: `git/cpython-0123456789ab`.
+    pub fn name(&self) -> String {
+        let name = self.dir.file_name().unwrap_or_default().to_string_lossy();
+        format!("{}/{name}", self.kind)
+    }
+
+    /// What it takes on disk.
+    pub fn bytes(&self) -> u64 {
+        self.card.as_ref().map_or_else(|| bytes_of(&self.dir), |card| card.bytes)
+    }
+
+    /// Takes it for the only one that works on it; nothing if somebody does.
+    pub(crate) fn hold(&self) -> io::Result<Option<File>> {
+        let path = beside(&self.dir, ".lock");
+        let lock = File::options().create(true).truncate(false).write(true).open(path)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(lock)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// Removes it, unless somebody works on it; whether it is gone.
+    pub fn remove(&self) -> io::Result<bool> {
+        let Some(_held) = self.hold()? else { return Ok(false) };
+        self.distrust()?;
+        sweep(&self.dir, false)?;
+        Ok(true)
+    }
+
+    /// The next run makes it anew.
+    pub(crate) fn distrust(&self) -> io::Result<()> {
+        match fs::remove_file(beside(&self.dir, ".json")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// All entries below `cache`, the one that was not used for longest first.
+pub fn list(cache: &Path) -> io::Result<Vec<Listed>> {
+    let mut listed = Vec::new();
+    for kind in read_dir(cache)? {
+        if !kind.file_type()?.is_dir() {
+            continue;
+        }
+        for entry in read_dir(&kind.path())? {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !entry.file_type()?.is_dir() || name.contains(".new-") {
+                continue;
+            }
+            let dir = entry.path();
+            let used = fs::metadata(beside(&dir, ".json")).and_then(|card| card.modified()).ok();
+            let kind = kind.file_name().to_string_lossy().into_owned();
+            listed.push(Listed { kind, card: read_card(&dir), dir, used });
+        }
+    }
+    listed.sort_by(|a, b| (a.used, &a.dir).cmp(&(b.used, &b.dir)));
+    Ok(listed)
+}
+
+/// What was found of an entry that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// All of it is there and as it should be.
+    Whole,
+    /// It is not; the next run makes it anew. Why, in one line.
+    Damaged(String),
+    /// Somebody works on it.
+    InUse,
+}
+
+/// Looks at all that an entry holds.
+pub async fn verify(listed: &Listed, shell: &mut impl Shell) -> Result<Verdict, Error> {
+    let held = listed.hold().map_err(Error::io("lock", &listed.dir))?;
+    let Some(_held) = held else { return Ok(Verdict::InUse) };
+    let why = match &listed.card {
+        None => Some("it is half-made".to_owned()),
+        Some(card) => match listed.kind.as_str() {
+            "git" => git::verify(&listed.dir, card, shell).await?,
+            _ => None,
+        },
+    };
+    let Some(why) = why else { return Ok(Verdict::Whole) };
+    listed.distrust().map_err(Error::io("change the cache at", &listed.dir))?;
+    Ok(Verdict::Damaged(why))
+}
+
+/// Which of `listed`, in the order of [`list`], are to go so that no more than `most` bytes stay. The one that was used
+/// last stays in any case: the next run needs it.
+pub fn surplus(listed: &[Listed], most: u64) -> &[Listed] {
+    let mut total: u64 = listed.iter().map(Listed::bytes).sum();
+    let mut gone = 0;
+    while total > most && gone + 1 < listed.len() {
+        total -= listed[gone].bytes();
+        gone += 1;
+    }
+    &listed[..gone]
+}
+
+fn read_dir(dir: &Path) -> io::Result<Vec<fs::DirEntry>> {
+    match fs::read_dir(dir) {
+        Ok(entries) => entries.collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Where the entry of `url`, whose address is `address`, has its place.
@@ -64,8 +189,10 @@ impl Entry {
         let held = lock(&path, waiting).await.map_err(Error::io("lock", &path))?;
         let card = if anew { None } else { read_card(dir) };
         let entry = Self { dir: dir.to_owned(), card, _lock: held };
-        if entry.card.is_none() {
-            entry.distrust()?;
+        match &entry.card {
+            // Its time says when it was last used.
+            Some(card) => entry.write(card)?,
+            None => entry.distrust()?,
         }
         let dir = entry.dir.clone();
         let whole = entry.card.is_some();
@@ -130,21 +257,26 @@ impl Entry {
             Some(bytes) => bytes,
             None => {
                 let dir = self.dir.clone();
-                aside(move |_| Ok(size(&dir))).await.map_err(Error::io("measure", &self.dir))?
+                aside(move |_| Ok(bytes_of(&dir))).await.map_err(Error::io("measure", &self.dir))?
             }
         };
-        let path = beside(&self.dir, ".json");
-        let write = || -> io::Result<()> {
-            let partial = beside(&self.dir, ".new-card");
-            fs::write(&partial, serde_json::to_vec(&card).map_err(io::Error::other)?)?;
-            fs::rename(&partial, &path)
-        };
-        write().map_err(Error::io("write", &path))?;
+        self.write(&card)?;
         self.card = Some(card);
         // What was there before goes now; what cannot go is tried again by the next run.
         let dir = self.dir.clone();
         let _ = aside(move |_| sweep(&dir, true)).await;
         Ok(())
+    }
+}
+
+impl Entry {
+    fn write(&self, card: &Card) -> Result<(), Error> {
+        let path = beside(&self.dir, ".json");
+        let partial = beside(&self.dir, ".new-card");
+        let text = serde_json::to_vec(card).map_err(io::Error::other);
+        text.and_then(|text| fs::write(&partial, text))
+            .and_then(|()| fs::rename(&partial, &path))
+            .map_err(Error::io("write", &path))
     }
 }
 
@@ -179,4 +311,49 @@ fn sweep(dir: &Path, whole: bool) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listed(name: &str, bytes: u64) -> Listed {
+        let card = Card { bytes, ..Card::default() };
+        Listed { kind: "git".into(), dir: name.into(), card: Some(card), used: None }
+    }
+
+    #[test]
+    fn what_was_not_used_for_longest_goes_first_and_the_last_one_stays() {
+        let all = [listed("a", 10), listed("b", 20), listed("c", 30)];
+        let gone = |most| surplus(&all, most).len();
+        assert_eq!((gone(60), gone(59), gone(50), gone(49), gone(0)), (0, 1, 1, 2, 2));
+        assert!(surplus(&[], 0).is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_entry_without_its_card_is_thrown_away() {
+        let room = tempfile::tempdir().unwrap();
+        let dir = room.path().join("git/x-1");
+        let nobody = || panic!("nobody holds it");
+        let mut entry = Entry::lock(&dir, false, nobody).await.unwrap();
+        assert!(entry.card().is_none());
+        let new = entry.blank().unwrap();
+        fs::write(new.path().join("file"), "x").unwrap();
+        entry.publish(new).unwrap();
+        let card = Card { address: "here".into(), ..Card::default() };
+        entry.vouch(card, true).await.unwrap();
+        drop(entry);
+
+        let entry = Entry::lock(&dir, false, nobody).await.unwrap();
+        assert!(entry.card().is_some_and(|card| card.address == "here" && card.bytes > 0));
+        assert_eq!(list(room.path()).unwrap()[0].name(), "git/x-1");
+        // As when it is killed now.
+        entry.distrust().unwrap();
+        assert!(!list(room.path()).unwrap()[0].remove().unwrap(), "it is held");
+        drop(entry);
+        let entry = Entry::lock(&dir, false, nobody).await.unwrap();
+        assert!(entry.card().is_none() && !dir.exists());
+        drop(entry);
+        assert!(list(room.path()).unwrap().is_empty());
+    }
 }

@@ -95,6 +95,38 @@ pub enum Error {
         /// The oldest version that will do.
         oldest: &'static str,
     },
+    /// There is no such Python interpreter.
+    #[error("no Python interpreter `{wanted}`")]
+    NoPython {
+        /// A name, a path or a version, as asked for.
+        wanted: String,
+        /// Versions of those that are on `PATH`.
+        there: Vec<String>,
+    },
+    /// Nothing that is here makes a virtual environment of the interpreter.
+    #[error("no virtual environment could be made with `{}`: {said}", python.display())]
+    Environment {
+        /// The interpreter, or the version that was asked for.
+        python: PathBuf,
+        /// What each program said, its name first; several lines.
+        said: String,
+    },
+    /// An entry of `requirements` or `optional` that is none.
+    #[error("`{entry}` cannot be installed: {why}")]
+    Requirement {
+        /// As in the recipe, without logins.
+        entry: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// What is required could not be installed.
+    #[error("the required packages could not be installed: {said}")]
+    Install {
+        /// The installer's own words; several lines.
+        said: String,
+        /// They tell of a fault of the network.
+        network: bool,
+    },
     /// The folder inside the checkout is not there.
     #[error("no folder `{0}` in the source")]
     NoSubdir(String),
@@ -187,7 +219,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// An [`Error`] for an operation on a path.
+    /// An [`enum@Error`] for an operation on a path.
     pub(crate) fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| match source.kind() {
@@ -200,7 +232,13 @@ impl Error {
 
     /// Whether it is the network's fault, so that it may pass, and what is here already may do.
     pub fn is_of_the_network(&self) -> bool {
-        matches!(self, Self::NoSuchHost { .. } | Self::Unreachable { .. } | Self::Offline(_))
+        matches!(
+            self,
+            Self::NoSuchHost { .. }
+                | Self::Unreachable { .. }
+                | Self::Offline(_)
+                | Self::Install { network: true, .. }
+        )
     }
 
     /// What the person can do about it, if there is something to say.
@@ -233,6 +271,37 @@ impl Error {
             Self::DiskFull { .. } => "make room, or move the cache (`PONY_HOME`) or the place for temporary files".to_owned(),
             Self::MissingProgram { program, .. } => format!("install `{program}` and see that it is on `PATH`"),
             Self::TooOld { program, oldest, .. } => format!("install a newer `{program}` ({oldest} or later)"),
+            Self::NoPython { there, .. } => match there.as_slice() {
+                [] => "install Python, or see that it is on `PATH`".to_owned(),
+                there => format!(
+                    "there is {}; `python` of `virtualenv` is a name (`python3.12`), a path with a `/`, or a version (`3.12`)",
+                    there.join(", ")
+                ),
+            },
+            Self::Environment { said, .. } if said.contains("ensurepip") => {
+                "install `uv`, or what the interpreter lacks: on Debian `apt install python3-venv`".to_owned()
+            }
+            Self::Environment { said, .. }
+                if ["too old", "older than", "not supported", "3.6 or newer", "no longer", "No module named venv"]
+                    .iter()
+                    .any(|part| said.contains(part)) =>
+            {
+                "Python 3.6 and 2.7 are too old for new versions of uv and virtualenv: `virtualenv==20.21.1` still makes \
+                 environments of them"
+                    .to_owned()
+            }
+            Self::Requirement { .. } => {
+                "an entry is what pip installs (a name with a version, a path, a URL, `-r FILE`, `-e PATH`), or one of `-c`, \
+                 `--index-url`, `--extra-index-url`, `--find-links`, `--no-binary`, `--only-binary`, `--trusted-host`, \
+                 `--pre`, `--no-index`, `--no-deps`, `--no-build-isolation`, `--require-hashes`"
+                    .to_owned()
+            }
+            Self::Install { network: true, .. } => {
+                "check that this machine is online, and the index and proxy settings; or try again later".to_owned()
+            }
+            Self::Install { .. } => {
+                "check names and versions in `requirements`; what a build can do without belongs into `optional`".to_owned()
+            }
             Self::NoSubdir(_) => "`subdir` is the path of a folder from the top of the repository".to_owned(),
             Self::SubdirOutside(_) => "`subdir` must stay inside the repository".to_owned(),
             Self::NotADirectory(_) => "`path` names a folder; relative ones start at the recipe's folder".to_owned(),
@@ -264,7 +333,7 @@ impl Error {
                 "it must be a whole tar archive, perhaps packed with gzip, xz, zstd or bzip2, or a zip archive".to_owned()
             }
             Self::Entry { .. } => "archives that reach out of the folder that they are unpacked in are refused as a whole".to_owned(),
-            Self::Command { .. } | Self::Io { .. } | Self::Stopped => return None,
+            Self::Command { .. } | Self::Environment { .. } | Self::Io { .. } | Self::Stopped => return None,
         };
         Some(hint)
     }

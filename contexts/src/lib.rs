@@ -19,6 +19,7 @@ mod program;
 mod record;
 pub mod shell;
 pub mod svn;
+mod tools;
 mod tree;
 mod url;
 pub mod virtualenv;
@@ -35,7 +36,7 @@ pub use place::Held;
 pub use program::Network;
 pub use record::{Changes, Checkout, Commit, Fact, Facts, Since};
 pub use shell::{Command, Ended, Shell, Stage};
-pub use tree::{Leftover, remove_tree};
+pub use tree::{Leftover, bytes_of, remove_tree};
 pub use url::{Url, UrlError};
 
 use git::unredirected;
@@ -63,6 +64,8 @@ pub struct Request {
     pub virtualenv: Option<virtualenv::Wanted>,
     /// What each run gets of its own.
     pub private: Private,
+    /// Programs whose versions are to be told.
+    pub tools: Vec<String>,
     /// What was built before.
     pub since: Since,
     /// How to deal with what lies beyond this machine.
@@ -169,18 +172,22 @@ pub async fn prepare(request: &Request, shell: &mut impl Shell) -> Result<Prepar
             (Some(hold(&dir, shell).await?), dir)
         }
     };
-    if request.source.is_some() {
-        shell.stage(Stage::Checkout);
-    }
     let Brought { cwd, checkout, tip } = match &request.source {
         None => Brought { cwd: room, checkout: None, tip: None },
-        Some(source) => bring(source, request, room, shell).await?,
+        Some(source) => {
+            shell.begin(Stage::Checkout);
+            let brought = bring(source, request, room, shell).await?;
+            shell.complete(brought.checkout.as_ref().map(Checkout::words).unwrap_or_default());
+            brought
+        }
     };
     if let Some(wanted) = &request.virtualenv {
-        shell.stage(Stage::Virtualenv);
+        shell.begin(Stage::Virtualenv);
         let room = request.tempdir.join(".virtualenv");
-        virtualenv::make(wanted, request, &room, &cwd, &mut env, &mut facts, shell).await?;
+        let words = virtualenv::make(wanted, request, &room, &cwd, &mut env, &mut facts, shell).await?;
+        shell.complete(words);
     }
+    tools::describe(request, &cwd, &env, &mut facts, shell).await?;
     if let Some(checkout) = &checkout {
         facts.insert("dirty".to_owned(), checkout.dirty.into());
         facts.extend(checkout.offline.as_deref().map(|why| ("offline".to_owned(), why.into())));
@@ -232,17 +239,17 @@ async fn bring(
     room: PathBuf,
     shell: &mut impl Shell,
 ) -> Result<Brought, Error> {
-    let url = match source {
+    let (url, name) = match source {
         Source::Path(wanted) if request.place == Place::Here => {
             return path::here(wanted, request, room, shell).await;
         }
         Source::Path(wanted) => return path::copy(wanted, request, &room, shell).await,
-        Source::Git(git::Wanted { url, .. })
-        | Source::Hg(hg::Wanted { url, .. })
-        | Source::Svn(svn::Wanted { url, .. })
-        | Source::Archive(archive::Wanted { url, .. }) => url,
+        Source::Git(git::Wanted { url, dir, .. })
+        | Source::Hg(hg::Wanted { url, dir, .. })
+        | Source::Svn(svn::Wanted { url, dir, .. })
+        | Source::Archive(archive::Wanted { url, dir, .. }) => (url, dir),
     };
-    let tree = room.join(url.basename());
+    let tree = room.join(name.clone().unwrap_or_else(|| url.basename()));
     let lasting = match &request.place {
         Place::Directory(_) => {
             let address = request.address(url).to_string_lossy().into_owned();

@@ -6,6 +6,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::{OsStr, OsString},
     path::{Path, PathBuf},
+    slice,
     time::Duration,
 };
 
@@ -23,7 +24,7 @@ pub(crate) use args;
 pub(crate) type Overlay = BTreeMap<String, Option<OsString>>;
 
 /// How much patience there is with what lies beyond this machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Network {
     /// Nothing is asked of it at all.
     pub offline: bool,
@@ -130,10 +131,7 @@ impl<'a, S: Shell> Program<'a, S> {
             if ended.status == 0 {
                 return Ok(ended.stdout);
             }
-            let error = self.refusal(label, &ended);
-            let Some(wait) = waits.next().filter(|_| error.is_of_the_network()) else { return Err(error) };
-            self.shell.note(&format!("{error}; trying again in {} s", wait.as_secs()));
-            self.shell.pause(*wait).await;
+            again(self.refusal(label, &ended), &mut waits, self.shell).await?;
         }
     }
 
@@ -147,7 +145,8 @@ impl<'a, S: Shell> Program<'a, S> {
         let (mut argv, env) = (self.tool.frame)(self.url);
         argv.extend(self.words.iter().cloned());
         argv.extend(args.iter().map(|arg| arg.as_ref().to_owned()));
-        let command = Command { label: self.unused(label), argv, cwd: cwd.to_owned(), env, silence };
+        let command =
+            Command { label: unused(&mut self.labels, label), argv, cwd: cwd.to_owned(), env, silence };
         let ended = self.shell.run(command).await;
         if ended.stopped {
             return Err(Error::Stopped);
@@ -162,15 +161,28 @@ impl<'a, S: Shell> Program<'a, S> {
     pub(crate) fn refusal(&self, label: &str, ended: &Ended) -> Error {
         refusal::read(self.tool, label, ended, self.url, &self.place)
     }
+}
 
-    /// `clone`, then `clone 2`: labels are keys of one record.
-    fn unused(&mut self, label: &str) -> String {
-        let mut unused = label.to_owned();
-        let mut count = 1;
-        while !self.labels.insert(unused.clone()) {
-            count += 1;
-            unused = format!("{label} {count}");
-        }
-        unused
+/// Waits before a further try after `error`; gives it back where another try is of no use, or was the last.
+pub(crate) async fn again(
+    error: Error,
+    waits: &mut slice::Iter<'_, Duration>,
+    shell: &mut impl Shell,
+) -> Result<(), Error> {
+    let Some(wait) = waits.next().filter(|_| error.is_of_the_network()) else { return Err(error) };
+    let why = error.to_string();
+    shell.note(&format!("{}; trying again in {} s", why.lines().next().unwrap_or_default(), wait.as_secs()));
+    shell.pause(*wait).await;
+    Ok(())
+}
+
+/// `clone`, then `clone 2`: labels are keys of one record.
+pub(crate) fn unused(labels: &mut BTreeSet<String>, label: &str) -> String {
+    let mut unused = label.to_owned();
+    let mut count = 1;
+    while !labels.insert(unused.clone()) {
+        count += 1;
+        unused = format!("{label} {count}");
     }
+    unused
 }

@@ -82,6 +82,16 @@ pub struct Checkout {
     pub changes_since_success: Option<Changes>,
 }
 
+impl Checkout {
+    /// In one line, for a person: the commit that is built.
+    pub(crate) fn words(&self) -> String {
+        let dirty = if self.dirty { " (with uncommitted changes)" } else { "" };
+        let offline = if self.offline.is_some() { " (from the cache)" } else { "" };
+        let text: String = self.version_info.chars().take(100).collect();
+        format!("{text}{dirty}{offline}")
+    }
+}
+
 /// How many commits are listed.
 pub(crate) const COMMITS: usize = 50;
 /// How many files are listed.

@@ -119,6 +119,9 @@ pub trait Shell: Send {
     /// Runs `command` to its end. Never fails: what cannot start ends with status -1 and the reason on `stderr`.
     fn run(&mut self, command: Command) -> impl Future<Output = Ended> + Send;
 
+    /// As [`Shell::run`], but leaves no record: for what is only found out (a program's version). No longer than `limit`.
+    fn ask(&mut self, command: Command, limit: Duration) -> impl Future<Output = Ended> + Send;
+
     /// Brings a file here.
     fn download(
         &mut self,
@@ -132,7 +135,10 @@ pub trait Shell: Send {
     fn find(&self, program: &OsStr, path: &OsStr, cwd: &Path) -> Option<PathBuf>;
 
     /// What follows belongs to this stage. Told once for each of [`Request::stages`](crate::Request::stages), in order.
-    fn stage(&mut self, stage: Stage);
+    fn begin(&mut self, stage: Stage);
+
+    /// The stage that was begun last is complete; a line for the person about what it made.
+    fn complete(&mut self, words: String);
 
     /// A line for the person at the terminal, recorded with the events ("using the mirror in …").
     fn note(&mut self, text: &str);

@@ -108,7 +108,7 @@ fn empty(dir: &Path, dirs: &mut Vec<PathBuf>, left: &mut Leftover) -> io::Result
 }
 
 /// What the files below `root` take on disk, in bytes; what cannot be read does not count.
-pub(crate) fn size(root: &Path) -> u64 {
+pub fn bytes_of(root: &Path) -> u64 {
     let mut dirs = vec![root.to_owned()];
     let mut bytes = 0;
     while let Some(dir) = dirs.pop() {

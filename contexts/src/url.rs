@@ -216,6 +216,14 @@ impl Url {
         Some(Self { text: format!("{}?{query}", self.text), ..self.clone() })
     }
 
+    /// User and password that the address held, percent-decoded; the password may be empty.
+    pub fn user_and_password(&self) -> Option<(String, String)> {
+        match self.login()? {
+            Login::Name(user) => Some((user, String::new())),
+            Login::Pair { user, password } => Some((user, password)),
+        }
+    }
+
     /// The login that the address held.
     pub(crate) fn login(&self) -> Option<Login> {
         let Credentials { user, password } = self.credentials.as_deref()?;
@@ -243,7 +251,8 @@ pub(crate) enum Login {
 pub(crate) fn absolute(path: &Path, base: &Path, home: Option<&Path>) -> PathBuf {
     match (path.strip_prefix("~"), home) {
         (Ok(rest), Some(home)) => home.join(rest),
-        _ => base.join(path),
+        // Without `.` in it.
+        _ => base.join(path).components().collect(),
     }
 }
 

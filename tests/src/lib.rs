@@ -6,6 +6,7 @@
 #![expect(clippy::missing_panics_doc, reason = "a panic is how a test says what is wrong")]
 #![expect(clippy::return_self_not_must_use, reason = "an assertion may end a chain")]
 
+mod daemon;
 mod git;
 mod http;
 mod process;
@@ -18,6 +19,7 @@ mod world;
 use std::time::Duration;
 
 pub use self::{
+    daemon::Daemon,
     git::Repository,
     http::{Page, get, post},
     process::{Call, Ended, Live, Output, Stream},

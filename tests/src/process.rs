@@ -235,6 +235,18 @@ impl<'w> Live<'w> {
         self.exit.is_some()
     }
 
+    /// Whether it has ended by now, without waiting for it.
+    pub fn has_ended_by_now(&mut self) -> bool {
+        while let Ok(message) = self.messages.try_recv() {
+            match message {
+                Message::Printed(output) => self.printed.push(output),
+                Message::Closed => self.closed += 1,
+                Message::Exited(status) => self.exit = Some(status),
+            }
+        }
+        self.exit.is_some()
+    }
+
     /// Waits for its end.
     pub fn end(mut self) -> Ended<'w> {
         while self.step("its end") {}

@@ -67,6 +67,12 @@ impl World {
         world
     }
 
+    /// Writes `config.yaml`.
+    pub fn configure(&self, text: &str) {
+        fs::create_dir_all(self.path("pony")).expect("a folder");
+        fs::write(self.path("pony/config.yaml"), text).expect("a new file");
+    }
+
     /// A path in this world: below `home`, `pony` (the `PONY_HOME`), `tmp` and `work` (the current folder of what runs).
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
@@ -221,6 +227,11 @@ impl Drop for World {
 }
 
 impl RunFolder {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// `result.json`.
     pub fn result(&self) -> Value {
         let path = self.path.join("result.json");

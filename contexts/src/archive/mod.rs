@@ -36,6 +36,8 @@ pub struct Wanted {
     pub sha256: Option<String>,
     /// The folder in it that steps run in.
     pub subdir: Option<PathBuf>,
+    /// What the folder of the tree is called; after the address if not given.
+    pub dir: Option<String>,
 }
 
 /// The packed file, open at its begin.

@@ -34,13 +34,13 @@ use std::{
 
 use history::Head;
 use mirror::Mirror;
-pub(crate) use tool::{TOOL, unredirected};
+pub(crate) use tool::{TOOL, UNASKING, unredirected};
 
 use crate::{
     Request, Shell,
-    cache::place,
+    cache::{Card, place},
     error::Error,
-    program::{Program, args},
+    program::{Network, Program, args},
     record::{Checkout, Since},
     tree::remove_tree,
     url::Url,
@@ -60,6 +60,8 @@ pub struct Wanted {
     pub submodules: bool,
     /// The folder in it that steps run in.
     pub subdir: Option<PathBuf>,
+    /// What the folder of the tree is called; after the address if not given.
+    pub dir: Option<String>,
 }
 
 /// Which commit to build.
@@ -164,6 +166,17 @@ pub(crate) async fn moved(
         return Ok(None);
     }
     history::files(mirror.dir(), from, &target.revision, &mut git).await.map(Some)
+}
+
+/// What is wrong with a mirror, if anything is.
+pub(crate) async fn verify(dir: &Path, card: &Card, shell: &mut impl Shell) -> Result<Option<String>, Error> {
+    let Ok(url) = card.address.parse::<Url>() else { return Ok(None) };
+    let network = Network::default();
+    let mut git = Git::new(&TOOL, &url, dir.to_owned(), &network, shell);
+    let ended = git
+        .attempt("verify", dir, &["--git-dir=.", "fsck", "--full", "--no-dangling", "--no-progress"])
+        .await?;
+    Ok((ended.status != 0).then(|| git.refusal("verify", &ended).to_string()))
 }
 
 /// The mirror brought up to date, cloned (or fetched from), and the commit checked out.

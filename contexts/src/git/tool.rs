@@ -33,13 +33,12 @@ pub(crate) const REDIRECTING: [&str; 17] = [
     "GIT_WORK_TREE",
 ];
 
-/// Set for every git command: nothing may ask a person, and messages are to be understood. Ssh is told to ask a program
-/// that always refuses, which leaves `GIT_SSH_COMMAND` and `core.sshCommand` to the person.
-const SETTINGS: [(&str, &str); 6] = [
+/// Set wherever git may run: nothing may ask a person. Ssh is told to ask a program that always refuses, which leaves
+/// `GIT_SSH_COMMAND` and `core.sshCommand` to the person.
+pub(crate) const UNASKING: [(&str, &str); 5] = [
     ("GCM_INTERACTIVE", "never"),
     ("GIT_ASKPASS", ""),
     ("GIT_TERMINAL_PROMPT", "0"),
-    ("LC_ALL", "C"),
     ("SSH_ASKPASS", "false"),
     ("SSH_ASKPASS_REQUIRE", "force"),
 ];
@@ -175,7 +174,9 @@ fn frame(url: &Url) -> (Vec<OsString>, Overlay) {
     let mut argv: Vec<OsString> = vec!["git".into()];
     argv.extend(CONFIG.map(OsString::from));
     let mut env = unredirected();
-    env.extend(SETTINGS.map(|(name, value)| (name.to_owned(), Some(value.into()))));
+    // Messages are to be understood.
+    let settings = UNASKING.into_iter().chain([("LC_ALL", "C")]);
+    env.extend(settings.map(|(name, value)| (name.to_owned(), Some(value.into()))));
     if let Some(scope) = url.login_scope() {
         let mut configure = |key: &str, value: &str| {
             argv.extend(["-c".into(), format!("credential.{scope}.{key}={value}").into()]);

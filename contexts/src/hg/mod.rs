@@ -63,6 +63,8 @@ pub struct Wanted {
     pub want: Want,
     /// The folder in it that steps run in.
     pub subdir: Option<PathBuf>,
+    /// What the folder of the tree is called; after the address if not given.
+    pub dir: Option<String>,
 }
 
 /// Which changeset to build.

@@ -13,6 +13,8 @@ pub struct Wanted {
     pub revision: Option<String>,
     /// The folder in it that steps run in.
     pub subdir: Option<PathBuf>,
+    /// What the folder of the tree is called; after the address if not given.
+    pub dir: Option<String>,
 }
 
 pub(crate) async fn checkout(

@@ -115,7 +115,7 @@ fn zip(entries: &[(&str, u32, &str)]) -> Vec<u8> {
 }
 
 fn wanted(url: &str, sha256: Option<String>) -> Source {
-    Source::Archive(Wanted { url: url.parse().unwrap(), sha256, subdir: None })
+    Source::Archive(Wanted { url: url.parse().unwrap(), sha256, subdir: None, dir: None })
 }
 
 /// Builds the archive `bytes`, a file of this machine.
@@ -330,6 +330,7 @@ async fn a_lasting_tree_is_unpacked_when_the_content_is_another() {
         url: "../demo.tar".parse().unwrap(),
         sha256: None,
         subdir: Some("sub".into()),
+        dir: None,
     });
     let request = Request { place: Place::Directory("../lasting".into()), ..world.request(Some(source)) };
     let run = async || prepare(&request, &mut world.shell()).await.unwrap().cwd;

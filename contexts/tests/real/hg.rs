@@ -60,7 +60,7 @@ pub fn hg(world: &World, dir: &Path, args: &[&str]) -> String {
 }
 
 pub fn wanted(url: &str, want: Want) -> Source {
-    Source::Hg(Wanted { url: url.parse().unwrap(), want, subdir: None })
+    Source::Hg(Wanted { url: url.parse().unwrap(), want, subdir: None, dir: None })
 }
 
 pub fn branch(name: &str) -> Want {
@@ -321,6 +321,7 @@ async fn a_lasting_tree_keeps_what_is_not_known() {
         url: upstream.url().parse().unwrap(),
         want: branch("default"),
         subdir: Some("sub".into()),
+        dir: None,
     });
     let request = Request { place, ..world.request(Some(source)) };
     let prepared = prepare(&request, &mut world.shell()).await.unwrap();

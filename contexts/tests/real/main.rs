@@ -11,3 +11,4 @@ mod path;
 mod remote;
 mod scripted;
 mod support;
+mod virtualenv;

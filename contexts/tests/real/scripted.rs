@@ -41,7 +41,13 @@ impl Shell for Script {
         None
     }
 
-    fn stage(&mut self, _: Stage) {}
+    async fn ask(&mut self, _: Command, _: Duration) -> Ended {
+        unreachable!("nothing is to be found out")
+    }
+
+    fn begin(&mut self, _: Stage) {}
+
+    fn complete(&mut self, _: String) {}
 
     fn note(&mut self, _: &str) {}
 }

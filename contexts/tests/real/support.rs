@@ -41,7 +41,8 @@ pub struct Real {
     pub env: Vec<(&'static str, String)>,
     pub ran: Vec<(Command, Ended)>,
     pub notes: Vec<String>,
-    pub stages: Vec<Stage>,
+    /// Each with what was said when it was complete.
+    pub stages: Vec<(Stage, Option<String>)>,
     /// How long it was to wait before each further try; it did not.
     pub pauses: Vec<Duration>,
     pub downloads: usize,
@@ -72,6 +73,12 @@ impl Shell for Real {
             Err(error) => Ended { status: -1, stderr: error.to_string().into(), ..Ended::default() },
         };
         self.ran.push((command, ended.clone()));
+        ended
+    }
+
+    async fn ask(&mut self, command: Command, _: Duration) -> Ended {
+        let ended = self.run(command).await;
+        self.ran.pop();
         ended
     }
 
@@ -110,8 +117,12 @@ impl Shell for Real {
         std::env::split_paths(path).map(|dir| dir.join(program)).find(|file| file.is_file())
     }
 
-    fn stage(&mut self, stage: Stage) {
-        self.stages.push(stage);
+    fn begin(&mut self, stage: Stage) {
+        self.stages.push((stage, None));
+    }
+
+    fn complete(&mut self, words: String) {
+        self.stages.last_mut().unwrap().1 = Some(words);
     }
 
     fn note(&mut self, text: &str) {
@@ -200,6 +211,7 @@ impl World {
             place: Place::Tempdir,
             virtualenv: None,
             private: Private::default(),
+            tools: Vec::new(),
             since: Since::default(),
             network: Network { offline: false, waits: Vec::new(), silence: Duration::from_secs(60) },
         }
@@ -240,7 +252,7 @@ impl World {
 }
 
 pub fn wanted(url: &str, want: Want) -> Wanted {
-    Wanted { url: url.parse().unwrap(), want, submodules: false, subdir: None }
+    Wanted { url: url.parse().unwrap(), want, submodules: false, subdir: None, dir: None }
 }
 
 pub fn branch(name: &str) -> Want {

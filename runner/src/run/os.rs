@@ -74,6 +74,11 @@ pub fn kill_marked(mark: &str) -> Vec<String> {
         .collect()
 }
 
+/// Whether any process works in `dir` or below it, as far as `/proc` tells.
+pub fn is_anybody_in(dir: &std::path::Path) -> bool {
+    processes().any(|pid| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(dir)))
+}
+
 fn has_proc() -> bool {
     std::path::Path::new("/proc/self/stat").exists()
 }
