@@ -291,7 +291,8 @@ pub(crate) fn beside(dir: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-fn read_card(dir: &Path) -> Option<Card> {
+/// What is known of the entry `dir`, if it is whole.
+pub(crate) fn read_card(dir: &Path) -> Option<Card> {
     let text = fs::read(beside(dir, ".json")).ok()?;
     serde_json::from_slice(&text).ok().filter(|_| dir.is_dir())
 }

@@ -173,6 +173,50 @@ pub enum Error {
         /// Its entry in the cache of this machine.
         cache: PathBuf,
     },
+    /// There is no such file to download or to read.
+    #[error("nothing at `{url}` ({said})")]
+    NoSuchFile {
+        /// What was asked for.
+        url: Url,
+        /// What the server or the system says.
+        said: String,
+    },
+    /// The server does not give the file.
+    #[error("`{url}` is refused ({said})")]
+    Refused {
+        /// What was asked for.
+        url: Url,
+        /// What the server says.
+        said: String,
+    },
+    /// The file is not what the recipe says it is.
+    #[error("`{url}` has the SHA-256 `{found}`, not `{wanted}`")]
+    WrongDigest {
+        /// Where it is.
+        url: Url,
+        /// As the recipe has it.
+        wanted: String,
+        /// As it is.
+        found: String,
+    },
+    /// No archive, or a broken one.
+    #[error("`{url}` cannot be unpacked ({said})")]
+    NotUnpacked {
+        /// Where it is.
+        url: Url,
+        /// What is wrong with it.
+        said: String,
+    },
+    /// Something in the archive must not be, or cannot be, unpacked.
+    #[error("`{url}` holds `{entry}`, {why}")]
+    Entry {
+        /// Where the archive is.
+        url: Url,
+        /// The name that it has in there.
+        entry: String,
+        /// What is the matter with it.
+        why: &'static str,
+    },
     /// A command failed for a reason that has no words here.
     #[error("`{step}` failed with exit status {status} ({said})")]
     Command {
@@ -199,7 +243,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// An [`Error`] for an operation on a path.
+    /// An [`enum@Error`] for an operation on a path.
     pub(crate) fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| match source.kind() {
@@ -322,6 +366,18 @@ impl Error {
                 "the repository belongs to another user; `git config --global --add safe.directory PATH` trusts it"
                     .to_owned()
             }
+            Self::Command { said, .. } if said.contains("subrepos not enabled") => {
+                "repositories inside a Mercurial repository are not brought; clone them in a step".to_owned()
+            }
+            Self::NoSuchFile { .. } => "check the spelling; relative paths start at the recipe's folder".to_owned(),
+            Self::Refused { .. } => "open the address in a browser to see what its server wants".to_owned(),
+            Self::WrongDigest { .. } => {
+                "either the file was changed where it is, or `sha256` in the recipe is that of another version".to_owned()
+            }
+            Self::NotUnpacked { .. } => {
+                "it must be a whole tar archive, perhaps packed with gzip, xz, zstd or bzip2, or a zip archive".to_owned()
+            }
+            Self::Entry { .. } => "archives that reach out of the folder that they are unpacked in are refused as a whole".to_owned(),
             Self::Command { .. } | Self::Environment { .. } | Self::Io { .. } | Self::Stopped => return None,
         };
         Some(hint)

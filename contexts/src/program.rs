@@ -55,6 +55,7 @@ pub(crate) struct Program<'a, S> {
     url: &'a Url,
     place: PathBuf,
     network: &'a Network,
+    words: Vec<OsString>,
     labels: BTreeSet<String>,
     login: bool,
 }
@@ -68,7 +69,14 @@ impl<'a, S: Shell> Program<'a, S> {
         network: &'a Network,
         shell: &'a mut S,
     ) -> Self {
-        Self { tool, shell, url, place, network, labels: BTreeSet::new(), login: true }
+        let (words, labels) = (Vec::new(), BTreeSet::new());
+        Self { tool, shell, url, place, network, words, labels, login: true }
+    }
+
+    /// With `words` after those that all its commands begin with.
+    pub(crate) fn with(mut self, words: impl IntoIterator<Item = OsString>) -> Self {
+        self.words.extend(words);
+        self
     }
 
     /// From now on the commands are those of another program of the same system.
@@ -163,6 +171,7 @@ impl<'a, S: Shell> Program<'a, S> {
     ) -> Result<Ended, Error> {
         let bare = self.url.without_login();
         let (mut argv, env) = (self.tool.frame)(if self.login { self.url } else { &bare });
+        argv.extend(self.words.iter().cloned());
         argv.extend(args.iter().map(|arg| arg.as_ref().to_owned()));
         let command =
             Command { label: unused(&mut self.labels, label), argv, cwd: cwd.to_owned(), env, silence };

@@ -231,6 +231,12 @@ impl Url {
         web.then(|| &self.text[..scheme.len() + 3 + host])
     }
 
+    /// The address with a query; `None` where it has one, or is of a kind that has none.
+    pub(crate) fn with_query(&self, query: &str) -> Option<Self> {
+        self.login_scope().filter(|_| !self.text.contains(['?', '#']))?;
+        Some(Self { text: format!("{}?{query}", self.text), ..self.clone() })
+    }
+
     /// User and password that the address held, percent-decoded; the password may be empty.
     pub fn user_and_password(&self) -> Option<(String, String)> {
         match self.login()? {
@@ -421,6 +427,11 @@ mod tests {
         assert_eq!(url.login(), Some(Login::Pair { user: "ann".into(), password: "p@ss".into() }));
         assert_eq!("https://ann@host/x".parse::<Url>().unwrap().login(), Some(Login::Name("ann".into())));
         assert_eq!("ssh://git@host/x".parse::<Url>().unwrap().login_scope(), None);
+        let asked = url.with_query("a=b").unwrap();
+        assert_eq!((asked.to_string().as_str(), asked.login()), ("https://host:8443/x?a=b", url.login()));
+        assert!(
+            asked.with_query("c=d").is_none() && "/srv/x".parse::<Url>().unwrap().with_query("a=b").is_none()
+        );
     }
 
     proptest! {

@@ -24,7 +24,7 @@
 
 mod history;
 mod mirror;
-mod names;
+pub(crate) mod names;
 mod tool;
 
 use std::{

@@ -2,8 +2,11 @@
 //! with a script in place of commands.
 #![allow(unreachable_pub, clippy::unwrap_used, reason = "all of it is tests")]
 
+mod archive;
 mod damage;
 mod git;
+mod hg;
+mod hg_remote;
 mod path;
 mod remote;
 mod scripted;

@@ -96,11 +96,12 @@ impl Shell for Real {
         let answer = String::from_utf8_lossy(&output.stdout).into_owned();
         let (status, etag) = answer.split_once(' ').unwrap();
         match status {
+            // The line was cut, or there was none.
+            _ if !output.status.success() => Err(DownloadError::Unreachable(said)),
             "200" => Ok(Downloaded::New { version: (!etag.is_empty()).then(|| etag.to_owned()) }),
             "304" => Ok(Downloaded::Unchanged),
             "404" => Err(DownloadError::NotFound("404 Not Found".to_owned())),
             "401" | "403" => Err(DownloadError::Login(status.to_owned())),
-            "000" => Err(DownloadError::Unreachable(said)),
             other => Err(DownloadError::Refused(format!("{other} {said}"))),
         }
     }
