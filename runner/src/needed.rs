@@ -23,8 +23,10 @@ pub struct Ingredients {
 impl Ingredients {
     /// Of a resolved recipe on this machine.
     pub fn new(resolved: &str, machine: String) -> Self {
-        let recipe = Sha256::digest(resolved.as_bytes());
-        Self { recipe: recipe.iter().map(|byte| format!("{byte:02x}")).collect(), machine }
+        let digest = Sha256::digest(resolved.as_bytes());
+        // Half of it tells recipes apart.
+        let recipe = digest.iter().take(16).fold(0_u128, |recipe, byte| recipe << 8 | u128::from(*byte));
+        Self { recipe: format!("{recipe:032x}"), machine }
     }
 }
 
@@ -113,7 +115,7 @@ impl fmt::Display for Rule {
             }
             Self::Old(ago) => write!(f, "the last run was {} ago", time(ago)),
             Self::Unchanged(tip) => write!(f, "upstream is still at {}", short(tip)),
-            Self::Untold => f.write_str("there is no telling whether its source has changed"),
+            Self::Untold => f.write_str("it has no source that tells whether something changed"),
             Self::Unreachable(why) => write!(f, "upstream cannot be asked: {why}"),
             Self::Refused(why) => write!(f, "upstream refuses: {why}"),
             Self::Requested(said) | Self::Server(_, said) => write!(f, "the server says: {said}"),

@@ -158,7 +158,8 @@ fn a_setting_replaces_a_variable_and_what_uses_it_follows() {
 
 fn source(written: &str, path: &str) -> Source {
     let text = format!("package: demo\nsource: {{{written}}}\nsteps: [{{run: make}}]\n");
-    load(Path::new(path), text.as_bytes(), &[], &facts()).unwrap().source.unwrap()
+    let recipe = load(Path::new(path), text.as_bytes(), &[], &facts());
+    recipe.ok().and_then(|recipe| recipe.source).unwrap_or_else(|| panic!("{text}"))
 }
 
 #[test]

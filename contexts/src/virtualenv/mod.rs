@@ -152,7 +152,10 @@ pub(crate) async fn make(
         match install("install optional", installer, entries, room, &mut tools).await {
             Ok(()) => {}
             Err(error @ (Error::Install { .. } | Error::Offline(_))) => {
-                let why = error.to_string();
+                let why = match error {
+                    Error::Install { said, .. } => said,
+                    error => error.to_string(),
+                };
                 tools.shell.note(&format!(
                     "without the optional `{}`: {}",
                     one.shown,

@@ -18,7 +18,7 @@ use crate::{
 pub(super) fn shell(run: Option<&str>, command: &[OsString]) -> Result<Exit, Failure> {
     let home = session::home()?;
     let folder = find(&home, run)?;
-    let record = folder.read_result().map_err(|error| wrong(error.to_string()))?;
+    let record = folder.read_result().map_err(wrong)?;
     let cwd = match &record.cwd {
         Some(cwd) if Path::new(cwd).is_dir() => PathBuf::from(cwd),
         Some(cwd) => {
@@ -30,12 +30,12 @@ pub(super) fn shell(run: Option<&str>, command: &[OsString]) -> Result<Exit, Fai
     };
     let env = environment(&folder, &record, &cwd)?;
     let default = env.get(&OsString::from("SHELL")).cloned().unwrap_or_else(|| "/bin/sh".into());
-    let (program, arguments) = match command.split_first() {
-        Some((program, arguments)) => (program.clone(), arguments),
-        None => {
-            say(&format!("{} of {} in {}", record.package, record.started, cwd.display()));
-            (default, &[][..])
-        }
+    let (program, arguments) = if let Some((program, arguments)) = command.split_first() {
+        (program.clone(), arguments)
+    } else {
+        let when = record.started.strftime("%Y-%m-%d %H:%M UTC");
+        say(&format!("the run of {} of {when}, in {}", record.package, cwd.display()));
+        (default, &[][..])
     };
     // Looked for where steps would: a new program is found by the old environment else.
     let path = env.get(&OsString::from("PATH"));
@@ -48,7 +48,7 @@ pub(super) fn shell(run: Option<&str>, command: &[OsString]) -> Result<Exit, Fai
 /// What a step of the run sees, but for the run's mark: nobody shall take the shell for a leftover.
 fn environment(folder: &RunFolder, record: &RunRecord, cwd: &Path) -> Result<Environment, Failure> {
     let path = folder.recipe();
-    let bytes = recipe::read(&path).map_err(|error| wrong(error.to_string()))?;
+    let bytes = recipe::read(&path).map_err(wrong)?;
     let recipe = recipe::load(&path, &bytes, &[], &facts::of_this_machine())
         .map_err(|errors| wrong(errors.render(false)))?;
     let inherited: Environment = std::env::vars_os().collect();
@@ -101,6 +101,6 @@ fn by_id(home: &Home, run_id: &str) -> Option<RunFolder> {
     Some(RunFolder::at(&path))
 }
 
-fn wrong(message: String) -> Failure {
+fn wrong(message: impl std::fmt::Display) -> Failure {
     Failure::new(Exit::Usage, format!("pony-run: {message}"))
 }

@@ -128,7 +128,7 @@ mod tests {
         Spec { argv, cwd: "/".into(), env: std::env::vars_os().collect() }
     }
 
-    const LONG: Duration = Duration::from_secs(60);
+    const LONG: Duration = Duration::from_mins(1);
 
     #[tokio::test]
     async fn its_words_and_its_end_come_back() {

@@ -143,7 +143,7 @@ enum Wake {
     Time,
     Child(Message),
     Request(Request),
-    Prepared(Preparation),
+    Prepared(Box<Preparation>),
     Uploaded(Result<Vec<Artifact>, upload::UploadError>),
 }
 
@@ -178,7 +178,7 @@ impl Run<'_, '_> {
                 () = self.clock.until(deadlines.into_iter().flatten().min()) => Wake::Time,
                 message = next_message(&mut self.child) => Wake::Child(message),
                 Some(request) = requests.recv(), if self.child.is_none() => Wake::Request(request),
-                prepared = finished(&mut self.context) => Wake::Prepared(prepared),
+                prepared = finished(&mut self.context) => Wake::Prepared(Box::new(prepared)),
                 uploaded = uploaded(&mut self.uploading) => Wake::Uploaded(uploaded),
             };
             let now = self.clock.now();
@@ -194,7 +194,7 @@ impl Run<'_, '_> {
                 }
                 Wake::Child(message) => self.on_message(message),
                 Wake::Request(request) => self.on_request(request),
-                Wake::Prepared(prepared) => self.on_prepared(prepared),
+                Wake::Prepared(prepared) => self.on_prepared(*prepared),
                 Wake::Uploaded(result) => self.on_uploaded(result),
             }
             if self.reporter.broken().is_some() && self.state.stopping().is_none() {
