@@ -142,6 +142,12 @@ impl World {
         runs.remove(0)
     }
 
+    /// The run that began last. Ids of one second are in no order.
+    pub fn last_run(&self) -> RunFolder {
+        let began = |run: &RunFolder| run.result()["started"].as_str().map(str::to_owned);
+        self.runs().into_iter().max_by_key(began).unwrap_or_else(|| panic!("no run: {}", self.listing()))
+    }
+
     /// Names of the runs that are under way or wait.
     pub fn open_runs(&self) -> Vec<String> {
         let name = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -8,22 +8,26 @@ use crate::{
     needed::{self, Rule},
     plan::Build,
     run::{self, Asker},
-    slots,
     submit::{self, Target},
 };
 
-/// Whether to build, told to the person. A signal ends it.
+/// Whether to build, told to the person; not where another run of the slot is `under_way`. A signal ends it.
 pub(super) async fn is_needed(
     session: &mut Session,
     build: &Build,
     target: &Target,
     options: &RunOptions,
     config: &Config,
+    under_way: bool,
 ) -> Result<bool, Exit> {
     if options.force && !options.explain {
         return Ok(true);
     }
-    let rule = here_and_upstream(session, build, options, config).await?;
+    let rule = match (options.force, under_way) {
+        (true, _) => Rule::Forced,
+        (false, true) => Rule::UnderWay,
+        (false, false) => here_and_upstream(session, build, config).await?,
+    };
     // To be asked takes a request away, and reserves: not for a mere explanation.
     let rule = if options.explain || rule == Rule::UnderWay {
         rule
@@ -39,20 +43,8 @@ pub(super) async fn is_needed(
     Ok(rule.builds() && !options.explain)
 }
 
-async fn here_and_upstream(
-    session: &mut Session,
-    build: &Build,
-    options: &RunOptions,
-    config: &Config,
-) -> Result<Rule, Exit> {
+async fn here_and_upstream(session: &mut Session, build: &Build, config: &Config) -> Result<Rule, Exit> {
     let Build { job, memory, .. } = build;
-    if options.force {
-        return Ok(Rule::Forced);
-    }
-    // What cannot be locked is no reason not to build.
-    if matches!(slots::hold(&session.home, &job.slot()), Ok(None)) {
-        return Ok(Rule::UnderWay);
-    }
     let now = session.clock.wall();
     if let Some(rule) = needed::before_asking(memory, &job.made_from, now, config.retry_after.0) {
         return Ok(rule);

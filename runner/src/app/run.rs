@@ -65,8 +65,11 @@ pub(super) async fn run(options: &RunOptions) -> Result<Exit, Failure> {
         }
     }
     for build in builds {
+        // Others see from here on that a run of the slot is under way; without the lock it runs all the same.
+        let held = slots::hold(&session.home, &build.job.slot());
         let needed = if options.if_needed {
-            is_needed(&mut session, &build, &target, options, &config).await
+            let under_way = matches!(held, Ok(None));
+            is_needed(&mut session, &build, &target, options, &config, under_way).await
         } else {
             Ok(true)
         };
@@ -75,6 +78,7 @@ pub(super) async fn run(options: &RunOptions) -> Result<Exit, Failure> {
             Ok(false) => Exit::Ok,
             Err(stopped) => stopped,
         };
+        drop(held);
         exit = exit.worst(ended);
         if matches!(ended, Exit::Signal(_) | Exit::CannotRecord) {
             return Ok(exit);
@@ -101,8 +105,6 @@ fn log_to_stderr() {
 /// One build, from its run folder to its receipt.
 async fn one(session: &mut Session, build: &Build, target: &Target, config: &Config) -> Exit {
     let Build { job, mask, .. } = build;
-    // Others see that a run of the slot is under way; without the lock it runs all the same.
-    let _under_way = slots::hold(&session.home, &job.slot());
     let cannot = |session: &mut Session, what: &Path, error: io::Error| {
         session.note(format!("cannot record into {}: {error}", what.display()));
         Exit::CannotRecord

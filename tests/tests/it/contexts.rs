@@ -142,3 +142,57 @@ fn a_context_that_fails_without_a_source_still_tells_a_step() {
     assert_eq!(steps.len(), 1);
     assert!(steps[0]["errout"].as_str().unwrap().contains("could not create the directory"), "{steps:?}");
 }
+
+#[test]
+fn what_is_not_committed_is_in_the_run_folder() {
+    let world = World::new();
+    let code = world.repository("work/code");
+    code.write("file", "changed");
+    code.write("new", "x");
+    let recipe = world.recipe("source: {path: ./code}\nsteps:\n- run: cat file new\n");
+    world.pony(&[recipe]).end().code(0).out_is("changedx");
+    let run = world.run();
+    let result = run.result();
+    assert_eq!((&result["checkout"]["dirty"], &result["facts"]["dirty"]), (&true.into(), &true.into()));
+    let step = run.step("checkout");
+    let commands = step["commands"].as_array().unwrap();
+    let diff = commands.iter().find(|command| command["label"] == "diff").unwrap();
+    let diff = run.text(diff["out"]["file"].as_str().unwrap());
+    assert!(diff.contains("-one") && diff.contains("+changed"), "{diff}");
+
+    let clean = world.recipe("source: {path: ./code, gitignore: true}\nsteps:\n- run: ls\n");
+    code.git(&["checkout", "--quiet", "."]);
+    code.write(".gitignore", "*.o\nout/\n");
+    code.write("out/x", "x");
+    code.write("a.o", "x");
+    world.pony(&[clean]).end().code(0).out_is("file\nnew\n");
+}
+
+#[test]
+fn changes_since_earlier_runs_are_told() {
+    let world = World::new();
+    let upstream = world.repository("work/up");
+    let recipe = world.recipe("source: {git: ./up}\nsteps:\n- run: test ! -e broken\n");
+    let _ = world.pony(&[recipe]).end().code(0);
+    upstream.write("broken", "x");
+    upstream.commit("break it");
+    let _ = world.pony(&[recipe]).end().code(10);
+    upstream.write("more", "x");
+    upstream.commit("go on");
+    let _ = world.pony(&[recipe]).end().code(10);
+    let checkout = &world.last_run().result()["checkout"];
+    let told = |key: &str| {
+        let changes = &checkout[key];
+        let subjects: Vec<_> =
+            changes["commits"].as_array().unwrap().iter().map(|one| one["subject"].clone()).collect();
+        (subjects, changes["files"].clone())
+    };
+    assert_eq!(told("changes_since_last"), (vec!["go on".into()], serde_json::json!(["file", "more"])));
+    assert_eq!(
+        told("changes_since_success"),
+        (vec!["go on".into(), "break it".into()], serde_json::json!(["broken", "file", "more"]))
+    );
+    let serve = world.serve();
+    let page = serve.page("/p/demo/latest/").body;
+    assert!(page.contains("Changes since the last success") && page.contains("break it"), "{page}");
+}
