@@ -3,32 +3,12 @@
 use std::{fmt, time::Duration};
 
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 
 use crate::{
     record::Outcome,
     report::words,
-    slots::{LastRun, Memory},
+    slots::{Ingredients, LastRun, Memory},
 };
-
-/// What a run is made from, besides the code. Another one makes another build.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Ingredients {
-    /// Digest of the resolved recipe.
-    pub recipe: String,
-    /// What of the machine builds depend on: its platform and its distribution's release.
-    pub machine: String,
-}
-
-impl Ingredients {
-    /// Of a resolved recipe on this machine.
-    pub fn new(resolved: &str, machine: String) -> Self {
-        let digest = Sha256::digest(resolved.as_bytes());
-        // Half of it tells recipes apart.
-        let recipe = digest.iter().take(16).fold(0_u128, |recipe, byte| recipe << 8 | u128::from(*byte));
-        Self { recipe: format!("{recipe:032x}"), machine }
-    }
-}
 
 /// The rule that decided, as a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]

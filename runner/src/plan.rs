@@ -17,10 +17,9 @@ use crate::{
     facts, folder,
     home::Home,
     mask::{self, Mask},
-    needed::Ingredients,
     recipe::{Context, Recipe},
     run::{Job, Keep, unit::Environment},
-    slots::Memory,
+    slots::{Ingredients, Memory},
     submit::Target,
 };
 

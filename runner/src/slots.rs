@@ -13,7 +13,6 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     home::Home,
-    needed::Ingredients,
     record::{Outcome, RunRecord},
 };
 
@@ -34,6 +33,25 @@ pub struct Memory {
     pub last: Option<LastRun>,
     /// Seconds that each step took when it last passed.
     pub durations: BTreeMap<String, f64>,
+}
+
+/// What a run is made from, besides the code. Another one makes another build.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ingredients {
+    /// Digest of the resolved recipe.
+    pub recipe: String,
+    /// What of the machine builds depend on: its platform and its distribution's release.
+    pub machine: String,
+}
+
+impl Ingredients {
+    /// Of a resolved recipe on this machine.
+    pub fn new(resolved: &str, machine: String) -> Self {
+        let digest = Sha256::digest(resolved.as_bytes());
+        // Half of it tells recipes apart.
+        let recipe = digest.iter().take(16).fold(0_u128, |recipe, byte| recipe << 8 | u128::from(*byte));
+        Self { recipe: format!("{recipe:032x}"), machine }
+    }
 }
 
 /// How a run went and what it was made from.

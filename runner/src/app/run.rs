@@ -20,12 +20,11 @@ use crate::{
     config::Config,
     exit::Exit,
     folder::{Active, RunFolder},
-    needed::Ingredients,
     plan::{self, Build},
     record::RunRecord,
     report::{Reporter, Spool},
     run,
-    slots::{self, Memory},
+    slots::{self, Ingredients, Memory},
     submit::{self, EMBEDDED, Target},
 };
 

@@ -1,28 +1,17 @@
 //! From checked fields to a [`Recipe`]: everything but the steps.
 
-use std::{
-    collections::HashSet,
-    path::{Component, Path, PathBuf},
-};
-
-use indexmap::IndexMap;
+use std::path::Path;
 
 use super::{
     DEFAULT_TIMEOUT, Diagnostics, EnvironmentFrom, Facts, Recipe, Watch,
     check::{Checker, Fields},
     diagnostic::{Diagnostic, quoted},
     keys::{ENVIRONMENTS, RECIPE, WATCH},
+    reader::{Reader, is_environment_name, not_an_environment_name},
     source, steps, surroundings,
     tree::{Node, Value},
     variables::Scope,
 };
-
-/// A checker and the names that templates know: what every field is read with.
-#[derive(Debug)]
-pub(super) struct Reader<'t> {
-    pub(super) checker: Checker<'t>,
-    pub(super) scope: Scope<'t>,
-}
 
 /// Reads the whole tree; `path` is only looked at for the recipe's folder.
 pub(super) fn recipe(
@@ -201,19 +190,6 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// A map of environment variables.
-    pub(super) fn environment(&mut self, node: &'t Node, what: &str) -> IndexMap<String, String> {
-        let mut environment = IndexMap::new();
-        for (name, key, node) in self.checker.entries(node, what, "{LC_ALL: C.UTF-8}") {
-            if !is_environment_name(name) {
-                self.checker.wrong(key, |at| not_an_environment_name(at, name));
-            } else if let Some(value) = self.scope.fill(&mut self.checker, node, &quoted(name)) {
-                environment.insert(name.to_owned(), value);
-            }
-        }
-        environment
-    }
-
     fn secrets(&mut self, fields: &Fields<'t>) -> Vec<String> {
         let Some(node) = fields.get("secrets") else { return Vec::new() };
         let mut secrets: Vec<String> = Vec::new();
@@ -238,103 +214,4 @@ impl<'t> Reader<'t> {
         }
         secrets
     }
-
-    /// A secret's value is never written in a recipe.
-    pub(super) fn no_secret_in(&mut self, environment: &'t Node, secrets: &[String]) {
-        let Value::Map(map) = &environment.value else { return };
-        let secrets: HashSet<&str> = secrets.iter().map(String::as_str).collect();
-        for (key, _) in map {
-            if let Some(name) = key.scalar(self.checker.text).filter(|name| secrets.contains(name)) {
-                self.checker.wrong(key, |at| {
-                    Diagnostic::at(at, format!("the secret {} gets a value here", quoted(name)))
-                        .label("anybody can read it")
-                        .help("remove it here: the value comes from the environment in which pony-run is started")
-                });
-            }
-        }
-    }
-
-    /// One line of text without templates.
-    pub(super) fn plain(&mut self, node: &'t Node, what: &str) -> Option<&'t str> {
-        let text = self.checker.scalar(node, what)?;
-        if text.contains("{{") {
-            self.checker.wrong(node, |at| {
-                Diagnostic::at(at, format!("{what} cannot hold a template"))
-                    .label("expected plain text")
-                    .help("it must be the same on every machine")
-            });
-            return None;
-        }
-        self.is_line(node, text, what).then_some(text)
-    }
-
-    /// One line of text, templates filled in.
-    pub(super) fn line(&mut self, node: &'t Node, what: &str) -> Option<String> {
-        let text = self.scope.fill(&mut self.checker, node, what)?;
-        self.is_line(node, &text, what).then_some(text)
-    }
-
-    fn is_line(&mut self, node: &'t Node, text: &str, what: &str) -> bool {
-        let wrong = if text.trim().is_empty() {
-            "is empty"
-        } else if text.contains(['\n', '\r']) {
-            "must be one line"
-        } else if text.contains(char::is_control) {
-            "has a control character in it"
-        } else {
-            return true;
-        };
-        self.checker.wrong(node, |at| {
-            Diagnostic::at(at, format!("{what} {wrong}")).label("expected one line of text")
-        });
-        false
-    }
-
-    /// A line that becomes an argument of a program, where a leading `-` would be an option.
-    pub(super) fn argument(&mut self, node: &'t Node, what: &str) -> Option<String> {
-        let text = self.line(node, what)?;
-        if text.starts_with('-') {
-            self.checker.wrong(node, |at| {
-                Diagnostic::at(at, format!("{what} cannot begin with `-`"))
-                    .label("it would be taken for an option")
-            });
-            return None;
-        }
-        Some(text)
-    }
-
-    /// A path inside the tree; `None` for the tree's root and where it is wrong.
-    pub(super) fn inner_path(&mut self, node: &'t Node, what: &str) -> Option<PathBuf> {
-        let text = self.line(node, what)?;
-        let mut inner = PathBuf::new();
-        for component in Path::new(&text).components() {
-            let wrong = match component {
-                Component::CurDir => continue,
-                Component::Normal(name) => {
-                    inner.push(name);
-                    continue;
-                }
-                Component::ParentDir => "must stay inside the tree",
-                Component::RootDir | Component::Prefix(_) => "must be relative",
-            };
-            self.checker.wrong(node, |at| {
-                Diagnostic::at(at, format!("{what} {wrong}"))
-                    .label("expected a folder of the tree, without `..`")
-                    .help("paths begin at the root of the sources")
-            });
-            return None;
-        }
-        (!inner.as_os_str().is_empty()).then_some(inner)
-    }
-}
-
-/// Whether every shell and program takes `text` as the name of an environment variable.
-fn is_environment_name(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
-fn not_an_environment_name(at: std::ops::Range<usize>, name: &str) -> Diagnostic {
-    Diagnostic::at(at, format!("{} cannot be the name of an environment variable", quoted(name)))
-        .label("expected letters, digits and `_`, no digit first")
 }

@@ -12,6 +12,7 @@ mod diagnostic;
 pub(crate) mod duration;
 mod keys;
 mod read;
+mod reader;
 mod resolved;
 mod schema;
 mod source;

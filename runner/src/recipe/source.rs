@@ -1,14 +1,14 @@
 //! `source`: which tree is built.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use pony_contexts::{Source, Url, archive, git, hg, path, svn};
 
 use super::{
-    assemble::Reader,
     check::Fields,
     diagnostic::{Diagnostic, quoted},
     keys::SOURCE,
+    reader::{Reader, plain},
     tree::Node,
 };
 
@@ -58,11 +58,6 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, node: &'t Node, folder: &Path) -
     Some(Source::Git(git::Wanted { url: url?, want, submodules: submodules.unwrap_or(false), subdir, dir }))
 }
 
-/// Without `.` in it.
-pub(super) fn plain(path: &Path) -> PathBuf {
-    path.components().collect()
-}
-
 /// Which commit, whatever keeps the history.
 enum Named {
     Default,
@@ -97,19 +92,6 @@ impl<'t> Reader<'t> {
                 });
             })
             .ok()
-    }
-
-    /// Filled in by shells; a recipe means the same for everybody.
-    pub(super) fn no_home(&mut self, node: &'t Node, path: &str) -> Option<()> {
-        if path != "~" && !path.starts_with("~/") {
-            return Some(());
-        }
-        self.checker.wrong(node, |at| {
-            Diagnostic::at(at, "`~` is not filled in here")
-                .label("no home folder")
-                .help("write the whole path, or one from the recipe's own folder")
-        });
-        None
     }
 
     fn commit(&mut self, node: &'t Node) -> Option<String> {

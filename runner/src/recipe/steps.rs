@@ -7,10 +7,10 @@ use std::{
 
 use super::{
     Action, DEFAULT_QUIET_TIMEOUT, Step, StepKind,
-    assemble::Reader,
     check::Fields,
     diagnostic::{Diagnostic, line_number, quoted},
     keys::{STEP, STEP_KINDS},
+    reader::Reader,
     tree::{Node, Value},
 };
 

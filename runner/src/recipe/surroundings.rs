@@ -6,11 +6,10 @@ use pony_contexts::{Private, Source, virtualenv};
 
 use super::{
     Context,
-    assemble::Reader,
     check::Fields,
     diagnostic::Diagnostic,
     keys::{CONTEXT, CONTEXTS, INSTALLERS, PRIVATE, VIRTUALENV},
-    source::plain,
+    reader::{Reader, plain},
     tree::{Node, Value},
 };
 

@@ -13,7 +13,6 @@ use pony_contexts::{
 
 use super::{
     capture::Capture,
-    context,
     os::Group,
     unit::{Environment, Message, Spec, Unit},
     verdict,
@@ -41,11 +40,11 @@ impl Asker {
 impl pony_contexts::Shell for Asker {
     async fn run(&mut self, command: Command) -> Ended {
         let limit = command.silence.unwrap_or(LIMIT);
-        ask(&context::spec(command, &self.env), limit).await
+        ask(&spec(command, &self.env), limit).await
     }
 
     async fn ask(&mut self, command: Command, limit: Duration) -> Ended {
-        ask(&context::spec(command, &self.env), limit).await
+        ask(&spec(command, &self.env), limit).await
     }
 
     async fn download(&mut self, download: Download) -> Result<Downloaded, DownloadError> {
@@ -71,6 +70,18 @@ impl pony_contexts::Shell for Asker {
 
 /// How long is waited for who still holds the pipes of a command that has ended.
 const LINGER: Duration = Duration::from_millis(500);
+
+/// A context's command with all that it sees: `env`, then its own.
+pub(super) fn spec(command: Command, env: &Environment) -> Spec {
+    let mut env = env.clone();
+    for (name, value) in command.env {
+        match value {
+            Some(value) => env.insert(name.into(), value),
+            None => env.remove(OsStr::new(&name)),
+        };
+    }
+    Spec { argv: command.argv, cwd: command.cwd, env }
+}
 
 /// Runs `spec`, no longer than `limit`. Dropping this kills it.
 pub(crate) async fn ask(spec: &Spec, limit: Duration) -> Ended {

@@ -13,8 +13,8 @@ use pony_contexts::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    ask::ask,
-    unit::{Environment, Spec},
+    ask::{ask, spec},
+    unit::Environment,
 };
 use crate::{clock::Clock, download, record::CheckoutRecord};
 
@@ -98,18 +98,6 @@ impl pony_contexts::Shell for Handle {
     fn note(&mut self, text: &str) {
         self.send(Request::Note(text.to_owned()));
     }
-}
-
-/// A context's command with all that it sees: `env`, then its own.
-pub(super) fn spec(command: Command, env: &Environment) -> Spec {
-    let mut env = env.clone();
-    for (name, value) in command.env {
-        match value {
-            Some(value) => env.insert(name.into(), value),
-            None => env.remove(OsStr::new(&name)),
-        };
-    }
-    Spec { argv: command.argv, cwd: command.cwd, env }
 }
 
 /// What the context made, or a sentence that says why it could not.

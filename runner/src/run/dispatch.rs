@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use super::{
+    ask,
     child::{Child, Over, Terms},
     context::{self, Handle, Preparation, Request},
     job::{self, Job},
@@ -274,7 +275,7 @@ impl Run<'_, '_> {
         let label = command.label.clone();
         self.reporter.emit(Event::CommandStarted { step, label: label.clone(), command: line.clone() });
         let limits = Job::context_limits(command.silence);
-        let spec = context::spec(command, &self.job.environment_of_contexts());
+        let spec = ask::spec(command, &self.job.environment_of_contexts());
         let purpose = Purpose::Command { label, line, reply };
         if let Err((error, purpose)) = self.spawn(&spec, purpose, limits) {
             let reason = verdict::cannot_start(&spec, &error);

@@ -8,10 +8,10 @@ use pony_contexts::{
 
 use crate::{
     event::StepHead,
-    needed::Ingredients,
     recipe::{Action, Context, DEFAULT_QUIET_TIMEOUT, Facts, Recipe, Step, StepKind},
     record::Outcome,
     run::{unit::Environment, watch::Limits},
+    slots::Ingredients,
 };
 
 /// The environment variable that marks a run's processes: what is left of them is found by it.
