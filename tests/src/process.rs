@@ -225,6 +225,25 @@ impl<'w> Live<'w> {
         }
     }
 
+    /// Waits until it has printed `text` so many times on stdout, or has closed it; whether it has.
+    pub fn until_times(&mut self, text: &str, times: usize) -> bool {
+        loop {
+            let printed = String::from_utf8_lossy(&join(&self.printed, Stream::Out)).into_owned();
+            if printed.matches(text).count() >= times {
+                return true;
+            }
+            if !self.step(&format!("`{text}`, {times} times")) {
+                return false;
+            }
+        }
+    }
+
+    /// Kills it, if it still runs, and waits until it is gone.
+    pub fn kill(self) -> Ended<'w> {
+        let _ = kill(self.pid, Signal::SIGKILL);
+        self.end()
+    }
+
     /// What it has printed so far, of what has been waited for.
     pub fn printed(&self) -> &[Output] {
         &self.printed
