@@ -2,8 +2,6 @@
 
 use std::net::{TcpListener, TcpStream};
 
-use nix::sys::signal::Signal;
-
 use crate::{Live, World, process::Call};
 
 /// A running server.
@@ -80,9 +78,8 @@ impl<'w> Daemon<'w> {
 impl Drop for Daemon<'_> {
     fn drop(&mut self) {
         if let Some(live) = self.live.take() {
-            live.signal(Signal::SIGKILL);
             // Nobody answers there any more when this is over.
-            let _ = live.end();
+            let _ = live.kill();
         }
     }
 }

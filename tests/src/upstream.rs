@@ -124,6 +124,8 @@ impl Upstream<'_> {
 
     /// A recipe that builds it, with `more` in its `source`; its only step prints [`Upstream::built`].
     pub fn recipe(&self, more: &str) -> &'static str {
+        // Hg is slow to start: it is not to look for a default first.
+        let more = if self.kind == Kind::Hg && more.is_empty() { ", branch: default" } else { more };
         self.world.recipe(&format!(
             "source: {{{}: '{}'{more}}}\nsteps:\n- run: cat file; cat data/* | cksum\n",
             self.kind,

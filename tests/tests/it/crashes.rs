@@ -146,15 +146,15 @@ macro_rules! moments {
 }
 
 moments! {
-    git_1: checkouts(Kind::Git, 1, 7);
-    git_2: checkouts(Kind::Git, 2, 7);
-    svn_1: checkouts(Kind::Svn, 1, 5);
-    svn_2: checkouts(Kind::Svn, 2, 5);
-    hg_1: checkouts(Kind::Hg, 1, 3);
-    hg_2: checkouts(Kind::Hg, 2, 3);
-    hg_3: checkouts(Kind::Hg, 3, 3);
-    hg_4: checkouts(Kind::Hg, 4, 3);
-    archive: checkouts(Kind::Archive, 1, 8);
-    virtualenv_1: environments(1, 3);
-    virtualenv_2: environments(2, 3);
+    git_1: checkouts(Kind::Git, 1, 6);
+    git_2: checkouts(Kind::Git, 2, 6);
+    git_3: checkouts(Kind::Git, 3, 6);
+    svn_1: checkouts(Kind::Svn, 1, 6);
+    svn_2: checkouts(Kind::Svn, 2, 6);
+    hg_1: checkouts(Kind::Hg, 1, 2);
+    hg_2: checkouts(Kind::Hg, 2, 2);
+    hg_3: checkouts(Kind::Hg, 3, 2);
+    archive: checkouts(Kind::Archive, 1, 10);
+    virtualenv_1: environments(1, 2);
+    virtualenv_2: environments(2, 2);
 }

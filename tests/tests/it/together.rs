@@ -40,23 +40,32 @@ fn ten(world: &World, recipe: &str, expected: &str) -> Vec<String> {
     all.into_iter().map(|(_, _, label)| label).collect()
 }
 
+fn one_entry(world: &World) {
+    let cached = world.cached();
+    let entries = cached.iter().filter(|name| world.path("pony/cache").join(name).is_dir());
+    assert_eq!(entries.count(), 1, "{cached:?}");
+    assert!(world.temporary().is_empty());
+}
+
 fn share(kind: Kind) {
     let world = World::new();
     let upstream = world.upstream(kind);
     let recipe = upstream.recipe("");
     let changes = ten(&world, recipe, &upstream.built());
     assert_eq!(changes.iter().filter(|label| *label == "create cache").count(), 1, "{changes:?}");
+    one_entry(&world);
+    if kind == Kind::Hg {
+        // Each has brought what is new already, and hg is slow to start.
+        assert_eq!(changes.len(), 10, "{changes:?}");
+        return;
+    }
     upstream.publish("two", &[("data/more", "more")]);
     let changes = ten(&world, recipe, &upstream.built());
     assert!(
         !changes.is_empty() && changes.iter().all(|label| label.starts_with("cache_update")),
         "{changes:?}"
     );
-    let cached = world.cached();
-    let is_entry = |name: &&String| world.path("pony/cache").join(name).join("").is_dir();
-    let entries: Vec<_> = cached.iter().filter(is_entry).collect();
-    assert_eq!(entries.len(), 1, "{cached:?}");
-    assert!(world.temporary().is_empty());
+    one_entry(&world);
 }
 
 #[test]

@@ -107,12 +107,7 @@ fn the_interpreter_is_chosen_on_the_command_line() {
     let recipe = world.recipe(
         "context: {virtualenv: {python: python-of-nowhere}}\nsteps:\n- run: [python, -c, 'import sys; print(sys.prefix)']\n",
     );
-    world.pony(&["-n", recipe]).end().code(12).err_has("no Python interpreter `python-of-nowhere`");
-    for name in ["python3", &python.display().to_string(), "./mine/bin/python"] {
-        if name.starts_with('.') {
-            std::fs::create_dir_all(world.path("work/mine/bin")).unwrap();
-            std::os::unix::fs::symlink(&python, world.path("work/mine/bin/python")).unwrap();
-        }
+    for name in ["python3", &python.display().to_string()] {
         let ended = world.pony(&["-n", "--python", name, recipe]).end().code(0);
         assert!(ended.out().contains(".virtualenv"), "{name}: {ended}");
     }
