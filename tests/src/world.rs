@@ -197,7 +197,7 @@ impl World {
             kinds.iter().flat_map(|kind| if kind.is_dir() { entries(kind) } else { vec![kind.clone()] });
         let below = self.path("pony/cache");
         let named = paths.filter_map(|path| Some(path.strip_prefix(&below).ok()?.display().to_string()));
-        named.filter(|name| !name.ends_with(".lock")).collect()
+        named.filter(|name| Path::new(name).extension().is_none_or(|end| end != "lock")).collect()
     }
 
     fn pids(&self) -> Vec<i32> {
