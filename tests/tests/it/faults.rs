@@ -162,3 +162,23 @@ fn nobody_is_ever_asked_for_a_password() {
     }
     assert!(world.temporary().is_empty());
 }
+
+#[test]
+fn svnserve_gives_nothing_without_a_login() {
+    let world = World::new();
+    let upstream = world.upstream(Kind::Svn);
+    let closed = "[general]\nanon-access = none\nauth-access = read\npassword-db = passwd\n";
+    std::fs::write(world.path("up/svn/conf/svnserve.conf"), closed).unwrap();
+    std::fs::write(world.path("up/svn/conf/passwd"), "[users]\nann = s3cr3t-of-ann\n").unwrap();
+    let recipe = upstream.recipe("");
+    let terminal = world.terminal(100, 30, &world.pony(&["-n", "--no-progress", recipe]));
+    assert!(terminal.end(12).contains("login"));
+    // One that is in the address is used, and shown nowhere.
+    let url = upstream.url();
+    let with_login = url.replace("//", "//ann:s3cr3t-of-ann@");
+    let text = std::fs::read_to_string(world.path("work").join(recipe)).unwrap();
+    let recipe = world.write("login.yaml", text.replace(&url, &with_login)).display().to_string();
+    let ended = world.pony(&["-n", "-v", &recipe]).end().code(0).out_has(&upstream.built());
+    let _ = ended.has_no("s3cr3t-of-ann");
+    assert!(world.holding("s3cr3t-of-ann").is_empty(), "{:?}", world.holding("s3cr3t-of-ann"));
+}

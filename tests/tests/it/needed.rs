@@ -10,8 +10,8 @@ const IF_NEEDED: [&str; 2] = ["--if-needed", "demo.yaml"];
 fn ask(world: &World, more: &[&str]) -> (bool, String) {
     let ended = world.pony(&[&IF_NEEDED[..], more].concat()).end();
     let err = ended.err();
-    let word = err.lines().find(|line| line.contains("to be built") || line.contains("nothing to do"));
-    (ended.out().contains("built"), word.unwrap_or_else(|| panic!("{ended}")).to_owned())
+    let told = err.lines().find(|line| line.contains("to be built") || line.contains("nothing to do"));
+    (ended.out().contains("built"), told.unwrap_or_else(|| panic!("{ended}")).to_owned())
 }
 
 fn built(world: &World, more: &[&str], why: &str) {
