@@ -54,7 +54,10 @@ async fn receive(download: &Download) -> Result<Downloaded, DownloadError> {
     let named = |name: header::HeaderName| {
         response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
     };
-    let version = named(header::ETAG).or_else(|| named(header::LAST_MODIFIED));
+    // A file that was changed in this very second may change again in it.
+    let modified =
+        || named(header::LAST_MODIFIED).filter(|modified| named(header::DATE).as_ref() != Some(modified));
+    let version = named(header::ETAG).or_else(modified);
     save(&mut response, &download.to).await?;
     Ok(Downloaded::New { version })
 }

@@ -2,14 +2,13 @@
 
 use std::net::{TcpListener, TcpStream};
 
-use nix::sys::signal::Signal;
-
 use crate::{Live, World, process::Call};
 
 /// A running server.
 #[derive(Debug)]
 pub struct Daemon<'w> {
     live: Option<Live<'w>>,
+    port: u16,
     url: String,
 }
 
@@ -42,12 +41,21 @@ impl World {
         let arguments = ["serve", "--cwd", &dir, "--address", "127.0.0.1", "--port", &listen];
         Daemon::start(self.call("hg", &arguments), port, format!("http://127.0.0.1:{port}"))
     }
+
+    /// A web server over the files below a folder of this world.
+    pub fn web(&self, below: &str) -> Daemon<'_> {
+        let port = free_port();
+        let (root, listen) = (self.path(below).display().to_string(), port.to_string());
+        let arguments = ["-m", "http.server", "--bind", "127.0.0.1", "--directory", &root, &listen];
+        let call = self.call(self.interpreter(), &arguments);
+        Daemon::start(call, port, format!("http://127.0.0.1:{port}"))
+    }
 }
 
 impl<'w> Daemon<'w> {
     fn start(call: Call<'w>, port: u16, url: String) -> Self {
         let live = call.start();
-        let mut daemon = Self { live: Some(live), url };
+        let mut daemon = Self { live: Some(live), port, url };
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             let ended = daemon.live.as_mut().is_none_or(Live::has_ended_by_now);
             assert!(!ended, "it does not serve: {daemon:?}");
@@ -60,14 +68,18 @@ impl<'w> Daemon<'w> {
     pub fn url(&self) -> &str {
         &self.url
     }
+
+    /// The port that it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
 }
 
 impl Drop for Daemon<'_> {
     fn drop(&mut self) {
         if let Some(live) = self.live.take() {
-            live.signal(Signal::SIGKILL);
             // Nobody answers there any more when this is over.
-            let _ = live.end();
+            let _ = live.kill();
         }
     }
 }

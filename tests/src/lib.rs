@@ -9,11 +9,14 @@
 mod daemon;
 mod git;
 mod http;
+mod line;
 mod process;
 mod programs;
 mod python;
 mod serve;
 mod terminal;
+mod upstream;
+mod wheels;
 mod world;
 
 use std::time::Duration;
@@ -22,11 +25,13 @@ pub use self::{
     daemon::Daemon,
     git::Repository,
     http::{Page, get, post},
+    line::{Line, Way},
     process::{Call, Ended, Live, Output, Stream},
     programs::program,
     python::Python,
     serve::Serve,
     terminal::Terminal,
+    upstream::{Kind, Upstream},
     world::{RunFolder, World, files},
 };
 

@@ -83,6 +83,19 @@ impl World {
         &self.environment
     }
 
+    /// Programs in a folder of this world come before others of their name.
+    pub fn put_first_on_path(&mut self, folder: &str) {
+        let mut path = self.path(folder).into_os_string();
+        path.push(":");
+        path.push(&self.environment[std::ffi::OsStr::new("PATH")]);
+        self.set("PATH", path);
+    }
+
+    /// Sets a variable that every process of this world sees from now on.
+    pub fn set(&mut self, name: &str, value: impl Into<OsString>) {
+        self.environment.insert(name.into(), value.into());
+    }
+
     /// Writes a file below `work`, with the folders that lead to it; its path.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path("work").join(name);
@@ -169,6 +182,28 @@ impl World {
                 Some(format!("{pid} {}", String::from_utf8_lossy(&command).replace('\0', " ").trim_end()))
             })
             .collect()
+    }
+
+    /// Those of them that belong to a run: not servers.
+    pub fn build_processes(&self) -> Vec<String> {
+        let of_a_run = |pid: &str| {
+            fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| {
+                environ.split(|byte| *byte == 0).any(|entry| entry.starts_with(b"PONY_RUN_ID="))
+            })
+        };
+        let mut processes = self.processes();
+        processes.retain(|process| process.split(' ').next().is_some_and(of_a_run));
+        processes
+    }
+
+    /// What is in the cache, each `kind/name`, without locks.
+    pub fn cached(&self) -> Vec<String> {
+        let kinds = entries(&self.path("pony/cache"));
+        let paths =
+            kinds.iter().flat_map(|kind| if kind.is_dir() { entries(kind) } else { vec![kind.clone()] });
+        let below = self.path("pony/cache");
+        let named = paths.filter_map(|path| Some(path.strip_prefix(&below).ok()?.display().to_string()));
+        named.filter(|name| Path::new(name).extension().is_none_or(|end| end != "lock")).collect()
     }
 
     fn pids(&self) -> Vec<i32> {

@@ -112,6 +112,9 @@ impl<'a> Store<'a> {
             match ask(name, self.address, self.entry.room(), hg).await {
                 Ok(Some(id)) => {
                     self.update(hg).await?;
+                    if self.offline.is_some() {
+                        return self.default_as_held(name, hg).await;
+                    }
                     self.hear(name).await?;
                     return self.default_is(name, &id, hg).await;
                 }
@@ -141,9 +144,14 @@ impl<'a> Store<'a> {
     ) -> Result<Target, Error> {
         let Some(name) = self.entry.card().and_then(|card| card.default.clone()) else { return Err(error) };
         self.go_offline(error, hg);
-        match self.look(&names::quoted(&name), hg).await? {
-            Some(found) => self.default_is(&name, &found.id, hg).await,
-            None => Err(no_such("branch", &name, hg.url(), Vec::new())),
+        self.default_as_held(&name, hg).await
+    }
+
+    /// What the clone holds under the name of what is built by default.
+    async fn default_as_held(&self, name: &str, hg: &mut Hg<'_, impl Shell>) -> Result<Target, Error> {
+        match self.look(&names::quoted(name), hg).await? {
+            Some(found) => self.default_is(name, &found.id, hg).await,
+            None => Err(no_such("branch", name, hg.url(), Vec::new())),
         }
     }
 
@@ -174,7 +182,8 @@ impl<'a> Store<'a> {
         match ask(name, self.address, self.entry.room(), hg).await {
             Ok(Some(id)) => {
                 self.update(hg).await?;
-                Ok(Some(id))
+                // What could not be brought is not here, whatever it is called there.
+                Ok(Some(id).filter(|_| self.offline.is_none()))
             }
             Ok(None) => Err(no_such(kind, name, hg.url(), self.near(kind, name, hg).await?)),
             Err(error) if error.is_of_the_network() && self.entry.card().is_some() => {

@@ -8,6 +8,9 @@ use crate::{Ended, error::Error, url::Url};
 /// Longest message that is repeated, in characters.
 const LONGEST: usize = 300;
 
+/// Killed by SIGPIPE: who was spoken to had gone.
+const BROKEN_PIPE: i64 = -13;
+
 /// What a message means, whichever program it comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Meaning {
@@ -36,6 +39,9 @@ pub(super) fn read(tool: &Tool, label: &str, ended: &Ended, url: &Url, place: &P
         return Error::Unreachable { url: url.clone(), said: "it fell silent".to_owned() };
     }
     let Some((meaning, line)) = meaning(tool, &lines) else {
+        if ended.status == BROKEN_PIPE {
+            return Error::Unreachable { url: url.clone(), said: "the connection was closed".to_owned() };
+        }
         return Error::Command { step: label.to_owned(), status: ended.status, said: telling(&lines) };
     };
     let (url, said) = (url.clone(), cut(line));
@@ -135,6 +141,15 @@ mod tests {
         ] {
             assert_eq!(said(stderr).to_string(), message);
         }
+    }
+
+    #[test]
+    fn a_program_that_spoke_to_nobody_blames_the_network() {
+        let ended = Ended { status: BROKEN_PIPE, ..Ended::default() };
+        let url = "git://host/x".parse().unwrap();
+        let error = read(&crate::git::TOOL, "remote_head", &ended, &url, Path::new("/cache/x"));
+        assert_eq!(error.to_string(), "`git://host/x` cannot be reached (the connection was closed)");
+        assert!(error.is_of_the_network());
     }
 
     #[test]

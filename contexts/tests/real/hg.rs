@@ -132,6 +132,20 @@ async fn news_other_branches_and_new_branches_share_one_clone() {
 }
 
 #[tokio::test]
+async fn a_fresh_clone_has_all_branches() {
+    let world = World::new();
+    let upstream = Upstream::new(&world, "up/demo");
+    let url = upstream.url();
+    upstream.hg(&["branch", "--quiet", "other"]);
+    upstream.commit("two");
+    for (name, expected, created) in [("default", "one", 1), ("default", "one", 0), ("other", "two", 0)] {
+        let (prepared, shell) = build(&world, &url, branch(name)).await;
+        assert_eq!(text(&prepared.unwrap(), "file"), expected);
+        assert_eq!(shell.count("create cache"), created, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn rewritten_history_is_followed() {
     let world = World::new();
     let upstream = Upstream::new(&world, "up/demo");

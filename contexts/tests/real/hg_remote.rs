@@ -208,6 +208,29 @@ async fn a_network_that_fails_is_tried_again_then_done_without() {
 }
 
 #[tokio::test]
+async fn a_pull_that_is_cut_is_done_without() {
+    let world = World::new();
+    let upstream = Upstream::new(&world, "up/demo");
+    let server = Server::new(&upstream);
+    let url = server.url();
+    assert_eq!(built(&world, &url, Want::Default).await, "one");
+    // Upstream says that there is another tip, which then does not arrive.
+    upstream.commit("two");
+    for want in [Want::Default, branch("default")] {
+        let mut shell = world.shell();
+        shell.interrupt = Some(Box::new(|command| {
+            let said = b"abort: HTTP request error (incomplete response; expected 65536 bytes got 18897)\n";
+            let cut = Ended { status: 255, stderr: said.to_vec(), ..Ended::default() };
+            (command.label == "cache_update").then_some(cut)
+        }));
+        let prepared = prepare(&world.request(Some(wanted(&url, want))), &mut shell).await.unwrap();
+        assert_eq!(text(&prepared, "file"), "one");
+        assert!(prepared.checkout.unwrap().offline.unwrap().contains("incomplete response"));
+    }
+    assert_eq!(built(&world, &url, Want::Default).await, "two");
+}
+
+#[tokio::test]
 async fn a_server_that_cuts_the_line() {
     let world = World::new();
     let upstream = Upstream::new(&world, "up/demo");

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use pony_tests::World;
+use pony_tests::{Kind, World};
 
 fn build(world: &World, name: &str) {
     let text = format!("package: {name}\nsource: {{git: ./{name}}}\nsteps: [{{run: 'true'}}]\n");
@@ -89,4 +89,15 @@ fn a_wrong_configuration_is_told_before_anything_runs() {
     assert!(err.contains("config.yaml") && err.contains("cahce") && err.contains("kept"), "{ended}");
     world.configure("kept: {age: soon}\n");
     let _ = world.pony(&["cache"]).end().code(2).err_has("`soon` is not a duration");
+}
+
+#[test]
+fn an_archive_that_changes_twice_in_a_second_is_downloaded_again() {
+    let world = World::new();
+    // This server tells no more than the second in which a file was changed.
+    let upstream = world.upstream(Kind::Archive);
+    for text in ["two", "three", "four"] {
+        upstream.publish(text, &[]);
+        let _ = world.pony(&["-n", upstream.recipe("")]).end().code(0).out_is(&upstream.built());
+    }
 }

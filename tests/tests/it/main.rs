@@ -3,7 +3,9 @@
 
 mod cache;
 mod contexts;
+mod crashes;
 mod endings;
+mod faults;
 mod git;
 mod hello;
 mod kept;
@@ -11,10 +13,14 @@ mod leftovers;
 mod limits;
 mod messages;
 mod needed;
+mod recipes;
 mod screen;
 mod secrets;
+mod seven;
 mod stopping;
 mod streams;
 mod submit;
 mod surroundings;
+mod together;
 mod verbs;
+mod virtualenv;
