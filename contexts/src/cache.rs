@@ -253,12 +253,11 @@ impl Entry {
     /// The entry is whole and in use now, and this is known of it. With `changed` its size is taken again.
     pub(crate) async fn vouch(&mut self, mut card: Card, changed: bool) -> Result<(), Error> {
         let known = self.card.as_ref().map(|card| card.bytes);
-        card.bytes = match known.filter(|_| !changed) {
-            Some(bytes) => bytes,
-            None => {
-                let dir = self.dir.clone();
-                aside(move |_| Ok(bytes_of(&dir))).await.map_err(Error::io("measure", &self.dir))?
-            }
+        card.bytes = if let Some(bytes) = known.filter(|_| !changed) {
+            bytes
+        } else {
+            let dir = self.dir.clone();
+            aside(move |_| Ok(bytes_of(&dir))).await.map_err(Error::io("measure", &self.dir))?
         };
         self.write(&card)?;
         self.card = Some(card);

@@ -170,11 +170,16 @@ impl<'a, S: Shell> Program<'a, S> {
         silence: Option<Duration>,
     ) -> Result<Ended, Error> {
         let bare = self.url.without_login();
-        let (mut argv, env) = (self.tool.frame)(if self.login { self.url } else { &bare });
-        argv.extend(self.words.iter().cloned());
-        argv.extend(args.iter().map(|arg| arg.as_ref().to_owned()));
-        let command =
-            Command { label: unused(&mut self.labels, label), argv, cwd: cwd.to_owned(), env, silence };
+        let (mut words, env) = (self.tool.frame)(if self.login { self.url } else { &bare });
+        words.extend(self.words.iter().cloned());
+        words.extend(args.iter().map(|arg| arg.as_ref().to_owned()));
+        let command = Command {
+            label: unused(&mut self.labels, label),
+            argv: words,
+            cwd: cwd.to_owned(),
+            env,
+            silence,
+        };
         let ended = self.shell.run(command).await;
         if ended.stopped {
             return Err(Error::Stopped);

@@ -123,6 +123,12 @@ pub fn bytes_of(root: &Path) -> u64 {
     bytes
 }
 
+/// A digest as people write it.
+pub(crate) fn hexadecimal(digest: &[u8]) -> String {
+    let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+}
+
 /// `subdir` of `tree`, which no link may lead out of.
 pub(crate) fn inside(tree: &Path, subdir: &Path) -> Result<PathBuf, Error> {
     let shown = subdir.display().to_string();

@@ -23,7 +23,7 @@ use crate::{
     error::Error,
     record::Checkout,
     shell::{Download, DownloadError, Downloaded},
-    tree::remove_tree,
+    tree::{hexadecimal, remove_tree},
     url::Url,
 };
 
@@ -227,7 +227,7 @@ fn failure(error: DownloadError, url: &Url, to: &Path) -> Error {
         DownloadError::NoSuchHost(said) => Error::NoSuchHost { url, said },
         DownloadError::Unreachable(said) => Error::Unreachable { url, said },
         DownloadError::NotFound(said) => Error::NoSuchFile { url, said },
-        DownloadError::Login(said) => Error::Authentication { url, said },
+        DownloadError::Login(said) => Error::Authentication { program: None, url, said },
         DownloadError::Refused(said) => Error::Refused { url, said },
         DownloadError::Write(error) => Error::io("write", to)(error),
         DownloadError::Stopped => Error::Stopped,
@@ -249,9 +249,7 @@ async fn digested(mut file: File, offline: Option<String>) -> Result<Packed, Err
             }
         }
         io::Seek::rewind(&mut file).map_err(Error::io("read", "the archive"))?;
-        let digits = digest.finalize().into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        let sha256 = digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect();
-        Ok(Packed { file, sha256, offline })
+        Ok(Packed { file, sha256: hexadecimal(&digest.finalize()), offline })
     })
     .await
 }

@@ -16,7 +16,7 @@ use crate::{
     aside::aside,
     cache::{Card, Entry},
     error::Error,
-    git::{Git, Target, Want, names},
+    git::{Git, Target, Want, names, no_such},
     program::args,
 };
 
@@ -162,12 +162,7 @@ impl<'a> Mirror<'a> {
                 Err(_) => {}
             }
         }
-        Err(Error::NoSuchName {
-            kind: "revision",
-            name: id.to_owned(),
-            url: git.url().clone(),
-            near: self.near("revision", id, git).await?,
-        })
+        Err(no_such("revision", id, git.url(), self.near("revision", id, git).await?))
     }
 
     /// The commit that a branch or tag of the mirror names.
@@ -183,8 +178,7 @@ impl<'a> Mirror<'a> {
         {
             return Ok(revision);
         }
-        let near = self.near(kind, name, git).await?;
-        Err(Error::NoSuchName { kind, name: name.to_owned(), url: git.url().clone(), near })
+        Err(no_such(kind, name, git.url(), self.near(kind, name, git).await?))
     }
 
     /// What is called somewhat like `name`.

@@ -136,14 +136,14 @@ pub(crate) async fn tip(wanted: &Wanted, request: &Request, shell: &mut impl She
         id.filter(|id| names::is_id(id)).map(str::to_owned)
     };
     named(&peeled).or_else(|| named(&reference)).ok_or_else(|| match &wanted.want {
-        Want::Branch(name) => no_such("branch", name, url),
-        Want::Tag(name) => no_such("tag", name, url),
+        Want::Branch(name) => no_such("branch", name, url, Vec::new()),
+        Want::Tag(name) => no_such("tag", name, url, Vec::new()),
         Want::Default | Want::Revision(_) => Error::NoDefaultBranch(url.clone()),
     })
 }
 
-fn no_such(kind: &'static str, name: &str, url: &Url) -> Error {
-    Error::NoSuchName { kind, name: name.to_owned(), url: url.clone(), near: Vec::new() }
+fn no_such(kind: &'static str, name: &str, url: &Url, near: Vec<String>) -> Error {
+    Error::NoSuchName { program: TOOL.name, kind, name: name.to_owned(), url: url.clone(), near }
 }
 
 /// Paths of the files that differ between what was built at `from` and what would be built now; nothing if there is no

@@ -255,7 +255,7 @@ async fn lookup(name: &str, url: &Url, request: &Request, shell: &mut impl Shell
 }
 
 fn no_such(kind: &'static str, name: &str, url: &Url, near: Vec<String>) -> Error {
-    Error::NoSuchName { kind, name: name.to_owned(), url: url.clone(), near }
+    Error::NoSuchName { program: TOOL.name, kind, name: name.to_owned(), url: url.clone(), near }
 }
 
 /// The clone brought up to date, cloned (or pulled from), and the changeset checked out.

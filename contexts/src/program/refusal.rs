@@ -42,8 +42,8 @@ pub(super) fn read(tool: &Tool, label: &str, ended: &Ended, url: &Url, place: &P
     match meaning {
         Meaning::DiskFull => Error::DiskFull { said },
         Meaning::NoSuchHost => Error::NoSuchHost { url, said },
-        Meaning::Authentication => Error::Authentication { url, said },
-        Meaning::NoSuchRepository => Error::NoSuchRepository { url, said },
+        Meaning::Authentication => Error::Authentication { program: Some(tool.name), url, said },
+        Meaning::NoSuchRepository => Error::NoSuchRepository { program: tool.name, url, said },
         Meaning::Unreachable => Error::Unreachable { url, said },
         Meaning::Damaged => Error::Damaged { url, said, cache: place.to_owned() },
     }

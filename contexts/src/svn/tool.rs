@@ -157,17 +157,17 @@ const MESSAGES: [(Meaning, &[&str]); 6] = [
 
 /// What a refusal means for what was asked for: svn has many words for a thing that is not there.
 pub(super) fn explain(error: Error, asked: &Asked) -> Error {
-    let Error::NoSuchRepository { url, said } = error else { return error };
+    let Error::NoSuchRepository { program, url, said } = error else { return error };
     let has = |code: &str| said.contains(code);
     let revision = asked.revision().to_string();
     if has("205000: ") {
         Error::NotAnSvnRevision(revision)
     } else if has("160006: ") {
-        Error::NoSuchName { kind: "revision", name: revision, url, near: Vec::new() }
+        Error::NoSuchName { program, kind: "revision", name: revision, url, near: Vec::new() }
     } else if ["170000: ", "160013: ", "160005: ", "195012: "].into_iter().any(has) {
         Error::NoSuchFolder { url, revision, said }
     } else {
-        Error::NoSuchRepository { url, said }
+        Error::NoSuchRepository { program, url, said }
     }
 }
 

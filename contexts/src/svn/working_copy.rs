@@ -210,7 +210,7 @@ async fn switch(label: &str, dir: &Path, info: &Info, svn: &mut Svn<'_, impl She
     ];
     match svn.online_mending(label, dir, &args, Some("cleanup")).await {
         // Upstream has just said that it has this one: it is the revision of the working copy that it has not.
-        Err(Error::NoSuchRepository { url, said }) if said.contains("160006: ") => {
+        Err(Error::NoSuchRepository { url, said, .. }) if said.contains("160006: ") => {
             Err(Error::Damaged { url, said, cache: dir.to_owned() })
         }
         other => other.map(drop),

@@ -20,7 +20,8 @@ use crate::support::{Real, World, files, text};
 const TIME: u64 = 1_600_000_001;
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    let digits = Sha256::digest(bytes).iter().flat_map(|byte| [byte >> 4, byte & 15]).collect::<Vec<_>>();
+    digits.into_iter().map(|digit| char::from_digit(digit.into(), 16).unwrap()).collect()
 }
 
 /// A tar archive made entry by entry, with names as they are given.
