@@ -103,7 +103,7 @@ pub fn list(cache: &Path) -> io::Result<Vec<Listed>> {
         }
         for entry in read_dir(&kind.path())? {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if !entry.file_type()?.is_dir() || name.contains(".new-") {
+            if !entry.file_type()?.is_dir() || !is_entry(&name) {
                 continue;
             }
             let dir = entry.path();
@@ -153,6 +153,12 @@ pub fn surplus(listed: &[Listed], most: u64) -> &[Listed] {
         gone += 1;
     }
     &listed[..gone]
+}
+
+/// Whether a directory is an entry by its name, and not one that is being made or thrown away.
+fn is_entry(name: &str) -> bool {
+    let digits = name.rsplit_once('-').map_or("", |(_, digits)| digits);
+    digits.len() == 12 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn read_dir(dir: &Path) -> io::Result<Vec<fs::DirEntry>> {

@@ -104,6 +104,16 @@ impl<'a, S: Shell> Program<'a, S> {
         self.shell.note(text);
     }
 
+    /// Tells that an entry of the cache is thrown away.
+    pub(crate) fn anew(&mut self, what: &str, cache: &Path, said: &str) {
+        self.note(&format!("the {what} `{}` is damaged ({said}): making it anew", cache.display()));
+    }
+
+    /// Tells that what the cache holds has to do.
+    pub(crate) fn do_without(&mut self, error: &Error) {
+        do_without(error, self.shell);
+    }
+
     /// Runs the program in `cwd` and answers with its output, or with the words for its failure.
     pub(crate) async fn run(
         &mut self,
@@ -194,6 +204,11 @@ impl<'a, S: Shell> Program<'a, S> {
     pub(crate) fn refusal(&self, label: &str, ended: &Ended) -> Error {
         refusal::read(self.tool, label, ended, self.url, &self.place)
     }
+}
+
+/// Tells that what the cache holds has to do, and why.
+pub(crate) fn do_without(error: &Error, shell: &mut impl Shell) {
+    shell.note(&format!("building what the cache holds: {error}"));
 }
 
 /// Waits before a further try after `error`; gives it back where another try is of no use, or was the last.

@@ -114,13 +114,21 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Cut to what is listed.
-    pub(crate) fn new(mut commits: Vec<Commit>, mut files: Vec<String>) -> Self {
-        let (more, more_files) = (commits.len() > COMMITS, files.len() > FILES);
+    /// Cut to what is listed. Of no `files` it is known that there are too many.
+    pub(crate) fn new(mut commits: Vec<Commit>, files: Option<Vec<String>>) -> Self {
+        let (more, more_files) =
+            (commits.len() > COMMITS, files.as_ref().is_none_or(|files| files.len() > FILES));
+        let mut files = files.unwrap_or_default();
         commits.truncate(COMMITS);
         files.truncate(FILES);
         Self { commits, more, files, more_files }
     }
+}
+
+/// Paths of an output in which a NUL is behind each.
+pub(crate) fn zero_parted(output: &[u8]) -> Vec<String> {
+    let paths = String::from_utf8_lossy(output);
+    paths.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect()
 }
 
 /// One commit.

@@ -9,6 +9,7 @@ mod unpack;
 mod writer;
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
@@ -21,6 +22,8 @@ use crate::{
     aside::{Stop, aside},
     cache::{Card, Entry, beside, place},
     error::Error,
+    place::distrust,
+    program::{again, do_without, unused},
     record::Checkout,
     shell::{Download, DownloadError, Downloaded},
     tree::{hexadecimal, remove_tree},
@@ -104,6 +107,7 @@ async fn work<T: Send + 'static>(
 /// Unpacks `file` beside `tree`, then puts the outcome in its place.
 fn put(file: File, tree: &Path, url: &Url, stop: &Stop) -> Result<(), Error> {
     let room = beside(tree, ".new");
+    distrust(tree)?;
     for old in [&room, tree] {
         remove_tree(old).map_err(io::Error::other).map_err(Error::io("remove", old))?;
     }
@@ -159,7 +163,7 @@ async fn bring(wanted: &Wanted, request: &Request, shell: &mut impl Shell) -> Re
         }),
         Err(error) if error.is_of_the_network() => match cached {
             Some(packed) => {
-                shell.note(&format!("building what the cache holds: {error}"));
+                do_without(&error, shell);
                 Ok(Packed { offline: Some(error.to_string()), ..packed })
             }
             None => Err(error),
@@ -186,24 +190,19 @@ async fn fetch(
     let to = new.path().join(url.basename());
     let known = card.version.clone().filter(|_| cached);
     let mut waits = network.waits.iter();
-    let mut count = 1;
+    let mut labels = BTreeSet::new();
     let downloaded = loop {
-        let label = if count == 1 { "download".to_owned() } else { format!("download {count}") };
         let download = Download {
-            label,
+            label: unused(&mut labels, "download"),
             url: url.clone(),
             to: to.clone(),
             known: known.clone(),
             silence: network.silence,
         };
-        let error = match shell.download(download).await {
+        match shell.download(download).await {
             Ok(downloaded) => break downloaded,
-            Err(error) => failure(error, url, &to),
-        };
-        let Some(wait) = waits.next().filter(|_| error.is_of_the_network()) else { return Err(error) };
-        shell.note(&format!("{error}; trying again in {} s", wait.as_secs()));
-        shell.pause(*wait).await;
-        count += 1;
+            Err(error) => again(failure(error, url, &to), &mut waits, shell).await?,
+        }
     };
     let address = url.to_string();
     match downloaded {

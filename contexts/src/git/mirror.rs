@@ -52,6 +52,11 @@ impl<'a> Mirror<'a> {
         self.entry.dir()
     }
 
+    /// The folder that mirrors are in.
+    pub(super) fn room(&self) -> &Path {
+        self.entry.room()
+    }
+
     /// The commit that is wanted, brought here if it is not here yet.
     pub(super) async fn find(&mut self, want: &Want, git: &mut Git<'_, impl Shell>) -> Result<Target, Error> {
         match self.look_for(want, git).await {
@@ -128,7 +133,7 @@ impl<'a> Mirror<'a> {
     }
 
     fn go_offline(&mut self, error: Error, git: &mut Git<'_, impl Shell>) {
-        git.note(&format!("building what the cache holds: {error}"));
+        git.do_without(&error);
         self.offline = Some(error);
     }
 
@@ -315,6 +320,10 @@ impl<'a> Mirror<'a> {
 
     /// Brings what the mirror holds to a tree that was cloned from it before.
     pub(super) async fn refresh(&self, tree: &Path, git: &mut Git<'_, impl Shell>) -> Result<(), Error> {
+        let inner = tree.join(".git");
+        aside(move |_| unlock(&inner))
+            .await
+            .map_err(Error::io("clear away what a killed git left in", tree))?;
         let mut words = args![
             "-c",
             "protocol.file.allow=always",
@@ -335,13 +344,13 @@ impl<'a> Mirror<'a> {
 }
 
 /// Git's arguments, for work on the bare repository `dir`.
-fn in_mirror(dir: &Path, words: &[&str]) -> Vec<OsString> {
+pub(super) fn in_mirror(dir: &Path, words: &[&str]) -> Vec<OsString> {
     let mut first = OsString::from("--git-dir=");
     first.push(dir);
     [first].into_iter().chain(words.iter().map(OsString::from)).collect()
 }
 
-/// Removes the lock files of gits that were killed. Only for who holds the entry.
+/// Removes the lock files of gits that were killed from a repository. Only for who holds that.
 fn unlock(dir: &Path) -> io::Result<()> {
     let mut dirs = vec![dir.to_owned(), dir.join("refs"), dir.join("objects/info")];
     while let Some(next) = dirs.pop() {

@@ -40,9 +40,9 @@ use crate::{
     Request, Shell,
     cache::{Card, place},
     error::Error,
+    place::{discard, distrust},
     program::{Network, Program, args},
     record::{Checkout, Since},
-    tree::remove_tree,
     url::Url,
 };
 
@@ -99,10 +99,11 @@ pub(crate) async fn checkout(
     let git = &mut git;
     let lasting = tree.exists();
     let (target, offline) = match files(tree, lasting, &wanted.want, &address, false, git).await {
-        Err(Error::Damaged { cache, said, .. }) if !lasting => {
-            git.note(&format!("the mirror `{}` is damaged ({said}): making it anew", cache.display()));
-            remove_tree(tree).map_err(std::io::Error::other).map_err(Error::io("remove", tree))?;
-            files(tree, lasting, &wanted.want, &address, true, git).await?
+        Err(Error::Damaged { cache, said, .. }) => {
+            git.anew("mirror", &cache, &said);
+            // It may be the tree that is, where that lasts.
+            discard(tree)?;
+            files(tree, false, &wanted.want, &address, true, git).await?
         }
         other => other?,
     };
@@ -160,12 +161,13 @@ pub(crate) async fn moved(
     let mut git = Git::new(&TOOL, url, dir, &request.network, shell);
     let mut mirror = Mirror::lock(&address, false, &mut git).await?;
     let target = mirror.find(&wanted.want, &mut git).await?;
-    let args = ["cat-file", "-e", &format!("{from}^{{commit}}")];
-    let known = git.attempt("known", mirror.dir(), &args).await?.status == 0;
-    if !known {
+    let room = mirror.room().to_owned();
+    let known = mirror::in_mirror(mirror.dir(), &["cat-file", "-e", &format!("{from}^{{commit}}")]);
+    if !names::is_id(from) || git.attempt("known", &room, &known).await?.status != 0 {
         return Ok(None);
     }
-    history::files(mirror.dir(), from, &target.revision, &mut git).await.map(Some)
+    let repository = mirror::in_mirror(mirror.dir(), &[]);
+    history::files(&repository, &room, from, &target.revision, &mut git).await
 }
 
 /// What is wrong with a mirror, if anything is.
@@ -191,6 +193,7 @@ async fn files(
     let mut mirror = Mirror::lock(address, anew, git).await?;
     let target = mirror.find(want, git).await?;
     if lasting {
+        distrust(tree)?;
         mirror.refresh(tree, git).await?;
     } else {
         mirror.clone_to(tree, target.branch.as_deref(), git).await?;

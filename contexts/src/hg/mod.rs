@@ -44,10 +44,10 @@ use crate::{
     Request, Shell,
     cache::{place, read_card},
     error::Error,
+    place::{discard, distrust},
     program::{Program, args},
     record::{Checkout, Since},
     shell::{Download, DownloadError},
-    tree::remove_tree,
     url::Url,
 };
 
@@ -106,11 +106,10 @@ pub(crate) async fn checkout(
     let lasting = tree.exists();
     let (target, offline) = match files(tree, lasting, want, &address, false, hg).await {
         Err(Error::Damaged { cache, said, .. }) => {
-            hg.note(&format!("the clone `{}` is damaged ({said}): making it anew", cache.display()));
-            if !lasting {
-                remove_tree(tree).map_err(std::io::Error::other).map_err(Error::io("remove", tree))?;
-            }
-            files(tree, lasting, want, &address, true, hg).await?
+            hg.anew("clone", &cache, &said);
+            // It may be the tree that is, where that lasts.
+            discard(tree)?;
+            files(tree, false, want, &address, true, hg).await?
         }
         other => other?,
     };
@@ -179,7 +178,7 @@ pub(crate) async fn moved(
     if hg.run("known", store.dir(), &args).await?.is_empty() {
         return Ok(None);
     }
-    history::files(store.dir(), from, &target.id, &mut hg).await.map(Some)
+    history::files(store.dir(), from, &target.id, &mut hg).await
 }
 
 fn program<'a, S: Shell>(
@@ -270,6 +269,7 @@ async fn files(
     let mut store = Store::lock(address, anew, hg).await?;
     let target = store.find(want, hg).await?;
     if lasting {
+        distrust(tree)?;
         store.refresh(tree, hg).await?;
     } else {
         store.clone_to(tree, hg).await?;

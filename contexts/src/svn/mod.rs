@@ -33,7 +33,6 @@ mod xml;
 
 use std::{
     ffi::OsStr,
-    io,
     path::{Path, PathBuf},
 };
 
@@ -43,8 +42,7 @@ use tool::{SVNVERSION, TOOL};
 use working_copy::Built;
 
 use crate::{
-    Request, Shell, cache::place, error::Error, program::Program, record::Checkout, tree::remove_tree,
-    url::Url,
+    Request, Shell, cache::place, error::Error, place::discard, program::Program, record::Checkout, url::Url,
 };
 
 /// Svn, called for one source.
@@ -79,7 +77,7 @@ pub(crate) async fn checkout(
     let mut version = summary(tree, svn).await?;
     if built.should_be_clean && is_changed(&version) {
         svn.note(&format!("the working copy `{}` was changed: making it anew", svn.place().display()));
-        remove(tree)?;
+        discard(tree)?;
         built = working_copy::fresh(&asked, tree, true, svn).await?;
         version = summary(tree, svn).await?;
     }
@@ -123,23 +121,19 @@ async fn files(asked: &Asked, tree: &Path, svn: &mut Svn<'_, impl Shell>) -> Res
                     "`{}` cannot be brought up to date ({said}): starting afresh",
                     tree.display()
                 ));
-                remove(tree)?;
+                discard(tree)?;
             }
             other => return other,
         }
     }
     match working_copy::fresh(asked, tree, false, svn).await {
         Err(Error::Damaged { cache, said, .. }) => {
-            svn.note(&format!("the working copy `{}` is damaged ({said}): making it anew", cache.display()));
-            remove(tree)?;
+            svn.anew("working copy", &cache, &said);
+            discard(tree)?;
             working_copy::fresh(asked, tree, true, svn).await
         }
         other => other,
     }
-}
-
-fn remove(tree: &Path) -> Result<(), Error> {
-    remove_tree(tree).map_err(io::Error::other).map_err(Error::io("remove", tree))
 }
 
 /// Where the working copy of an address is kept, whichever revision of it is wanted.

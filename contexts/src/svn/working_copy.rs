@@ -19,6 +19,7 @@ use crate::{
     aside::aside,
     cache::{Card, Entry},
     error::Error,
+    place::distrust,
     tree::{CopyError, Selection, copy_tree},
 };
 
@@ -36,6 +37,8 @@ pub(super) struct Built {
 /// Noted of an entry whose files are changed in svn's eyes as soon as they are checked out, as those are that were
 /// committed with other ends of lines than their properties say.
 const NEVER_CLEAN: &str = "never clean";
+
+const WAITING: &str = "waiting for another run that works on the same working copy";
 
 /// What upstream has of what is asked for.
 pub(super) async fn upstream(
@@ -106,7 +109,7 @@ pub(super) async fn fresh(
     svn: &mut Svn<'_, impl Shell>,
 ) -> Result<Built, Error> {
     let dir = svn.place().to_owned();
-    let waiting = || svn.note("waiting for another run that works on the same working copy");
+    let waiting = || svn.note(WAITING);
     let mut entry = Entry::lock(&dir, anew, waiting).await?;
     let mut held = if entry.card().is_some() { Some(held("cache_info", &dir, svn).await?) } else { None };
     let should_be_clean = entry.card().is_some_and(|card| card.version.as_deref() != Some(NEVER_CLEAN));
@@ -234,13 +237,15 @@ pub(super) async fn refresh(
     if held.is_of_another_than(&info, asked.revision()) {
         return Err(unusable("of another repository", svn));
     }
+    distrust(tree)?;
     revert(tree, &[], svn).await?;
     if offline.is_none() {
         switch("update", tree, &info, svn).await?;
         if externals::defined(tree, svn).await? {
             let dir = svn.place().to_owned();
             // What is put beside the entry for a moment is not to be cleared away by another run.
-            let _entry = Entry::lock(&dir, false, || {}).await?;
+            let waiting = || svn.note(WAITING);
+            let _entry = Entry::lock(&dir, false, waiting).await?;
             externals::bring(tree, asked, &info, svn).await?;
         }
     }
