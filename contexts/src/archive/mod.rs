@@ -11,7 +11,7 @@ mod writer;
 use std::{
     collections::BTreeSet,
     fs::{self, File},
-    io::{self, Read},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -26,7 +26,7 @@ use crate::{
     program::{again, do_without, unused},
     record::Checkout,
     shell::{Download, DownloadError, Downloaded},
-    tree::{hexadecimal, remove_tree},
+    tree::{hexadecimal, read_through, remove_tree},
     url::Url,
 };
 
@@ -143,8 +143,8 @@ async fn bring(wanted: &Wanted, request: &Request, shell: &mut impl Shell) -> Re
     let waiting = || shell.note("waiting for another run that downloads the same file");
     let mut entry = Entry::lock(&dir, false, waiting).await?;
     let path = dir.join(url.basename());
-    let mut cached = match File::open(&path) {
-        Ok(file) if entry.card().is_some() => Some(digested(file, None).await?),
+    let mut cached = match (File::open(&path), entry.card()) {
+        (Ok(file), Some(card)) => Some(digested(file, None).await?).filter(|packed| is_of(packed, card)),
         _ => None,
     };
     if let Some(pinned) = pinned {
@@ -170,6 +170,22 @@ async fn bring(wanted: &Wanted, request: &Request, shell: &mut impl Shell) -> Re
         },
         Err(error) => Err(error),
     }
+}
+
+/// Whether the file is still the one that was brought.
+fn is_of(packed: &Packed, card: &Card) -> bool {
+    card.sha256.as_ref().is_none_or(|sha256| *sha256 == packed.sha256)
+}
+
+/// What is wrong with a file in the cache, if anything is.
+pub(crate) async fn verify(dir: &Path, url: &Url, card: &Card) -> Result<Option<String>, Error> {
+    let path = dir.join(url.basename());
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) => return Ok(Some(format!("`{}` cannot be read: {error}", path.display()))),
+    };
+    let whole = is_of(&digested(file, None).await?, card);
+    Ok((!whole).then(|| "its SHA-256 is not what it was".to_owned()))
 }
 
 /// Downloads the file into `entry`; nothing if it has not changed since it was `cached`.
@@ -214,7 +230,8 @@ async fn fetch(
             let file = File::open(&to).map_err(Error::io("open", &to))?;
             let packed = checked(digested(file, None).await?, url, pinned)?;
             entry.publish(new)?;
-            entry.vouch(Card { address, version, ..Card::default() }, true).await?;
+            let sha256 = Some(packed.sha256.clone());
+            entry.vouch(Card { address, version, sha256, ..Card::default() }, true).await?;
             Ok(Some(packed))
         }
     }
@@ -237,16 +254,8 @@ fn failure(error: DownloadError, url: &Url, to: &Path) -> Error {
 async fn digested(mut file: File, offline: Option<String>) -> Result<Packed, Error> {
     work(move |stop| {
         let mut digest = Sha256::new();
-        let mut buffer = vec![0; 1 << 16];
-        loop {
-            if stop.asked() {
-                return Err(Error::Stopped);
-            }
-            match file.read(&mut buffer).map_err(Error::io("read", "the archive"))? {
-                0 => break,
-                count => digest.update(&buffer[..count]),
-            }
-        }
+        read_through(&mut file, stop, |bytes| digest.update(bytes))
+            .map_err(Error::io("read", "the archive"))?;
         io::Seek::rewind(&mut file).map_err(Error::io("read", "the archive"))?;
         Ok(Packed { file, sha256: hexadecimal(&digest.finalize()), offline })
     })

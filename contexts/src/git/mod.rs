@@ -38,7 +38,7 @@ pub(crate) use tool::{TOOL, UNASKING, unredirected};
 
 use crate::{
     Request, Shell,
-    cache::{Card, place},
+    cache::place,
     error::Error,
     place::{discard, distrust},
     program::{Network, Program, args},
@@ -171,15 +171,23 @@ pub(crate) async fn moved(
 }
 
 /// What is wrong with a mirror, if anything is.
-pub(crate) async fn verify(dir: &Path, card: &Card, shell: &mut impl Shell) -> Result<Option<String>, Error> {
-    let Ok(url) = card.address.parse::<Url>() else { return Ok(None) };
+pub(crate) async fn verify(dir: &Path, url: &Url, shell: &mut impl Shell) -> Result<Option<String>, Error> {
     let network = Network::default();
-    let mut git = Git::new(&TOOL, &url, dir.to_owned(), &network, shell);
+    let mut git = Git::new(&TOOL, url, dir.to_owned(), &network, shell);
     let ended = git
         .attempt("verify", dir, &["--git-dir=.", "fsck", "--full", "--no-dangling", "--no-progress"])
         .await?;
-    Ok((ended.status != 0).then(|| git.refusal("verify", &ended).to_string()))
+    // Two of the bits also stand for commits that upstream made in ways which git frowns on.
+    Ok(match git.refusal("verify", &ended) {
+        _ if ended.status == 0 => None,
+        Error::Command { .. } if ended.status & !(FROWN | PACK) == 0 => None,
+        refusal => Some(refusal.to_string()),
+    })
 }
+
+/// What `git fsck` adds to its exit status for an object that is not as it should be, and for one that is in a pack.
+const FROWN: i64 = 1;
+const PACK: i64 = 4;
 
 /// The mirror brought up to date, cloned (or fetched from), and the commit checked out.
 async fn files(

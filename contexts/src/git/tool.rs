@@ -152,8 +152,9 @@ const MESSAGES: [(Meaning, &[&str]); 6] = [
     ),
 ];
 
-/// No program runs that somebody's configuration or repository names for these moments.
-const CONFIG: [&str; 8] = [
+/// No program runs that somebody's configuration or repository names for these moments; and what looks like a repository in
+/// a tree is none.
+const CONFIG: [&str; 10] = [
     "-c",
     "core.hooksPath=/dev/null",
     "-c",
@@ -162,6 +163,8 @@ const CONFIG: [&str; 8] = [
     "protocol.ext.allow=never",
     "-c",
     "submodule.recurse=false",
+    "-c",
+    "safe.bareRepository=explicit",
 ];
 
 /// Answers git's question for a login from the environment, so that no credential is in an argument, a

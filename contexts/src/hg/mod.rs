@@ -42,10 +42,10 @@ use tool::TOOL;
 
 use crate::{
     Request, Shell,
-    cache::{place, read_card},
+    cache::{blank, place, read_card},
     error::Error,
     place::{discard, distrust},
-    program::{Program, args},
+    program::{Network, Program, args},
     record::{Checkout, Since},
     shell::{Download, DownloadError},
     url::Url,
@@ -181,6 +181,15 @@ pub(crate) async fn moved(
     history::files(store.dir(), from, &target.id, &mut hg).await
 }
 
+/// What is wrong with a clone of the cache, if anything is.
+pub(crate) async fn verify(dir: &Path, url: &Url, shell: &mut impl Shell) -> Result<Option<String>, Error> {
+    let network = Network::default();
+    let extension = tool::install(dir.parent().unwrap_or(dir))?;
+    let mut hg = Hg::new(&TOOL, url, dir.to_owned(), &network, shell).with(tool::words(&extension));
+    let ended = hg.attempt("verify", dir, &args!["--repository", dir, "verify", "--quiet"]).await?;
+    Ok((ended.status != 0).then(|| hg.refusal("verify", &ended).to_string()))
+}
+
 fn program<'a, S: Shell>(
     url: &'a Url,
     address: &OsStr,
@@ -228,15 +237,14 @@ enum Heard {
 /// Asks a web server what it calls `name`. The command `lookup` of the wire protocol (`hg help internals.wireprotocol`)
 /// answers with `1 ` and the id, or with `0 ` and a message.
 async fn lookup(name: &str, url: &Url, request: &Request, shell: &mut impl Shell) -> Result<Heard, Error> {
-    let Some(url) = url.with_query(&format!("cmd=lookup&key={}", names::escaped(name))) else {
+    let Some(asked) = url.with_query(&format!("cmd=lookup&key={}", names::escaped(name))) else {
         return Ok(Heard::Unclear);
     };
-    fs::create_dir_all(&request.cache).map_err(Error::io("create", &request.cache))?;
-    let room = tempfile::Builder::new().prefix(".tip-").tempdir_in(&request.cache);
-    let room = room.map_err(Error::io("create a directory in", &request.cache))?;
+    // What a kill leaves of it goes with what it leaves of the entry. So may another run remove it, in which case hg is asked.
+    let room = blank(&place(&request.cache, "hg", url, &request.address(url)))?;
     let to = room.path().join("answer");
     let (label, silence) = ("remote_lookup".to_owned(), request.network.silence);
-    let download = Download { label, url, to: to.clone(), known: None, silence };
+    let download = Download { label, url: asked, to: to.clone(), known: None, silence };
     match shell.download(download).await {
         Ok(_) => {}
         Err(DownloadError::Stopped) => return Err(Error::Stopped),

@@ -151,9 +151,12 @@ pub(super) fn install(room: &Path) -> Result<PathBuf, Error> {
     }
     let write = || -> io::Result<()> {
         fs::create_dir_all(room)?;
-        let file = tempfile::NamedTempFile::with_prefix_in(".hermetic-", room)?;
-        fs::write(file.path(), EXTENSION)?;
-        file.persist(&path).map(drop).map_err(|error| error.error)
+        // One at a time, so that its partial file can have one name, which a kill leaves no more than once.
+        let lock = fs::File::create(room.join("hermetic.lock"))?;
+        lock.lock()?;
+        let partial = room.join("hermetic.new");
+        fs::write(&partial, EXTENSION)?;
+        fs::rename(partial, &path)
     };
     write().map_err(Error::io("write", &path))?;
     Ok(path)

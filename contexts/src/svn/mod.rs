@@ -42,7 +42,14 @@ use tool::{SVNVERSION, TOOL};
 use working_copy::Built;
 
 use crate::{
-    Request, Shell, cache::place, error::Error, place::discard, program::Program, record::Checkout, url::Url,
+    Request, Shell,
+    aside::aside,
+    cache::{Card, place},
+    error::Error,
+    place::discard,
+    program::{Network, Program},
+    record::Checkout,
+    url::Url,
 };
 
 /// Svn, called for one source.
@@ -133,6 +140,28 @@ async fn files(asked: &Asked, tree: &Path, svn: &mut Svn<'_, impl Shell>) -> Res
             working_copy::fresh(asked, tree, true, svn).await
         }
         other => other,
+    }
+}
+
+/// What is wrong with a working copy of the cache, if anything is: with the texts that it was checked out from, whose
+/// names are their SHA-1, or with its files.
+pub(crate) async fn verify(
+    dir: &Path,
+    url: &Url,
+    card: &Card,
+    shell: &mut impl Shell,
+) -> Result<Option<String>, Error> {
+    let network = Network::default();
+    let mut svn = Svn::new(&TOOL, url, dir.to_owned(), &network, shell);
+    let pristine = dir.join(".svn/pristine");
+    let broken = aside(move |stop| working_copy::broken_pristine(&pristine, stop)).await;
+    if let Some(path) = broken.map_err(Error::io("read", dir))? {
+        return Ok(Some(format!("`{}` is not what it was", path.display())));
+    }
+    match working_copy::is_changed_since(card, dir, &mut svn).await {
+        Ok(changed) => Ok(changed.then(|| "its files were changed".to_owned())),
+        Err(error @ (Error::Stopped | Error::MissingProgram { .. })) => Err(error),
+        Err(error) => Ok(Some(error.to_string())),
     }
 }
 

@@ -4,9 +4,12 @@
 //! a kill left half-made is made anew.
 
 use std::{
+    fs::File,
     io,
     path::{Path, PathBuf},
 };
+
+use sha1::{Digest, Sha1};
 
 use super::{
     Svn,
@@ -16,11 +19,11 @@ use super::{
 };
 use crate::{
     Shell,
-    aside::aside,
+    aside::{Stop, aside},
     cache::{Card, Entry},
     error::Error,
     place::distrust,
-    tree::{CopyError, Selection, copy_tree},
+    tree::{CopyError, Selection, copy_tree, hexadecimal, read_through},
 };
 
 /// What a working copy now holds.
@@ -271,6 +274,35 @@ async fn is_changed(tree: &Path, svn: &mut Svn<'_, impl Shell>) -> Result<bool, 
     // Not as XML, which has all files in it that svn does not know.
     let output = svn.run("status", tree, &["status", "--quiet", "--", "."]).await?;
     Ok(output.split(|byte| *byte == b'\n').any(says_changed))
+}
+
+/// Whether the files of an entry are not as they were when it was vouched for.
+pub(super) async fn is_changed_since(
+    card: &Card,
+    dir: &Path,
+    svn: &mut Svn<'_, impl Shell>,
+) -> Result<bool, Error> {
+    held("cache_info", dir, svn).await?;
+    Ok(is_changed(dir, svn).await? && card.version.as_deref() != Some(NEVER_CLEAN))
+}
+
+/// The first file of `pristine` whose content is not the one that its name is the SHA-1 of.
+pub(super) fn broken_pristine(pristine: &Path, stop: &Stop) -> io::Result<Option<PathBuf>> {
+    for entry in Selection::All.walk(pristine) {
+        if stop.asked() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let path = entry?.into_path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".svn-base")) else {
+            continue;
+        };
+        let mut digest = Sha1::new();
+        read_through(&mut File::open(&path)?, stop, |bytes| digest.update(bytes))?;
+        if hexadecimal(&digest.finalize()) != name {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
 }
 
 /// Reads the columns of `svn status`: first the item, then its properties; the seventh is a conflict of the tree.

@@ -67,7 +67,7 @@ impl Tar {
 }
 
 /// What a release looks like: one folder, and all in it.
-fn release() -> Vec<u8> {
+pub fn release() -> Vec<u8> {
     Tar::default()
         .dir("demo-1.0/")
         .file("demo-1.0/file", "one")
@@ -77,7 +77,7 @@ fn release() -> Vec<u8> {
         .end()
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
@@ -346,14 +346,14 @@ async fn a_lasting_tree_is_unpacked_when_the_content_is_another() {
 }
 
 /// A web server that gives `file`, knows what has not changed, and keeps the requests that it got.
-struct Web {
-    url: String,
+pub struct Web {
+    pub url: String,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Web {
     /// Of each answer to the path `/cut/…`, only half is sent.
-    fn new(file: &Path) -> Self {
+    pub fn new(file: &Path) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -397,7 +397,7 @@ impl Web {
     }
 }
 
-async fn download(
+pub async fn download(
     world: &World,
     url: &str,
     pinned: Option<String>,
