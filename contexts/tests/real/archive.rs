@@ -496,3 +496,17 @@ async fn offline_the_cached_file_has_to_do() {
     assert!(matches!(error, Error::Offline(_)), "{error:?}");
     assert!(web.requests().is_empty());
 }
+
+#[tokio::test]
+async fn descriptions_without_end() {
+    let world = World::new();
+    for kind in [tar::EntryType::GNULongName, tar::EntryType::GNULongLink, tar::EntryType::XHeader] {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_size(1 << 24);
+        header.set_cksum();
+        let bytes = [header.as_bytes().as_slice(), &vec![b'x'; 1 << 24]].concat();
+        let error = build(&world, &gzip(&bytes)).await.unwrap_err();
+        assert!(error.to_string().contains("what describes an entry is too long"), "{error}");
+    }
+}
