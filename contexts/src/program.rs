@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-pub(crate) use refusal::Meaning;
+pub(crate) use refusal::{Meaning, says};
 
 use crate::{Command, Ended, Shell, error::Error, url::Url};
 
@@ -40,7 +40,8 @@ pub(crate) struct Tool {
     pub(crate) name: &'static str,
     /// The words that all its commands begin with, the program first, and their environment.
     pub(crate) frame: fn(&Url) -> (Vec<OsString>, Overlay),
-    /// Parts of its messages in lower case and what they mean, the more telling first.
+    /// The meanings that its messages can have, the more telling first, and parts of them in lower case, beside those that all
+    /// programs say alike.
     pub(crate) messages: &'static [(Meaning, &'static [&'static str])],
     /// The exit status that only an unknown option leads to.
     pub(crate) usage: Option<i64>,

@@ -83,6 +83,26 @@ pub struct Checkout {
 }
 
 impl Checkout {
+    /// Of a clean tree that has `commit` checked out, without what came before it.
+    pub(crate) fn of(
+        version_type: &'static str,
+        version_info: String,
+        commit: &Commit,
+        command: String,
+    ) -> Self {
+        Self {
+            version_type,
+            version_info,
+            revision: commit.id.clone(),
+            commit_date: commit.date.clone(),
+            command,
+            dirty: false,
+            offline: None,
+            changes_since_last: None,
+            changes_since_success: None,
+        }
+    }
+
     /// In one line, for a person: the commit that is built.
     pub(crate) fn words(&self) -> String {
         let dirty = if self.dirty { " (with uncommitted changes)" } else { "" };

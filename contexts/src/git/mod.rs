@@ -245,17 +245,8 @@ pub(crate) async fn describe(
     } else {
         head.since(since.last_success.as_deref(), tree, git).await?
     };
-    Ok(Checkout {
-        version_type: "git",
-        version_info: head.version_info(),
-        revision: head.commit().id.clone(),
-        commit_date: head.commit().date.clone(),
-        command,
-        dirty: false,
-        offline: None,
-        changes_since_last,
-        changes_since_success,
-    })
+    let checkout = Checkout::of("git", head.version_info(), head.commit(), command);
+    Ok(Checkout { changes_since_last, changes_since_success, ..checkout })
 }
 
 /// For people, without credentials.

@@ -313,15 +313,6 @@ async fn describe(
     } else {
         head.since(since.last_success.as_deref(), tree, hg).await?
     };
-    Ok(Checkout {
-        version_type: "hg",
-        version_info: head.version_info(),
-        revision: head.commit().id.clone(),
-        commit_date: head.commit().date.clone(),
-        command,
-        dirty: false,
-        offline: None,
-        changes_since_last,
-        changes_since_success,
-    })
+    let checkout = Checkout::of("hg", head.version_info(), head.commit(), command);
+    Ok(Checkout { changes_since_last, changes_since_success, ..checkout })
 }

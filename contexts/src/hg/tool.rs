@@ -52,42 +52,19 @@ const OPTIONS: [&str; 7] = [
 ];
 
 const MESSAGES: [(Meaning, &[&str]); 6] = [
-    (Meaning::DiskFull, &["no space left on device", "disk quota exceeded", "disk full"]),
-    (
-        Meaning::NoSuchHost,
-        &[
-            "name or service not known",
-            "nodename nor servname",
-            "no address associated with hostname",
-            "could not resolve hostname",
-            "idna",
-        ],
-    ),
+    (Meaning::DiskFull, &[]),
+    (Meaning::NoSuchHost, &["no address associated with hostname", "idna"]),
     (
         Meaning::Authentication,
-        &[
-            "authorization failed",
-            "http authorization required",
-            "http error 401",
-            "http error 403",
-            "permission denied (",
-            "host key verification failed",
-        ],
+        &["authorization failed", "http authorization required", "http error 401", "http error 403"],
     ),
     (
         Meaning::Unreachable,
         &[
-            "connection refused",
-            "connection reset",
-            "connection timed out",
-            "connection closed",
             "connection ended unexpectedly",
             "closed connection",
             "broken pipe",
             "timed out",
-            "network is unreachable",
-            "no route to host",
-            "temporary failure in name resolution",
             "http error 5",
             "http error 429",
             "http request error",

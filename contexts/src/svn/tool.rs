@@ -78,23 +78,9 @@ fn environment() -> Overlay {
 /// Svn says first what it could not do, in a line of its own, and then why. Its numbers do not change; before them is an `E`, or,
 /// where it goes on with the next external, a `W`.
 const MESSAGES: [(Meaning, &[&str]); 6] = [
-    (
-        Meaning::DiskFull,
-        &["no space left on device", "disk quota exceeded", "database or disk is full", "sqlite[s13]"],
-    ),
-    (Meaning::NoSuchHost, &["unknown hostname", "name or service not known", "could not resolve hostname"]),
-    (
-        Meaning::Authentication,
-        &[
-            "170001: ",
-            "215004: ",
-            "220001: ",
-            "175013: ",
-            "permission denied (",
-            "host key verification failed",
-            "170011: no authentication",
-        ],
-    ),
+    (Meaning::DiskFull, &["database or disk is full", "sqlite[s13]"]),
+    (Meaning::NoSuchHost, &["unknown hostname"]),
+    (Meaning::Authentication, &["170001: ", "215004: ", "220001: ", "175013: ", "170011: no authentication"]),
     (
         Meaning::NoSuchRepository,
         &[
