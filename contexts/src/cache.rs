@@ -18,10 +18,10 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::{
-    Shell,
+    Shell, archive,
     aside::{aside, lock},
     error::Error,
-    git,
+    git, hg, svn,
     tree::{bytes_of, remove_tree},
     url::Url,
 };
@@ -39,6 +39,9 @@ pub struct Card {
     /// What upstream called this version (`ETag`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// The SHA-256 of an archive, 64 lower-case hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 /// An entry as whoever looks after the cache sees it.
@@ -103,7 +106,7 @@ pub fn list(cache: &Path) -> io::Result<Vec<Listed>> {
         }
         for entry in read_dir(&kind.path())? {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if !entry.file_type()?.is_dir() || name.contains(".new-") {
+            if !entry.file_type()?.is_dir() || !is_entry(&name) {
                 continue;
             }
             let dir = entry.path();
@@ -131,16 +134,33 @@ pub enum Verdict {
 pub async fn verify(listed: &Listed, shell: &mut impl Shell) -> Result<Verdict, Error> {
     let held = listed.hold().map_err(Error::io("lock", &listed.dir))?;
     let Some(_held) = held else { return Ok(Verdict::InUse) };
-    let why = match &listed.card {
+    // As it is now that nobody works on it.
+    let why = match read_card(&listed.dir) {
         None => Some("it is half-made".to_owned()),
-        Some(card) => match listed.kind.as_str() {
-            "git" => git::verify(&listed.dir, card, shell).await?,
-            _ => None,
-        },
+        Some(card) => look_at(&listed.kind, &listed.dir, &card, shell).await?,
     };
     let Some(why) = why else { return Ok(Verdict::Whole) };
     listed.distrust().map_err(Error::io("change the cache at", &listed.dir))?;
     Ok(Verdict::Damaged(why))
+}
+
+/// What is wrong with an entry, if anything is.
+async fn look_at(
+    kind: &str,
+    dir: &Path,
+    card: &Card,
+    shell: &mut impl Shell,
+) -> Result<Option<String>, Error> {
+    let Ok(url) = card.address.parse::<Url>() else {
+        return Ok(Some("there is no telling what it is of".to_owned()));
+    };
+    match kind {
+        "git" => git::verify(dir, &url, shell).await,
+        "hg" => hg::verify(dir, &url, shell).await,
+        "svn" => svn::verify(dir, &url, card, shell).await,
+        "archive" => archive::verify(dir, &url, card).await,
+        _ => Ok(None),
+    }
 }
 
 /// Which of `listed`, in the order of [`list`], are to go so that no more than `most` bytes stay. The one that was used
@@ -153,6 +173,12 @@ pub fn surplus(listed: &[Listed], most: u64) -> &[Listed] {
         gone += 1;
     }
     &listed[..gone]
+}
+
+/// Whether a directory is an entry by its name, and not one that is being made or thrown away.
+fn is_entry(name: &str) -> bool {
+    let digits = name.rsplit_once('-').map_or("", |(_, digits)| digits);
+    digits.len() == 12 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn read_dir(dir: &Path) -> io::Result<Vec<fs::DirEntry>> {
@@ -218,11 +244,7 @@ impl Entry {
 
     /// A directory to make the entry in, for [`Entry::publish`]. It goes away again if this ends early.
     pub(crate) fn blank(&self) -> Result<TempDir, Error> {
-        let name = self.dir.file_name().unwrap_or_default().to_string_lossy();
-        tempfile::Builder::new()
-            .prefix(&format!("{name}.new-"))
-            .tempdir_in(self.room())
-            .map_err(Error::io("create a directory in", self.room()))
+        blank(&self.dir)
     }
 
     /// Puts what was made in the entry's place. To be followed by [`Entry::vouch`].
@@ -253,12 +275,11 @@ impl Entry {
     /// The entry is whole and in use now, and this is known of it. With `changed` its size is taken again.
     pub(crate) async fn vouch(&mut self, mut card: Card, changed: bool) -> Result<(), Error> {
         let known = self.card.as_ref().map(|card| card.bytes);
-        card.bytes = match known.filter(|_| !changed) {
-            Some(bytes) => bytes,
-            None => {
-                let dir = self.dir.clone();
-                aside(move |_| Ok(bytes_of(&dir))).await.map_err(Error::io("measure", &self.dir))?
-            }
+        card.bytes = if let Some(bytes) = known.filter(|_| !changed) {
+            bytes
+        } else {
+            let dir = self.dir.clone();
+            aside(move |_| Ok(bytes_of(&dir))).await.map_err(Error::io("measure", &self.dir))?
         };
         self.write(&card)?;
         self.card = Some(card);
@@ -278,6 +299,17 @@ impl Entry {
             .and_then(|()| fs::rename(&partial, &path))
             .map_err(Error::io("write", &path))
     }
+}
+
+/// A directory beside the entry `dir`. What a kill leaves of it is removed by whoever locks the entry next, so that it is
+/// safe only for who holds the lock; others must bear that it goes.
+pub(crate) fn blank(dir: &Path) -> Result<TempDir, Error> {
+    let (room, name) = (room(dir), dir.file_name().unwrap_or_default().to_string_lossy());
+    fs::create_dir_all(room).map_err(Error::io("create", room))?;
+    tempfile::Builder::new()
+        .prefix(&format!("{name}.new-"))
+        .tempdir_in(room)
+        .map_err(Error::io("create a directory in", room))
 }
 
 fn room(dir: &Path) -> &Path {
@@ -333,7 +365,7 @@ mod tests {
     #[tokio::test]
     async fn an_entry_without_its_card_is_thrown_away() {
         let room = tempfile::tempdir().unwrap();
-        let dir = room.path().join("git/x-1");
+        let dir = room.path().join("git/x.new-y-0123456789ab");
         let nobody = || panic!("nobody holds it");
         let mut entry = Entry::lock(&dir, false, nobody).await.unwrap();
         assert!(entry.card().is_none());
@@ -346,7 +378,7 @@ mod tests {
 
         let entry = Entry::lock(&dir, false, nobody).await.unwrap();
         assert!(entry.card().is_some_and(|card| card.address == "here" && card.bytes > 0));
-        assert_eq!(list(room.path()).unwrap()[0].name(), "git/x-1");
+        assert_eq!(list(room.path()).unwrap()[0].name(), "git/x.new-y-0123456789ab");
         // As when it is killed now.
         entry.distrust().unwrap();
         assert!(!list(room.path()).unwrap()[0].remove().unwrap(), "it is held");

@@ -1,5 +1,7 @@
 //! Why a context could not be prepared, and the way out of each.
 
+mod hint;
+
 use std::{io, path::PathBuf};
 
 use thiserror::Error;
@@ -32,6 +34,8 @@ pub enum Error {
     /// Nothing there, or something that is no repository.
     #[error("no repository at `{url}` ({said})")]
     NoSuchRepository {
+        /// Which program says so: `git`, `hg`, `svn`.
+        program: &'static str,
         /// What was asked for.
         url: Url,
         /// The line of the program's output that says so.
@@ -40,6 +44,8 @@ pub enum Error {
     /// A login is missing or wrong.
     #[error("`{url}` wants a login ({said})")]
     Authentication {
+        /// Which program was asked for it: `git`, `hg`, `svn`; none for a file that is downloaded.
+        program: Option<&'static str>,
         /// What was asked for.
         url: Url,
         /// The line of the program's output that says so.
@@ -48,6 +54,8 @@ pub enum Error {
     /// The repository has no such branch, tag or revision.
     #[error("no {kind} `{name}` in `{url}`")]
     NoSuchName {
+        /// Which program says so: `git`, `hg`, `svn`.
+        program: &'static str,
         /// `branch`, `tag` or `revision`.
         kind: &'static str,
         /// As asked for.
@@ -263,123 +271,5 @@ impl Error {
                 | Self::Offline(_)
                 | Self::Install { network: true, .. }
         )
-    }
-
-    /// What the person can do about it, if there is something to say.
-    pub fn hint(&self) -> Option<String> {
-        let hint = match self {
-            Self::NoSuchHost { .. } => "check the spelling of the host and that this machine is online".to_owned(),
-            Self::Unreachable { .. } => "check that this machine is online, and the proxy settings; or try again later".to_owned(),
-            Self::Offline(_) => {
-                "the cache does not hold what is asked for; run once without `--offline` to fill it".to_owned()
-            }
-            Self::NoSuchRepository { url, .. } if url.is_local() => {
-                "the path must name a repository; relative paths start at the recipe's folder".to_owned()
-            }
-            Self::NoSuchRepository { .. } => "check the path part of the address, and that you may see the repository".to_owned(),
-            Self::Authentication { said, .. } if said.starts_with("svn: ") => {
-                "put the login into the address (`https://USER:PASSWORD@host/…`), or let `svn` store it by running \
-                 `svn info` by hand once; externals on other servers need one that is stored"
-                    .to_owned()
-            }
-            Self::Authentication { .. } => {
-                "set up an ssh key or a git credential helper that answers without asking; \
-                 hosts also ask for a login where the repository does not exist"
-                    .to_owned()
-            }
-            Self::NoSuchName { near, .. } => match near.as_slice() {
-                [] => return None,
-                [one] => format!("did you mean `{one}`?"),
-                several => format!("did you mean one of `{}`?", several.join("`, `")),
-            },
-            Self::NotARevision(_) => {
-                "a revision is a commit's id, 4 to 64 hexadecimal digits; for a name use `branch:` or `tag:`".to_owned()
-            }
-            Self::NotAnSvnRevision(_) => {
-                "a revision is a number, `HEAD`, or a date in braces such as `{2026-01-31}`".to_owned()
-            }
-            Self::NotAnSvnAddress(_) => {
-                "svn takes `https://`, `http://`, `svn://`, `svn+ssh://` and `file://` addresses, and paths".to_owned()
-            }
-            Self::NoSuchFolder { .. } => {
-                "if it was moved or renamed, `svn:` must name its new place; \
-                 what it was before is still there under its old address with a revision: `…/trunk@1234`"
-                    .to_owned()
-            }
-            Self::LocalExternal { .. } => {
-                "`svn:externals` of a repository on another machine may not name paths of this one: \
-                 have the property changed, or build from a copy on this machine"
-                    .to_owned()
-            }
-            Self::Ambiguous { .. } => "give more digits of the commit's id".to_owned(),
-            Self::NoDefaultBranch(_) => "if it has commits, name one of its branches with `branch:`".to_owned(),
-            Self::DiskFull { .. } => "make room, or move the cache (`PONY_HOME`) or the place for temporary files".to_owned(),
-            Self::MissingProgram { program, .. } => format!("install `{program}` and see that it is on `PATH`"),
-            Self::TooOld { program, oldest, .. } => format!("install a newer `{program}` ({oldest} or later)"),
-            Self::NoPython { there, .. } => match there.as_slice() {
-                [] => "install Python, or see that it is on `PATH`".to_owned(),
-                there => format!(
-                    "there is {}; `python` of `virtualenv` is a name (`python3.12`), a path with a `/`, or a version (`3.12`)",
-                    there.join(", ")
-                ),
-            },
-            Self::Environment { said, .. } if said.contains("ensurepip") => {
-                "install `uv`, or what the interpreter lacks: on Debian `apt install python3-venv`".to_owned()
-            }
-            Self::Environment { said, .. }
-                if ["too old", "older than", "not supported", "3.6 or newer", "no longer", "No module named venv"]
-                    .iter()
-                    .any(|part| said.contains(part)) =>
-            {
-                "Python 3.6 and 2.7 are too old for new versions of uv and virtualenv: `virtualenv==20.21.1` still makes \
-                 environments of them"
-                    .to_owned()
-            }
-            Self::Requirement { .. } => {
-                "an entry is what pip installs (a name with a version, a path, a URL, `-r FILE`, `-e PATH`), or one of `-c`, \
-                 `--index-url`, `--extra-index-url`, `--find-links`, `--no-binary`, `--only-binary`, `--trusted-host`, \
-                 `--pre`, `--no-index`, `--no-deps`, `--no-build-isolation`, `--require-hashes`"
-                    .to_owned()
-            }
-            Self::Install { network: true, .. } => {
-                "check that this machine is online, and the index and proxy settings; or try again later".to_owned()
-            }
-            Self::Install { .. } => {
-                "check names and versions in `requirements`; what a build can do without belongs into `optional`".to_owned()
-            }
-            Self::NoSubdir(_) => "`subdir` is the path of a folder from the top of the repository".to_owned(),
-            Self::SubdirOutside(_) => "`subdir` must stay inside the repository".to_owned(),
-            Self::NotADirectory(_) => "`path` names a folder; relative ones start at the recipe's folder".to_owned(),
-            Self::HereNeedsPath(_) => {
-                "use `context: tempdir`, which clones into a fresh directory; or drop `source` to build the recipe's folder"
-                    .to_owned()
-            }
-            Self::Damaged { cache, .. } => format!(
-                "making it anew did not help, so the repository itself or the disk may be at fault; \
-                 what the cache holds of it is in `{}`",
-                cache.display()
-            ),
-            Self::Io { doing: "lock", .. } => {
-                "the file system of the cache must support file locks; `PONY_HOME` moves the cache".to_owned()
-            }
-            Self::Command { said, .. } if said.contains("dubious ownership") => {
-                "the repository belongs to another user; `git config --global --add safe.directory PATH` trusts it"
-                    .to_owned()
-            }
-            Self::Command { said, .. } if said.contains("subrepos not enabled") => {
-                "repositories inside a Mercurial repository are not brought; clone them in a step".to_owned()
-            }
-            Self::NoSuchFile { .. } => "check the spelling; relative paths start at the recipe's folder".to_owned(),
-            Self::Refused { .. } => "open the address in a browser to see what its server wants".to_owned(),
-            Self::WrongDigest { .. } => {
-                "either the file was changed where it is, or `sha256` in the recipe is that of another version".to_owned()
-            }
-            Self::NotUnpacked { .. } => {
-                "it must be a whole tar archive, perhaps packed with gzip, xz, zstd or bzip2, or a zip archive".to_owned()
-            }
-            Self::Entry { .. } => "archives that reach out of the folder that they are unpacked in are refused as a whole".to_owned(),
-            Self::Command { .. } | Self::Environment { .. } | Self::Io { .. } | Self::Stopped => return None,
-        };
-        Some(hint)
     }
 }

@@ -216,11 +216,16 @@ pub async fn moved(
     from: &str,
     shell: &mut impl Shell,
 ) -> Result<Option<Vec<String>>, Error> {
-    match &request.source {
+    let moved = match &request.source {
         Some(Source::Git(wanted)) => git::moved(wanted, from, request, shell).await,
         Some(Source::Hg(wanted)) => hg::moved(wanted, from, request, shell).await,
         Some(Source::Svn(wanted)) => svn::moved(wanted, from, request, shell).await,
         None | Some(Source::Path(_) | Source::Archive(_)) => Ok(None),
+    };
+    match moved {
+        // Building mends it.
+        Err(Error::Damaged { .. }) => Ok(None),
+        moved => moved,
     }
 }
 
@@ -265,7 +270,7 @@ async fn bring(
         Source::Path(_) => (Err(Error::HereNeedsPath(url.clone())), &None),
     };
     if let Some(lasting) = lasting {
-        // All but svn change the tree when everything is here; a network that failed has left it as it was.
+        // What git or Mercurial did before they asked the network can be gone on with.
         let untouched = |error: &Error| error.is_of_the_network() && !matches!(source, Source::Svn(_));
         if checkout.as_ref().map_or_else(untouched, |_| true) && tree.exists() {
             lasting.vouch()?;

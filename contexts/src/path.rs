@@ -14,7 +14,7 @@ use crate::{
     error::Error,
     git::{self, Git},
     record::Checkout,
-    tree::{CopyError, Selection, copy_tree},
+    tree::{CopyError, Selection, copy_tree, hexadecimal},
     url::Url,
 };
 
@@ -111,7 +111,7 @@ fn fingerprint(root: &Path, selection: Selection, stop: &Stop) -> io::Result<Str
         digest.update(below.as_os_str().as_encoded_bytes());
         digest.update(format!("\0{}\0{}\0", metadata.len(), time.as_nanos()));
     }
-    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hexadecimal(&digest.finalize()))
 }
 
 /// What git says of `dir`, if it is in a git work tree: the commit, and whether it is dirty, with the difference in the

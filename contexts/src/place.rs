@@ -66,7 +66,8 @@ impl Held {
     }
 }
 
-/// The tree of one source in a directory that lasts. `<tree>.ready` beside it says that it is whole, and of what.
+/// The tree of one source in a directory that lasts. `<tree>.ready` beside it says that it is whole, and of what. Whoever
+/// changes the tree calls [`distrust`] first: a run that ends before that leaves it to the next.
 pub(crate) struct Lasting {
     tree: PathBuf,
     ready: PathBuf,
@@ -80,6 +81,9 @@ impl Lasting {
         let ready = beside(&tree, ".ready");
         let lasting = Self { tree, ready, address };
         let whole = fs::read(&lasting.ready).is_ok_and(|of| of == lasting.address.as_bytes());
+        if !whole {
+            distrust(&lasting.tree)?;
+        }
         if !whole && lasting.tree.exists() {
             note(&format!(
                 "`{}` was left half-made, or is of another source: starting afresh",
@@ -90,18 +94,28 @@ impl Lasting {
                 .await
                 .map_err(Error::io("remove", &lasting.tree))?;
         }
-        match fs::remove_file(&lasting.ready) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(Error::io("remove", &lasting.ready)(error))
-            }
-            _ => Ok(lasting),
-        }
+        Ok(lasting)
     }
 
     /// It is whole again.
     pub(crate) fn vouch(&self) -> Result<(), Error> {
         fs::write(&self.ready, &self.address).map_err(Error::io("write", &self.ready))
     }
+}
+
+/// From now on a kill leaves a tree that the next run starts afresh. No matter where the tree does not last.
+pub(crate) fn distrust(tree: &Path) -> Result<(), Error> {
+    let ready = beside(tree, ".ready");
+    match fs::remove_file(&ready) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", ready)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes a tree that is to be made anew.
+pub(crate) fn discard(tree: &Path) -> Result<(), Error> {
+    distrust(tree)?;
+    remove_tree(tree).map_err(io::Error::other).map_err(Error::io("remove", tree))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-pub(crate) use refusal::Meaning;
+pub(crate) use refusal::{Meaning, says};
 
 use crate::{Command, Ended, Shell, error::Error, url::Url};
 
@@ -40,7 +40,8 @@ pub(crate) struct Tool {
     pub(crate) name: &'static str,
     /// The words that all its commands begin with, the program first, and their environment.
     pub(crate) frame: fn(&Url) -> (Vec<OsString>, Overlay),
-    /// Parts of its messages in lower case and what they mean, the more telling first.
+    /// The meanings that its messages can have, the more telling first, and parts of them in lower case, beside those that all
+    /// programs say alike.
     pub(crate) messages: &'static [(Meaning, &'static [&'static str])],
     /// The exit status that only an unknown option leads to.
     pub(crate) usage: Option<i64>,
@@ -102,6 +103,16 @@ impl<'a, S: Shell> Program<'a, S> {
     /// A line for the person.
     pub(crate) fn note(&mut self, text: &str) {
         self.shell.note(text);
+    }
+
+    /// Tells that an entry of the cache is thrown away.
+    pub(crate) fn anew(&mut self, what: &str, cache: &Path, said: &str) {
+        self.note(&format!("the {what} `{}` is damaged ({said}): making it anew", cache.display()));
+    }
+
+    /// Tells that what the cache holds has to do.
+    pub(crate) fn do_without(&mut self, error: &Error) {
+        do_without(error, self.shell);
     }
 
     /// Runs the program in `cwd` and answers with its output, or with the words for its failure.
@@ -170,11 +181,16 @@ impl<'a, S: Shell> Program<'a, S> {
         silence: Option<Duration>,
     ) -> Result<Ended, Error> {
         let bare = self.url.without_login();
-        let (mut argv, env) = (self.tool.frame)(if self.login { self.url } else { &bare });
-        argv.extend(self.words.iter().cloned());
-        argv.extend(args.iter().map(|arg| arg.as_ref().to_owned()));
-        let command =
-            Command { label: unused(&mut self.labels, label), argv, cwd: cwd.to_owned(), env, silence };
+        let (mut words, env) = (self.tool.frame)(if self.login { self.url } else { &bare });
+        words.extend(self.words.iter().cloned());
+        words.extend(args.iter().map(|arg| arg.as_ref().to_owned()));
+        let command = Command {
+            label: unused(&mut self.labels, label),
+            argv: words,
+            cwd: cwd.to_owned(),
+            env,
+            silence,
+        };
         let ended = self.shell.run(command).await;
         if ended.stopped {
             return Err(Error::Stopped);
@@ -189,6 +205,11 @@ impl<'a, S: Shell> Program<'a, S> {
     pub(crate) fn refusal(&self, label: &str, ended: &Ended) -> Error {
         refusal::read(self.tool, label, ended, self.url, &self.place)
     }
+}
+
+/// Tells that what the cache holds has to do, and why.
+pub(crate) fn do_without(error: &Error, shell: &mut impl Shell) {
+    shell.note(&format!("building what the cache holds: {error}"));
 }
 
 /// Waits before a further try after `error`; gives it back where another try is of no use, or was the last.

@@ -83,6 +83,26 @@ pub struct Checkout {
 }
 
 impl Checkout {
+    /// Of a clean tree that has `commit` checked out, without what came before it.
+    pub(crate) fn of(
+        version_type: &'static str,
+        version_info: String,
+        commit: &Commit,
+        command: String,
+    ) -> Self {
+        Self {
+            version_type,
+            version_info,
+            revision: commit.id.clone(),
+            commit_date: commit.date.clone(),
+            command,
+            dirty: false,
+            offline: None,
+            changes_since_last: None,
+            changes_since_success: None,
+        }
+    }
+
     /// In one line, for a person: the commit that is built.
     pub(crate) fn words(&self) -> String {
         let dirty = if self.dirty { " (with uncommitted changes)" } else { "" };
@@ -114,13 +134,21 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Cut to what is listed.
-    pub(crate) fn new(mut commits: Vec<Commit>, mut files: Vec<String>) -> Self {
-        let (more, more_files) = (commits.len() > COMMITS, files.len() > FILES);
+    /// Cut to what is listed. Of no `files` it is known that there are too many.
+    pub(crate) fn new(mut commits: Vec<Commit>, files: Option<Vec<String>>) -> Self {
+        let (more, more_files) =
+            (commits.len() > COMMITS, files.as_ref().is_none_or(|files| files.len() > FILES));
+        let mut files = files.unwrap_or_default();
         commits.truncate(COMMITS);
         files.truncate(FILES);
         Self { commits, more, files, more_files }
     }
+}
+
+/// Paths of an output in which a NUL is behind each.
+pub(crate) fn zero_parted(output: &[u8]) -> Vec<String> {
+    let paths = String::from_utf8_lossy(output);
+    paths.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect()
 }
 
 /// One commit.

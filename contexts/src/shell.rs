@@ -27,7 +27,16 @@ pub struct Command {
     pub silence: Option<Duration>,
 }
 
-/// How a command ended, with what it printed (capped: head and tail of 64 KiB a stream).
+/// How much of the begin and of the end of a long output is given back, in bytes each.
+pub const CAPTURED: usize = 64 << 10;
+
+/// Whether `output` is all that was printed: one as long as this may lack its middle.
+pub(crate) fn is_whole(output: &[u8]) -> bool {
+    output.len() < 2 * CAPTURED
+}
+
+/// How a command ended, with what it printed (of each stream at most [`CAPTURED`] bytes of its begin and as many of its end,
+/// with no mark between them).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ended {
     /// As the protocol wants it: exit status, `-N` for signal N, `-1` could not start.

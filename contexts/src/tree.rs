@@ -5,7 +5,7 @@
 use std::{
     fmt,
     fs::{self, FileTimes, Metadata, Permissions},
-    io,
+    io::{self, Read},
     os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, symlink},
     path::{Component, Path, PathBuf},
 };
@@ -121,6 +121,28 @@ pub fn bytes_of(root: &Path) -> u64 {
         }
     }
     bytes
+}
+
+/// Hands all that is left of `file` to `take`, a part at a time.
+pub(crate) fn read_through(file: &mut fs::File, stop: &Stop, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        if stop.asked() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => take(&buffer[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// A digest as people write it.
+pub(crate) fn hexadecimal(digest: &[u8]) -> String {
+    let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 /// `subdir` of `tree`, which no link may lead out of.

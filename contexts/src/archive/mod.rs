@@ -9,8 +9,9 @@ mod unpack;
 mod writer;
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
-    io::{self, Read},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -21,9 +22,11 @@ use crate::{
     aside::{Stop, aside},
     cache::{Card, Entry, beside, place},
     error::Error,
+    place::distrust,
+    program::{again, do_without, unused},
     record::Checkout,
     shell::{Download, DownloadError, Downloaded},
-    tree::remove_tree,
+    tree::{hexadecimal, read_through, remove_tree},
     url::Url,
 };
 
@@ -104,6 +107,7 @@ async fn work<T: Send + 'static>(
 /// Unpacks `file` beside `tree`, then puts the outcome in its place.
 fn put(file: File, tree: &Path, url: &Url, stop: &Stop) -> Result<(), Error> {
     let room = beside(tree, ".new");
+    distrust(tree)?;
     for old in [&room, tree] {
         remove_tree(old).map_err(io::Error::other).map_err(Error::io("remove", old))?;
     }
@@ -139,8 +143,8 @@ async fn bring(wanted: &Wanted, request: &Request, shell: &mut impl Shell) -> Re
     let waiting = || shell.note("waiting for another run that downloads the same file");
     let mut entry = Entry::lock(&dir, false, waiting).await?;
     let path = dir.join(url.basename());
-    let mut cached = match File::open(&path) {
-        Ok(file) if entry.card().is_some() => Some(digested(file, None).await?),
+    let mut cached = match (File::open(&path), entry.card()) {
+        (Ok(file), Some(card)) => Some(digested(file, None).await?).filter(|packed| is_of(packed, card)),
         _ => None,
     };
     if let Some(pinned) = pinned {
@@ -159,13 +163,29 @@ async fn bring(wanted: &Wanted, request: &Request, shell: &mut impl Shell) -> Re
         }),
         Err(error) if error.is_of_the_network() => match cached {
             Some(packed) => {
-                shell.note(&format!("building what the cache holds: {error}"));
+                do_without(&error, shell);
                 Ok(Packed { offline: Some(error.to_string()), ..packed })
             }
             None => Err(error),
         },
         Err(error) => Err(error),
     }
+}
+
+/// Whether the file is still the one that was brought.
+fn is_of(packed: &Packed, card: &Card) -> bool {
+    card.sha256.as_ref().is_none_or(|sha256| *sha256 == packed.sha256)
+}
+
+/// What is wrong with a file in the cache, if anything is.
+pub(crate) async fn verify(dir: &Path, url: &Url, card: &Card) -> Result<Option<String>, Error> {
+    let path = dir.join(url.basename());
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) => return Ok(Some(format!("`{}` cannot be read: {error}", path.display()))),
+    };
+    let whole = is_of(&digested(file, None).await?, card);
+    Ok((!whole).then(|| "its SHA-256 is not what it was".to_owned()))
 }
 
 /// Downloads the file into `entry`; nothing if it has not changed since it was `cached`.
@@ -186,24 +206,19 @@ async fn fetch(
     let to = new.path().join(url.basename());
     let known = card.version.clone().filter(|_| cached);
     let mut waits = network.waits.iter();
-    let mut count = 1;
+    let mut labels = BTreeSet::new();
     let downloaded = loop {
-        let label = if count == 1 { "download".to_owned() } else { format!("download {count}") };
         let download = Download {
-            label,
+            label: unused(&mut labels, "download"),
             url: url.clone(),
             to: to.clone(),
             known: known.clone(),
             silence: network.silence,
         };
-        let error = match shell.download(download).await {
+        match shell.download(download).await {
             Ok(downloaded) => break downloaded,
-            Err(error) => failure(error, url, &to),
-        };
-        let Some(wait) = waits.next().filter(|_| error.is_of_the_network()) else { return Err(error) };
-        shell.note(&format!("{error}; trying again in {} s", wait.as_secs()));
-        shell.pause(*wait).await;
-        count += 1;
+            Err(error) => again(failure(error, url, &to), &mut waits, shell).await?,
+        }
     };
     let address = url.to_string();
     match downloaded {
@@ -215,7 +230,8 @@ async fn fetch(
             let file = File::open(&to).map_err(Error::io("open", &to))?;
             let packed = checked(digested(file, None).await?, url, pinned)?;
             entry.publish(new)?;
-            entry.vouch(Card { address, version, ..Card::default() }, true).await?;
+            let sha256 = Some(packed.sha256.clone());
+            entry.vouch(Card { address, version, sha256, ..Card::default() }, true).await?;
             Ok(Some(packed))
         }
     }
@@ -227,7 +243,7 @@ fn failure(error: DownloadError, url: &Url, to: &Path) -> Error {
         DownloadError::NoSuchHost(said) => Error::NoSuchHost { url, said },
         DownloadError::Unreachable(said) => Error::Unreachable { url, said },
         DownloadError::NotFound(said) => Error::NoSuchFile { url, said },
-        DownloadError::Login(said) => Error::Authentication { url, said },
+        DownloadError::Login(said) => Error::Authentication { program: None, url, said },
         DownloadError::Refused(said) => Error::Refused { url, said },
         DownloadError::Write(error) => Error::io("write", to)(error),
         DownloadError::Stopped => Error::Stopped,
@@ -238,20 +254,10 @@ fn failure(error: DownloadError, url: &Url, to: &Path) -> Error {
 async fn digested(mut file: File, offline: Option<String>) -> Result<Packed, Error> {
     work(move |stop| {
         let mut digest = Sha256::new();
-        let mut buffer = vec![0; 1 << 16];
-        loop {
-            if stop.asked() {
-                return Err(Error::Stopped);
-            }
-            match file.read(&mut buffer).map_err(Error::io("read", "the archive"))? {
-                0 => break,
-                count => digest.update(&buffer[..count]),
-            }
-        }
+        read_through(&mut file, stop, |bytes| digest.update(bytes))
+            .map_err(Error::io("read", "the archive"))?;
         io::Seek::rewind(&mut file).map_err(Error::io("read", "the archive"))?;
-        let digits = digest.finalize().into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        let sha256 = digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect();
-        Ok(Packed { file, sha256, offline })
+        Ok(Packed { file, sha256: hexadecimal(&digest.finalize()), offline })
     })
     .await
 }

@@ -2,6 +2,7 @@
 //! stays small however much an archive unpacks to.
 
 use std::{
+    cell::Cell,
     fs::File,
     io::{self, BufReader, Read, Seek},
     path::{Path, PathBuf},
@@ -17,6 +18,8 @@ use crate::{aside::Stop, error::Error, url::Url};
 
 /// What decompressors may take, in KiB.
 const MEMORY: u32 = 256 << 10;
+/// The longest description of an entry in a tar archive: its header, with the long names and attributes before it.
+const LONGEST_HEADERS: u64 = 1 << 20;
 /// The longest target of a symbolic link, in bytes.
 const LONGEST_LINK: u64 = 4096;
 
@@ -81,11 +84,33 @@ pub(super) fn unpack(mut file: File, root: &Path, url: &Url, stop: &Stop) -> Res
     writer.top()
 }
 
-fn tar(mut input: impl Read, writer: &mut Writer) -> Result<(), Error> {
+/// Gives no more than is left: what describes an entry is read into memory, however long it says that it is.
+struct Rationed<'a, R> {
+    input: R,
+    left: &'a Cell<u64>,
+}
+
+impl<R: Read> Read for Rationed<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.left.get();
+        if left == 0 && !buffer.is_empty() {
+            return Err(io::Error::other("what describes an entry is too long"));
+        }
+        let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let count = self.input.read(&mut buffer[..most])?;
+        self.left.set(left.saturating_sub(count as u64));
+        Ok(count)
+    }
+}
+
+fn tar(input: impl Read, writer: &mut Writer) -> Result<(), Error> {
+    let left = Cell::new(LONGEST_HEADERS);
+    let mut input = Rationed { input, left: &left };
     let mut archive = tar::Archive::new(&mut input);
     for entry in archive.entries().map_err(|error| writer.broken(&error))? {
         writer.proceed()?;
         let mut entry = entry.map_err(|error| writer.broken(&error))?;
+        left.set(u64::MAX);
         let name = entry.path_bytes().into_owned();
         let mode = entry.header().mode().map_err(|error| writer.broken(&error))?;
         let modified = entry.header().mtime().ok().and_then(time);
@@ -108,7 +133,9 @@ fn tar(mut input: impl Read, writer: &mut Writer) -> Result<(), Error> {
             EntryType::XGlobalHeader => {}
             _ => return Err(writer.refused(&name, "which is no file, folder or link")),
         }
+        left.set(LONGEST_HEADERS);
     }
+    left.set(u64::MAX);
     // To the end, where decompressors check what they gave.
     let mut buffer = vec![0; 1 << 16];
     loop {

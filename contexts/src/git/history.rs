@@ -1,12 +1,17 @@
 //! What `git log` says about the commit that is checked out, and about those since an earlier run.
 
-use std::path::Path;
+use std::{
+    ffi::{OsStr, OsString},
+    path::Path,
+};
 
 use crate::{
     Shell,
     error::Error,
     git::{Git, names},
-    record::{COMMITS, Changes, Commit, Since},
+    program::args,
+    record::{COMMITS, Changes, Commit, Since, zero_parted},
+    shell::is_whole,
 };
 
 /// Fields of a commit, parted by a character that no name holds.
@@ -65,25 +70,26 @@ impl Head {
         }
         let (count, without) = (format!("--max-count={}", COMMITS + 1), format!("^{earlier}"));
         let commits = parse(&git.run("changes", tree, &log(&[&count, "HEAD", &without])).await?);
-        let files = files(tree, earlier, "HEAD", git).await?;
+        let files = files(&[], tree, earlier, "HEAD", git).await?;
         Ok(Some(Changes::new(commits, files)))
     }
 }
 
-/// Paths of the files that differ between two commits of the repository that `dir` is in, from its top.
+/// Paths of the files that differ between two commits of the repository that `cwd` is in, or that the option
+/// `repository` names, from its top; nothing if there are too many to be told.
 pub(super) async fn files(
-    dir: &Path,
+    repository: &[OsString],
+    cwd: &Path,
     from: &str,
     to: &str,
     git: &mut Git<'_, impl Shell>,
-) -> Result<Vec<String>, Error> {
-    let args = ["diff-tree", "-r", "-z", "--no-renames", "--name-only", from, to, "--"];
-    let listed = git.run("changed_files", dir, &args).await?;
-    Ok(String::from_utf8_lossy(&listed)
-        .split('\0')
-        .filter(|path| !path.is_empty())
-        .map(str::to_owned)
-        .collect())
+) -> Result<Option<Vec<String>>, Error> {
+    let mut args = repository.to_vec();
+    args.extend(
+        args!["diff-tree", "-r", "-z", "--no-renames", "--name-only", from, to, "--"].map(OsStr::to_owned),
+    );
+    let listed = git.run("changed_files", cwd, &args).await?;
+    Ok(is_whole(&listed).then(|| zero_parted(&listed)))
 }
 
 /// A `git log` that nobody's configuration changes.

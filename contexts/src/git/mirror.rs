@@ -16,7 +16,7 @@ use crate::{
     aside::aside,
     cache::{Card, Entry},
     error::Error,
-    git::{Git, Target, Want, names},
+    git::{Git, Target, Want, names, no_such},
     program::args,
 };
 
@@ -50,6 +50,11 @@ impl<'a> Mirror<'a> {
     /// The folder it is in.
     pub(super) fn dir(&self) -> &Path {
         self.entry.dir()
+    }
+
+    /// The folder that mirrors are in.
+    pub(super) fn room(&self) -> &Path {
+        self.entry.room()
     }
 
     /// The commit that is wanted, brought here if it is not here yet.
@@ -128,7 +133,7 @@ impl<'a> Mirror<'a> {
     }
 
     fn go_offline(&mut self, error: Error, git: &mut Git<'_, impl Shell>) {
-        git.note(&format!("building what the cache holds: {error}"));
+        git.do_without(&error);
         self.offline = Some(error);
     }
 
@@ -162,12 +167,7 @@ impl<'a> Mirror<'a> {
                 Err(_) => {}
             }
         }
-        Err(Error::NoSuchName {
-            kind: "revision",
-            name: id.to_owned(),
-            url: git.url().clone(),
-            near: self.near("revision", id, git).await?,
-        })
+        Err(no_such("revision", id, git.url(), self.near("revision", id, git).await?))
     }
 
     /// The commit that a branch or tag of the mirror names.
@@ -183,8 +183,7 @@ impl<'a> Mirror<'a> {
         {
             return Ok(revision);
         }
-        let near = self.near(kind, name, git).await?;
-        Err(Error::NoSuchName { kind, name: name.to_owned(), url: git.url().clone(), near })
+        Err(no_such(kind, name, git.url(), self.near(kind, name, git).await?))
     }
 
     /// What is called somewhat like `name`.
@@ -321,6 +320,10 @@ impl<'a> Mirror<'a> {
 
     /// Brings what the mirror holds to a tree that was cloned from it before.
     pub(super) async fn refresh(&self, tree: &Path, git: &mut Git<'_, impl Shell>) -> Result<(), Error> {
+        let inner = tree.join(".git");
+        aside(move |_| unlock(&inner))
+            .await
+            .map_err(Error::io("clear away what a killed git left in", tree))?;
         let mut words = args![
             "-c",
             "protocol.file.allow=always",
@@ -341,13 +344,13 @@ impl<'a> Mirror<'a> {
 }
 
 /// Git's arguments, for work on the bare repository `dir`.
-fn in_mirror(dir: &Path, words: &[&str]) -> Vec<OsString> {
+pub(super) fn in_mirror(dir: &Path, words: &[&str]) -> Vec<OsString> {
     let mut first = OsString::from("--git-dir=");
     first.push(dir);
     [first].into_iter().chain(words.iter().map(OsString::from)).collect()
 }
 
-/// Removes the lock files of gits that were killed. Only for who holds the entry.
+/// Removes the lock files of gits that were killed from a repository. Only for who holds that.
 fn unlock(dir: &Path) -> io::Result<()> {
     let mut dirs = vec![dir.to_owned(), dir.join("refs"), dir.join("objects/info")];
     while let Some(next) = dirs.pop() {

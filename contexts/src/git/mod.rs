@@ -38,11 +38,11 @@ pub(crate) use tool::{TOOL, UNASKING, unredirected};
 
 use crate::{
     Request, Shell,
-    cache::{Card, place},
+    cache::place,
     error::Error,
+    place::{discard, distrust},
     program::{Network, Program, args},
     record::{Checkout, Since},
-    tree::remove_tree,
     url::Url,
 };
 
@@ -99,10 +99,11 @@ pub(crate) async fn checkout(
     let git = &mut git;
     let lasting = tree.exists();
     let (target, offline) = match files(tree, lasting, &wanted.want, &address, false, git).await {
-        Err(Error::Damaged { cache, said, .. }) if !lasting => {
-            git.note(&format!("the mirror `{}` is damaged ({said}): making it anew", cache.display()));
-            remove_tree(tree).map_err(std::io::Error::other).map_err(Error::io("remove", tree))?;
-            files(tree, lasting, &wanted.want, &address, true, git).await?
+        Err(Error::Damaged { cache, said, .. }) => {
+            git.anew("mirror", &cache, &said);
+            // It may be the tree that is, where that lasts.
+            discard(tree)?;
+            files(tree, false, &wanted.want, &address, true, git).await?
         }
         other => other?,
     };
@@ -136,14 +137,14 @@ pub(crate) async fn tip(wanted: &Wanted, request: &Request, shell: &mut impl She
         id.filter(|id| names::is_id(id)).map(str::to_owned)
     };
     named(&peeled).or_else(|| named(&reference)).ok_or_else(|| match &wanted.want {
-        Want::Branch(name) => no_such("branch", name, url),
-        Want::Tag(name) => no_such("tag", name, url),
+        Want::Branch(name) => no_such("branch", name, url, Vec::new()),
+        Want::Tag(name) => no_such("tag", name, url, Vec::new()),
         Want::Default | Want::Revision(_) => Error::NoDefaultBranch(url.clone()),
     })
 }
 
-fn no_such(kind: &'static str, name: &str, url: &Url) -> Error {
-    Error::NoSuchName { kind, name: name.to_owned(), url: url.clone(), near: Vec::new() }
+fn no_such(kind: &'static str, name: &str, url: &Url, near: Vec<String>) -> Error {
+    Error::NoSuchName { program: TOOL.name, kind, name: name.to_owned(), url: url.clone(), near }
 }
 
 /// Paths of the files that differ between what was built at `from` and what would be built now; nothing if there is no
@@ -160,24 +161,33 @@ pub(crate) async fn moved(
     let mut git = Git::new(&TOOL, url, dir, &request.network, shell);
     let mut mirror = Mirror::lock(&address, false, &mut git).await?;
     let target = mirror.find(&wanted.want, &mut git).await?;
-    let args = ["cat-file", "-e", &format!("{from}^{{commit}}")];
-    let known = git.attempt("known", mirror.dir(), &args).await?.status == 0;
-    if !known {
+    let room = mirror.room().to_owned();
+    let known = mirror::in_mirror(mirror.dir(), &["cat-file", "-e", &format!("{from}^{{commit}}")]);
+    if !names::is_id(from) || git.attempt("known", &room, &known).await?.status != 0 {
         return Ok(None);
     }
-    history::files(mirror.dir(), from, &target.revision, &mut git).await.map(Some)
+    let repository = mirror::in_mirror(mirror.dir(), &[]);
+    history::files(&repository, &room, from, &target.revision, &mut git).await
 }
 
 /// What is wrong with a mirror, if anything is.
-pub(crate) async fn verify(dir: &Path, card: &Card, shell: &mut impl Shell) -> Result<Option<String>, Error> {
-    let Ok(url) = card.address.parse::<Url>() else { return Ok(None) };
+pub(crate) async fn verify(dir: &Path, url: &Url, shell: &mut impl Shell) -> Result<Option<String>, Error> {
     let network = Network::default();
-    let mut git = Git::new(&TOOL, &url, dir.to_owned(), &network, shell);
+    let mut git = Git::new(&TOOL, url, dir.to_owned(), &network, shell);
     let ended = git
         .attempt("verify", dir, &["--git-dir=.", "fsck", "--full", "--no-dangling", "--no-progress"])
         .await?;
-    Ok((ended.status != 0).then(|| git.refusal("verify", &ended).to_string()))
+    // Two of the bits also stand for commits that upstream made in ways which git frowns on.
+    Ok(match git.refusal("verify", &ended) {
+        _ if ended.status == 0 => None,
+        Error::Command { .. } if ended.status & !(FROWN | PACK) == 0 => None,
+        refusal => Some(refusal.to_string()),
+    })
 }
+
+/// What `git fsck` adds to its exit status for an object that is not as it should be, and for one that is in a pack.
+const FROWN: i64 = 1;
+const PACK: i64 = 4;
 
 /// The mirror brought up to date, cloned (or fetched from), and the commit checked out.
 async fn files(
@@ -191,6 +201,7 @@ async fn files(
     let mut mirror = Mirror::lock(address, anew, git).await?;
     let target = mirror.find(want, git).await?;
     if lasting {
+        distrust(tree)?;
         mirror.refresh(tree, git).await?;
     } else {
         mirror.clone_to(tree, target.branch.as_deref(), git).await?;
@@ -234,17 +245,8 @@ pub(crate) async fn describe(
     } else {
         head.since(since.last_success.as_deref(), tree, git).await?
     };
-    Ok(Checkout {
-        version_type: "git",
-        version_info: head.version_info(),
-        revision: head.commit().id.clone(),
-        commit_date: head.commit().date.clone(),
-        command,
-        dirty: false,
-        offline: None,
-        changes_since_last,
-        changes_since_success,
-    })
+    let checkout = Checkout::of("git", head.version_info(), head.commit(), command);
+    Ok(Checkout { changes_since_last, changes_since_success, ..checkout })
 }
 
 /// For people, without credentials.

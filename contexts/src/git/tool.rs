@@ -45,16 +45,8 @@ pub(crate) const UNASKING: [(&str, &str); 5] = [
 
 /// A broken connection is also said to be "no repository".
 const MESSAGES: [(Meaning, &[&str]); 6] = [
-    (Meaning::DiskFull, &["no space left on device", "disk quota exceeded", "disk full"]),
-    (
-        Meaning::NoSuchHost,
-        &[
-            "could not resolve host",
-            "unable to look up",
-            "name or service not known",
-            "nodename nor servname",
-        ],
-    ),
+    (Meaning::DiskFull, &[]),
+    (Meaning::NoSuchHost, &["unable to look up"]),
     (
         Meaning::Authentication,
         &[
@@ -63,8 +55,6 @@ const MESSAGES: [(Meaning, &[&str]); 6] = [
             "authentication failed",
             "terminal prompts disabled",
             "invalid username or ",
-            "permission denied (",
-            "host key verification failed",
             "requested url returned error: 401",
             "requested url returned error: 403",
             "basic: access denied",
@@ -92,16 +82,8 @@ const MESSAGES: [(Meaning, &[&str]); 6] = [
             "could not connect",
             "couldn't connect",
             "unable to connect",
-            "connection refused",
-            "connection reset",
-            "connection timed out",
-            "connection closed",
-            "operation timed out",
             "operation too slow",
             "timed out",
-            "network is unreachable",
-            "no route to host",
-            "temporary failure in name resolution",
             "ssl certificate",
             "ssl_",
             "gnutls",
@@ -152,8 +134,9 @@ const MESSAGES: [(Meaning, &[&str]); 6] = [
     ),
 ];
 
-/// No program runs that somebody's configuration or repository names for these moments.
-const CONFIG: [&str; 8] = [
+/// No program runs that somebody's configuration or repository names for these moments; and what looks like a repository in
+/// a tree is none.
+const CONFIG: [&str; 10] = [
     "-c",
     "core.hooksPath=/dev/null",
     "-c",
@@ -162,6 +145,8 @@ const CONFIG: [&str; 8] = [
     "protocol.ext.allow=never",
     "-c",
     "submodule.recurse=false",
+    "-c",
+    "safe.bareRepository=explicit",
 ];
 
 /// Answers git's question for a login from the environment, so that no credential is in an argument, a

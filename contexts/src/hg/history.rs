@@ -7,7 +7,8 @@ use crate::{
     error::Error,
     hg::{Hg, names},
     program::args,
-    record::{COMMITS, Changes, Commit, Since},
+    record::{COMMITS, Changes, Commit, Since, zero_parted},
+    shell::is_whole,
 };
 
 /// Fields of a changeset, parted by a character that no name holds.
@@ -84,22 +85,23 @@ impl Head {
     }
 }
 
-/// Paths of the files that differ between two changesets of the repository `dir`, sorted.
+/// Paths of the files that differ between two changesets of the repository `dir`, sorted; nothing if there are too many to be
+/// told.
 pub(super) async fn files(
     dir: &Path,
     from: &str,
     to: &str,
     hg: &mut Hg<'_, impl Shell>,
-) -> Result<Vec<String>, Error> {
+) -> Result<Option<Vec<String>>, Error> {
     let (from, to) = (format!("--rev={from}"), format!("--rev={to}"));
     let kinds = args!["--modified", "--added", "--removed", "--no-status", "--print0"];
     let args = [&args!["--repository", dir, "status", &from, &to][..], &kinds].concat();
     let listed = hg.run("changed_files", dir, &args).await?;
-    let paths = String::from_utf8_lossy(&listed);
-    let mut paths: Vec<String> =
-        paths.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect();
-    paths.sort();
-    Ok(paths)
+    Ok(is_whole(&listed).then(|| {
+        let mut paths = zero_parted(&listed);
+        paths.sort();
+        paths
+    }))
 }
 
 /// Reads [`FORMAT`]. What is no changeset (the gap in an output that was cut) is passed over.

@@ -42,12 +42,12 @@ use tool::TOOL;
 
 use crate::{
     Request, Shell,
-    cache::{place, read_card},
+    cache::{blank, place, read_card},
     error::Error,
-    program::{Program, args},
+    place::{discard, distrust},
+    program::{Network, Program, args},
     record::{Checkout, Since},
     shell::{Download, DownloadError},
-    tree::remove_tree,
     url::Url,
 };
 
@@ -106,11 +106,10 @@ pub(crate) async fn checkout(
     let lasting = tree.exists();
     let (target, offline) = match files(tree, lasting, want, &address, false, hg).await {
         Err(Error::Damaged { cache, said, .. }) => {
-            hg.note(&format!("the clone `{}` is damaged ({said}): making it anew", cache.display()));
-            if !lasting {
-                remove_tree(tree).map_err(std::io::Error::other).map_err(Error::io("remove", tree))?;
-            }
-            files(tree, lasting, want, &address, true, hg).await?
+            hg.anew("clone", &cache, &said);
+            // It may be the tree that is, where that lasts.
+            discard(tree)?;
+            files(tree, false, want, &address, true, hg).await?
         }
         other => other?,
     };
@@ -179,7 +178,16 @@ pub(crate) async fn moved(
     if hg.run("known", store.dir(), &args).await?.is_empty() {
         return Ok(None);
     }
-    history::files(store.dir(), from, &target.id, &mut hg).await.map(Some)
+    history::files(store.dir(), from, &target.id, &mut hg).await
+}
+
+/// What is wrong with a clone of the cache, if anything is.
+pub(crate) async fn verify(dir: &Path, url: &Url, shell: &mut impl Shell) -> Result<Option<String>, Error> {
+    let network = Network::default();
+    let extension = tool::install(dir.parent().unwrap_or(dir))?;
+    let mut hg = Hg::new(&TOOL, url, dir.to_owned(), &network, shell).with(tool::words(&extension));
+    let ended = hg.attempt("verify", dir, &args!["--repository", dir, "verify", "--quiet"]).await?;
+    Ok((ended.status != 0).then(|| hg.refusal("verify", &ended).to_string()))
 }
 
 fn program<'a, S: Shell>(
@@ -229,15 +237,14 @@ enum Heard {
 /// Asks a web server what it calls `name`. The command `lookup` of the wire protocol (`hg help internals.wireprotocol`)
 /// answers with `1 ` and the id, or with `0 ` and a message.
 async fn lookup(name: &str, url: &Url, request: &Request, shell: &mut impl Shell) -> Result<Heard, Error> {
-    let Some(url) = url.with_query(&format!("cmd=lookup&key={}", names::escaped(name))) else {
+    let Some(asked) = url.with_query(&format!("cmd=lookup&key={}", names::escaped(name))) else {
         return Ok(Heard::Unclear);
     };
-    fs::create_dir_all(&request.cache).map_err(Error::io("create", &request.cache))?;
-    let room = tempfile::Builder::new().prefix(".tip-").tempdir_in(&request.cache);
-    let room = room.map_err(Error::io("create a directory in", &request.cache))?;
+    // What a kill leaves of it goes with what it leaves of the entry. So may another run remove it, in which case hg is asked.
+    let room = blank(&place(&request.cache, "hg", url, &request.address(url)))?;
     let to = room.path().join("answer");
     let (label, silence) = ("remote_lookup".to_owned(), request.network.silence);
-    let download = Download { label, url, to: to.clone(), known: None, silence };
+    let download = Download { label, url: asked, to: to.clone(), known: None, silence };
     match shell.download(download).await {
         Ok(_) => {}
         Err(DownloadError::Stopped) => return Err(Error::Stopped),
@@ -255,7 +262,7 @@ async fn lookup(name: &str, url: &Url, request: &Request, shell: &mut impl Shell
 }
 
 fn no_such(kind: &'static str, name: &str, url: &Url, near: Vec<String>) -> Error {
-    Error::NoSuchName { kind, name: name.to_owned(), url: url.clone(), near }
+    Error::NoSuchName { program: TOOL.name, kind, name: name.to_owned(), url: url.clone(), near }
 }
 
 /// The clone brought up to date, cloned (or pulled from), and the changeset checked out.
@@ -270,6 +277,7 @@ async fn files(
     let mut store = Store::lock(address, anew, hg).await?;
     let target = store.find(want, hg).await?;
     if lasting {
+        distrust(tree)?;
         store.refresh(tree, hg).await?;
     } else {
         store.clone_to(tree, hg).await?;
@@ -305,15 +313,6 @@ async fn describe(
     } else {
         head.since(since.last_success.as_deref(), tree, hg).await?
     };
-    Ok(Checkout {
-        version_type: "hg",
-        version_info: head.version_info(),
-        revision: head.commit().id.clone(),
-        commit_date: head.commit().date.clone(),
-        command,
-        dirty: false,
-        offline: None,
-        changes_since_last,
-        changes_since_success,
-    })
+    let checkout = Checkout::of("hg", head.version_info(), head.commit(), command);
+    Ok(Checkout { changes_since_last, changes_since_success, ..checkout })
 }

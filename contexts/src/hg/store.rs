@@ -165,7 +165,7 @@ impl<'a> Store<'a> {
     }
 
     fn go_offline(&mut self, error: Error, hg: &mut Hg<'_, impl Shell>) {
-        hg.note(&format!("building what the cache holds: {error}"));
+        hg.do_without(&error);
         self.offline = Some(error);
     }
 

@@ -52,42 +52,19 @@ const OPTIONS: [&str; 7] = [
 ];
 
 const MESSAGES: [(Meaning, &[&str]); 6] = [
-    (Meaning::DiskFull, &["no space left on device", "disk quota exceeded", "disk full"]),
-    (
-        Meaning::NoSuchHost,
-        &[
-            "name or service not known",
-            "nodename nor servname",
-            "no address associated with hostname",
-            "could not resolve hostname",
-            "idna",
-        ],
-    ),
+    (Meaning::DiskFull, &[]),
+    (Meaning::NoSuchHost, &["no address associated with hostname", "idna"]),
     (
         Meaning::Authentication,
-        &[
-            "authorization failed",
-            "http authorization required",
-            "http error 401",
-            "http error 403",
-            "permission denied (",
-            "host key verification failed",
-        ],
+        &["authorization failed", "http authorization required", "http error 401", "http error 403"],
     ),
     (
         Meaning::Unreachable,
         &[
-            "connection refused",
-            "connection reset",
-            "connection timed out",
-            "connection closed",
             "connection ended unexpectedly",
             "closed connection",
             "broken pipe",
             "timed out",
-            "network is unreachable",
-            "no route to host",
-            "temporary failure in name resolution",
             "http error 5",
             "http error 429",
             "http request error",
@@ -151,9 +128,12 @@ pub(super) fn install(room: &Path) -> Result<PathBuf, Error> {
     }
     let write = || -> io::Result<()> {
         fs::create_dir_all(room)?;
-        let file = tempfile::NamedTempFile::with_prefix_in(".hermetic-", room)?;
-        fs::write(file.path(), EXTENSION)?;
-        file.persist(&path).map(drop).map_err(|error| error.error)
+        // One at a time, so that its partial file can have one name, which a kill leaves no more than once.
+        let lock = fs::File::create(room.join("hermetic.lock"))?;
+        lock.lock()?;
+        let partial = room.join("hermetic.new");
+        fs::write(&partial, EXTENSION)?;
+        fs::rename(partial, &path)
     };
     write().map_err(Error::io("write", &path))?;
     Ok(path)

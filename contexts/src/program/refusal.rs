@@ -23,6 +23,46 @@ pub(crate) enum Meaning {
     Damaged,
 }
 
+/// What all programs say alike, as it comes from the system, from ssh or from a library that many use.
+const COMMON: [(Meaning, &[&str]); 4] = [
+    (Meaning::DiskFull, &["no space left on device", "disk quota exceeded", "disk full", "disk is full"]),
+    (
+        Meaning::NoSuchHost,
+        &[
+            "could not resolve host",
+            "name or service not known",
+            "nodename nor servname",
+            "failed to lookup address",
+        ],
+    ),
+    (Meaning::Authentication, &["permission denied (", "host key verification failed"]),
+    (
+        Meaning::Unreachable,
+        &[
+            "connection aborted",
+            "connection broken",
+            "connection closed",
+            "connection refused",
+            "connection reset",
+            "connection timed out",
+            "network is unreachable",
+            "no route to host",
+            "operation timed out",
+            "temporary failure in name resolution",
+        ],
+    ),
+];
+
+/// Parts of messages in lower case that have this meaning whichever program says them.
+fn common(meaning: Meaning) -> &'static [&'static str] {
+    COMMON.iter().find(|(of, _)| *of == meaning).map_or(&[], |(_, parts)| parts)
+}
+
+/// Whether `line`, in lower case, has this meaning whichever program says it.
+pub(crate) fn says(line: &str, meaning: Meaning) -> bool {
+    common(meaning).iter().any(|part| line.contains(part))
+}
+
 /// The words for a command that failed; `place` is its entry in the cache.
 pub(super) fn read(tool: &Tool, label: &str, ended: &Ended, url: &Url, place: &Path) -> Error {
     let text = String::from_utf8_lossy(&ended.stderr);
@@ -48,8 +88,8 @@ pub(super) fn read(tool: &Tool, label: &str, ended: &Ended, url: &Url, place: &P
     match meaning {
         Meaning::DiskFull => Error::DiskFull { said },
         Meaning::NoSuchHost => Error::NoSuchHost { url, said },
-        Meaning::Authentication => Error::Authentication { url, said },
-        Meaning::NoSuchRepository => Error::NoSuchRepository { url, said },
+        Meaning::Authentication => Error::Authentication { program: Some(tool.name), url, said },
+        Meaning::NoSuchRepository => Error::NoSuchRepository { program: tool.name, url, said },
         Meaning::Unreachable => Error::Unreachable { url, said },
         Meaning::Damaged => Error::Damaged { url, said, cache: place.to_owned() },
     }
@@ -59,12 +99,12 @@ pub(super) fn read(tool: &Tool, label: &str, ended: &Ended, url: &Url, place: &P
 fn meaning<'a>(tool: &Tool, lines: &[&'a str]) -> Option<(Meaning, &'a str)> {
     let lower: Vec<String> = lines.iter().map(|line| line.to_lowercase()).collect();
     tool.messages.iter().find_map(|(meaning, parts)| {
-        let says = |line: &String| {
+        let is_it = |line: &String| {
             // What the other side says of its own objects is not about ours.
             let theirs = *meaning == Meaning::Damaged && line.starts_with("remote:");
-            !theirs && parts.iter().any(|part| line.contains(part))
+            !theirs && (says(line, *meaning) || parts.iter().any(|part| line.contains(part)))
         };
-        lower.iter().position(says).map(|index| (*meaning, lines[index]))
+        lower.iter().position(is_it).map(|index| (*meaning, lines[index]))
     })
 }
 

@@ -16,10 +16,7 @@ use super::{
     working_copy::unreadable,
     xml::Element,
 };
-use crate::{Shell, error::Error, program::args};
-
-/// Outputs that are longer may have had their middle cut out.
-const WHOLE: usize = 60_000;
+use crate::{Shell, error::Error, program::args, shell::is_whole};
 
 /// Whether the working copy `dir` has any; an error if one of them may not be followed.
 pub(super) async fn defined(dir: &Path, svn: &mut Svn<'_, impl Shell>) -> Result<bool, Error> {
@@ -103,9 +100,10 @@ pub(super) fn operand(path: &Path) -> OsString {
     operand
 }
 
+/// The one element of an output, unless that was too long to be given back whole.
 pub(super) fn whole(output: &[u8]) -> Option<Element> {
     Some(output)
-        .filter(|output| output.len() < WHOLE)
+        .filter(|output| is_whole(output))
         .and_then(|output| Element::read(&String::from_utf8_lossy(output)))
 }
 

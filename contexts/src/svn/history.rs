@@ -68,7 +68,7 @@ fn changes(entries: &[Entry], earlier: u64) -> Changes {
     let mut files: Vec<_> = newer().flat_map(|entry| entry.files.clone()).collect();
     files.sort();
     files.dedup();
-    let changes = Changes::new(commits, files);
+    let changes = Changes::new(commits, Some(files));
     Changes { more_files: changes.more_files || changes.more, ..changes }
 }
 

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     Shell,
+    cache::blank,
     error::Error,
     url::{Login, Url},
 };
@@ -52,12 +53,7 @@ impl Keys {
         let Some(password) = password(&asked.url) else { return Ok(None) };
         let place = svn.place().to_owned();
         let room = place.parent().unwrap_or(&place);
-        let name = place.file_name().unwrap_or_default().to_string_lossy();
-        let dir = tempfile::Builder::new()
-            .prefix(&format!("{name}.new-keys-"))
-            .tempdir_in(room)
-            .map_err(Error::io("create a directory in", room))?;
-        let keys = Self(dir);
+        let keys = Self(blank(&place)?);
         let theirs = asked.home.as_ref().map(|home| home.join(".subversion"));
         let known = keys.copy(theirs.as_deref()).map_err(Error::io("fill", keys.0.path()))?;
         let mut args: Vec<&OsStr> = ["info", "--xml", "--config-dir"].map(OsStr::new).to_vec();

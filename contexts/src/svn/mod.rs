@@ -33,7 +33,6 @@ mod xml;
 
 use std::{
     ffi::OsStr,
-    io,
     path::{Path, PathBuf},
 };
 
@@ -43,7 +42,13 @@ use tool::{SVNVERSION, TOOL};
 use working_copy::Built;
 
 use crate::{
-    Request, Shell, cache::place, error::Error, program::Program, record::Checkout, tree::remove_tree,
+    Request, Shell,
+    aside::aside,
+    cache::{Card, place},
+    error::Error,
+    place::discard,
+    program::{Network, Program},
+    record::Checkout,
     url::Url,
 };
 
@@ -79,7 +84,7 @@ pub(crate) async fn checkout(
     let mut version = summary(tree, svn).await?;
     if built.should_be_clean && is_changed(&version) {
         svn.note(&format!("the working copy `{}` was changed: making it anew", svn.place().display()));
-        remove(tree)?;
+        discard(tree)?;
         built = working_copy::fresh(&asked, tree, true, svn).await?;
         version = summary(tree, svn).await?;
     }
@@ -123,23 +128,41 @@ async fn files(asked: &Asked, tree: &Path, svn: &mut Svn<'_, impl Shell>) -> Res
                     "`{}` cannot be brought up to date ({said}): starting afresh",
                     tree.display()
                 ));
-                remove(tree)?;
+                discard(tree)?;
             }
             other => return other,
         }
     }
     match working_copy::fresh(asked, tree, false, svn).await {
         Err(Error::Damaged { cache, said, .. }) => {
-            svn.note(&format!("the working copy `{}` is damaged ({said}): making it anew", cache.display()));
-            remove(tree)?;
+            svn.anew("working copy", &cache, &said);
+            discard(tree)?;
             working_copy::fresh(asked, tree, true, svn).await
         }
         other => other,
     }
 }
 
-fn remove(tree: &Path) -> Result<(), Error> {
-    remove_tree(tree).map_err(io::Error::other).map_err(Error::io("remove", tree))
+/// What is wrong with a working copy of the cache, if anything is: with the texts that it was checked out from, whose
+/// names are their SHA-1, or with its files.
+pub(crate) async fn verify(
+    dir: &Path,
+    url: &Url,
+    card: &Card,
+    shell: &mut impl Shell,
+) -> Result<Option<String>, Error> {
+    let network = Network::default();
+    let mut svn = Svn::new(&TOOL, url, dir.to_owned(), &network, shell);
+    let pristine = dir.join(".svn/pristine");
+    let broken = aside(move |stop| working_copy::broken_pristine(&pristine, stop)).await;
+    if let Some(path) = broken.map_err(Error::io("read", dir))? {
+        return Ok(Some(format!("`{}` is not what it was", path.display())));
+    }
+    match working_copy::is_changed_since(card, dir, &mut svn).await {
+        Ok(changed) => Ok(changed.then(|| "its files were changed".to_owned())),
+        Err(error @ (Error::Stopped | Error::MissingProgram { .. })) => Err(error),
+        Err(error) => Ok(Some(error.to_string())),
+    }
 }
 
 /// Where the working copy of an address is kept, whichever revision of it is wanted.

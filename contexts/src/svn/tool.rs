@@ -78,23 +78,9 @@ fn environment() -> Overlay {
 /// Svn says first what it could not do, in a line of its own, and then why. Its numbers do not change; before them is an `E`, or,
 /// where it goes on with the next external, a `W`.
 const MESSAGES: [(Meaning, &[&str]); 6] = [
-    (
-        Meaning::DiskFull,
-        &["no space left on device", "disk quota exceeded", "database or disk is full", "sqlite[s13]"],
-    ),
-    (Meaning::NoSuchHost, &["unknown hostname", "name or service not known", "could not resolve hostname"]),
-    (
-        Meaning::Authentication,
-        &[
-            "170001: ",
-            "215004: ",
-            "220001: ",
-            "175013: ",
-            "permission denied (",
-            "host key verification failed",
-            "170011: no authentication",
-        ],
-    ),
+    (Meaning::DiskFull, &["database or disk is full", "sqlite[s13]"]),
+    (Meaning::NoSuchHost, &["unknown hostname"]),
+    (Meaning::Authentication, &["170001: ", "215004: ", "220001: ", "175013: ", "170011: no authentication"]),
     (
         Meaning::NoSuchRepository,
         &[
@@ -157,17 +143,17 @@ const MESSAGES: [(Meaning, &[&str]); 6] = [
 
 /// What a refusal means for what was asked for: svn has many words for a thing that is not there.
 pub(super) fn explain(error: Error, asked: &Asked) -> Error {
-    let Error::NoSuchRepository { url, said } = error else { return error };
+    let Error::NoSuchRepository { program, url, said } = error else { return error };
     let has = |code: &str| said.contains(code);
     let revision = asked.revision().to_string();
     if has("205000: ") {
         Error::NotAnSvnRevision(revision)
     } else if has("160006: ") {
-        Error::NoSuchName { kind: "revision", name: revision, url, near: Vec::new() }
+        Error::NoSuchName { program, kind: "revision", name: revision, url, near: Vec::new() }
     } else if ["170000: ", "160013: ", "160005: ", "195012: "].into_iter().any(has) {
         Error::NoSuchFolder { url, revision, said }
     } else {
-        Error::NoSuchRepository { url, said }
+        Error::NoSuchRepository { program, url, said }
     }
 }
 

@@ -4,9 +4,12 @@
 //! a kill left half-made is made anew.
 
 use std::{
+    fs::File,
     io,
     path::{Path, PathBuf},
 };
+
+use sha1::{Digest, Sha1};
 
 use super::{
     Svn,
@@ -16,10 +19,11 @@ use super::{
 };
 use crate::{
     Shell,
-    aside::aside,
+    aside::{Stop, aside},
     cache::{Card, Entry},
     error::Error,
-    tree::{CopyError, Selection, copy_tree},
+    place::distrust,
+    tree::{CopyError, Selection, copy_tree, hexadecimal, read_through},
 };
 
 /// What a working copy now holds.
@@ -36,6 +40,8 @@ pub(super) struct Built {
 /// Noted of an entry whose files are changed in svn's eyes as soon as they are checked out, as those are that were
 /// committed with other ends of lines than their properties say.
 const NEVER_CLEAN: &str = "never clean";
+
+const WAITING: &str = "waiting for another run that works on the same working copy";
 
 /// What upstream has of what is asked for.
 pub(super) async fn upstream(
@@ -106,7 +112,7 @@ pub(super) async fn fresh(
     svn: &mut Svn<'_, impl Shell>,
 ) -> Result<Built, Error> {
     let dir = svn.place().to_owned();
-    let waiting = || svn.note("waiting for another run that works on the same working copy");
+    let waiting = || svn.note(WAITING);
     let mut entry = Entry::lock(&dir, anew, waiting).await?;
     let mut held = if entry.card().is_some() { Some(held("cache_info", &dir, svn).await?) } else { None };
     let should_be_clean = entry.card().is_some_and(|card| card.version.as_deref() != Some(NEVER_CLEAN));
@@ -210,7 +216,7 @@ async fn switch(label: &str, dir: &Path, info: &Info, svn: &mut Svn<'_, impl She
     ];
     match svn.online_mending(label, dir, &args, Some("cleanup")).await {
         // Upstream has just said that it has this one: it is the revision of the working copy that it has not.
-        Err(Error::NoSuchRepository { url, said }) if said.contains("160006: ") => {
+        Err(Error::NoSuchRepository { url, said, .. }) if said.contains("160006: ") => {
             Err(Error::Damaged { url, said, cache: dir.to_owned() })
         }
         other => other.map(drop),
@@ -234,13 +240,15 @@ pub(super) async fn refresh(
     if held.is_of_another_than(&info, asked.revision()) {
         return Err(unusable("of another repository", svn));
     }
+    distrust(tree)?;
     revert(tree, &[], svn).await?;
     if offline.is_none() {
         switch("update", tree, &info, svn).await?;
         if externals::defined(tree, svn).await? {
             let dir = svn.place().to_owned();
             // What is put beside the entry for a moment is not to be cleared away by another run.
-            let _entry = Entry::lock(&dir, false, || {}).await?;
+            let waiting = || svn.note(WAITING);
+            let _entry = Entry::lock(&dir, false, waiting).await?;
             externals::bring(tree, asked, &info, svn).await?;
         }
     }
@@ -266,6 +274,35 @@ async fn is_changed(tree: &Path, svn: &mut Svn<'_, impl Shell>) -> Result<bool, 
     // Not as XML, which has all files in it that svn does not know.
     let output = svn.run("status", tree, &["status", "--quiet", "--", "."]).await?;
     Ok(output.split(|byte| *byte == b'\n').any(says_changed))
+}
+
+/// Whether the files of an entry are not as they were when it was vouched for.
+pub(super) async fn is_changed_since(
+    card: &Card,
+    dir: &Path,
+    svn: &mut Svn<'_, impl Shell>,
+) -> Result<bool, Error> {
+    held("cache_info", dir, svn).await?;
+    Ok(is_changed(dir, svn).await? && card.version.as_deref() != Some(NEVER_CLEAN))
+}
+
+/// The first file of `pristine` whose content is not the one that its name is the SHA-1 of.
+pub(super) fn broken_pristine(pristine: &Path, stop: &Stop) -> io::Result<Option<PathBuf>> {
+    for entry in Selection::All.walk(pristine) {
+        if stop.asked() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let path = entry?.into_path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".svn-base")) else {
+            continue;
+        };
+        let mut digest = Sha1::new();
+        read_through(&mut File::open(&path)?, stop, |bytes| digest.update(bytes))?;
+        if hexadecimal(&digest.finalize()) != name {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
 }
 
 /// Reads the columns of `svn status`: first the item, then its properties; the seventh is a conflict of the tree.

@@ -171,10 +171,10 @@ pub(crate) async fn make(
     facts.insert("dependencies".to_owned(), shown(requirements).into());
     facts.insert("optional".to_owned(), shown(optional).into());
     facts.insert("optional_missing".to_owned(), missing.into());
-    let (installed, python) = (installed(room), config.python(room));
+    let (packages, python) = (installed(room), config.python(room));
     let installer = config.maker.unwrap_or_else(|| installer.to_string());
-    let words = format!("{python}, {} packages, by {installer}", installed.len());
-    facts.insert("installed".to_owned(), installed.into());
+    let words = format!("{python}, {} packages, by {installer}", packages.len());
+    facts.insert("installed".to_owned(), packages.into());
     facts.insert("python".to_owned(), python.into());
     facts.insert("installer".to_owned(), installer.into());
     activate(room, &request.path, env);

@@ -11,7 +11,7 @@ use crate::{
     Command, Ended, Request, Shell,
     error::Error,
     git::{UNASKING, unredirected},
-    program::{Overlay, again, unused},
+    program::{Meaning, Overlay, again, says, unused},
 };
 
 /// Variables that would have packages put elsewhere than into the environment, or another interpreter taken. Steps do not
@@ -70,31 +70,19 @@ const MOST_CHARACTERS: usize = 1000;
 const TELLING: [&str; 5] =
     ["error:", "fatal:", "×", "runtimeerror:", "the virtual environment was not created"];
 
-/// What a line has in it, in lower case, that tells of a fault of the network.
-const NETWORK: [&str; 24] = [
+/// What else a line has in it, in lower case, that tells of a fault of the network.
+const NETWORK: [&str; 12] = [
     "bad gateway",
     "connect timeout",
     "connecttimeout",
-    "connection aborted",
-    "connection broken",
-    "connection refused",
-    "connection reset",
-    "connection timed out",
-    "could not resolve host",
     "dns error",
     "error sending request",
     "failed to establish a new connection",
-    "failed to lookup address",
     "gateway timeout",
     "max retries exceeded",
-    "name or service not known",
-    "network is unreachable",
-    "no route to host",
-    "operation timed out",
     "read timed out",
     "remote end closed connection",
     "service unavailable",
-    "temporary failure in name resolution",
     "too many requests",
 ];
 
@@ -183,13 +171,14 @@ fn environment(path: &OsStr) -> Overlay {
 }
 
 fn is_of_the_disk(line: &str) -> bool {
-    let line = line.to_lowercase();
-    line.contains("no space left on device") || line.contains("disk quota exceeded")
+    says(&line.to_lowercase(), Meaning::DiskFull)
 }
 
 fn is_of_the_network(ended: &Ended) -> bool {
     let said = String::from_utf8_lossy(&ended.stderr).to_lowercase();
-    NETWORK.iter().any(|part| said.contains(part))
+    says(&said, Meaning::NoSuchHost)
+        || says(&said, Meaning::Unreachable)
+        || NETWORK.iter().any(|part| said.contains(part))
 }
 
 /// What an installer said: from the line on that begins to tell why it failed, else its last lines; without secrets, and

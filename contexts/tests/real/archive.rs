@@ -20,7 +20,8 @@ use crate::support::{Real, World, files, text};
 const TIME: u64 = 1_600_000_001;
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    let digits = Sha256::digest(bytes).iter().flat_map(|byte| [byte >> 4, byte & 15]).collect::<Vec<_>>();
+    digits.into_iter().map(|digit| char::from_digit(digit.into(), 16).unwrap()).collect()
 }
 
 /// A tar archive made entry by entry, with names as they are given.
@@ -66,7 +67,7 @@ impl Tar {
 }
 
 /// What a release looks like: one folder, and all in it.
-fn release() -> Vec<u8> {
+pub fn release() -> Vec<u8> {
     Tar::default()
         .dir("demo-1.0/")
         .file("demo-1.0/file", "one")
@@ -76,7 +77,7 @@ fn release() -> Vec<u8> {
         .end()
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
@@ -345,14 +346,14 @@ async fn a_lasting_tree_is_unpacked_when_the_content_is_another() {
 }
 
 /// A web server that gives `file`, knows what has not changed, and keeps the requests that it got.
-struct Web {
-    url: String,
+pub struct Web {
+    pub url: String,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Web {
     /// Of each answer to the path `/cut/…`, only half is sent.
-    fn new(file: &Path) -> Self {
+    pub fn new(file: &Path) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -396,7 +397,7 @@ impl Web {
     }
 }
 
-async fn download(
+pub async fn download(
     world: &World,
     url: &str,
     pinned: Option<String>,
@@ -494,4 +495,18 @@ async fn offline_the_cached_file_has_to_do() {
     let error = download(&world, &url, Some(sha256(b"other")), true).await.0.unwrap_err();
     assert!(matches!(error, Error::Offline(_)), "{error:?}");
     assert!(web.requests().is_empty());
+}
+
+#[tokio::test]
+async fn descriptions_without_end() {
+    let world = World::new();
+    for kind in [tar::EntryType::GNULongName, tar::EntryType::GNULongLink, tar::EntryType::XHeader] {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_size(1 << 24);
+        header.set_cksum();
+        let bytes = [header.as_bytes().as_slice(), &vec![b'x'; 1 << 24]].concat();
+        let error = build(&world, &gzip(&bytes)).await.unwrap_err();
+        assert!(error.to_string().contains("what describes an entry is too long"), "{error}");
+    }
 }

@@ -3,14 +3,17 @@
 #![allow(unreachable_pub, clippy::unwrap_used, reason = "all of it is tests")]
 
 mod archive;
+mod care;
 mod damage;
 mod git;
 mod hg;
 mod hg_remote;
+mod lasting;
 mod path;
 mod remote;
 mod scripted;
 mod support;
 mod svn;
 mod svn_remote;
+mod trust;
 mod virtualenv;

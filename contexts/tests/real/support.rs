@@ -213,7 +213,7 @@ impl World {
             private: Private::default(),
             tools: Vec::new(),
             since: Since::default(),
-            network: Network { offline: false, waits: Vec::new(), silence: Duration::from_secs(60) },
+            network: Network { offline: false, waits: Vec::new(), silence: Duration::from_mins(1) },
         }
     }
 
