@@ -106,7 +106,8 @@ fn shape(shape: Shape) -> Value {
         Shape::Choices(words) => json!({"type": "array", "items": {"enum": words}, "uniqueItems": true}),
         Shape::ChoiceOr(words, inner) => json!({"anyOf": [{"enum": words}, section(inner)]}),
         Shape::Optional(inner) => json!({"anyOf": [{"type": "null"}, section(inner)]}),
-        Shape::Digest => json!({"type": "string", "pattern": "^[0-9A-Fa-f]{64}$"}),
+        // Or what a template makes of it.
+        Shape::Digest => json!({"type": "string", "pattern": r"^[0-9A-Fa-f]{64}$|\{\{"}),
         Shape::Globs => json!({"type": "array", "items": line, "minItems": 1}),
         Shape::Run => json!({
             "anyOf": [
