@@ -4,7 +4,7 @@
 //! environment itself, so `git fetch` gets the same tee, timeout, kill and record as `make test`.
 //!
 //! For the runner: [`prepare`] makes the place, [`tip`] and [`moved`] ask what would be built without building it, and
-//! [`cache`] looks after what is kept. Dropping a future stops it: a directory that it made is removed, a lock that it
+//! [`cache`] and [`verify`] look after what is kept. Dropping a future stops it: a directory that it made is removed, a lock that it
 //! held or waited for is given back.
 
 pub mod archive;
@@ -22,6 +22,7 @@ pub mod svn;
 mod tools;
 mod tree;
 mod url;
+mod verify;
 pub mod virtualenv;
 
 use std::{
@@ -38,6 +39,7 @@ pub use record::{Changes, Checkout, Commit, Fact, Facts, Since};
 pub use shell::{Command, Ended, Shell, Stage};
 pub use tree::{Leftover, bytes_of, remove_tree};
 pub use url::{Url, UrlError};
+pub use verify::{Verdict, verify};
 
 use git::unredirected;
 use place::{Fresh, Lasting};

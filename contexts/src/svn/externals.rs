@@ -13,8 +13,7 @@ use super::{
     Svn,
     asked::{Asked, Info},
     keys::Keys,
-    working_copy::unreadable,
-    xml::Element,
+    xml::{Element, unreadable},
 };
 use crate::{Shell, error::Error, program::args, shell::is_whole};
 

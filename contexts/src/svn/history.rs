@@ -5,8 +5,7 @@ use std::path::Path;
 use super::{
     Svn,
     asked::Info,
-    working_copy::unreadable,
-    xml::{Element, pieces},
+    xml::{Element, pieces, unreadable},
 };
 use crate::{
     Shell,

@@ -16,6 +16,7 @@ use super::{
     asked::{Asked, Info},
     externals,
     tool::explain,
+    xml::unreadable,
 };
 use crate::{
     Shell,
@@ -61,12 +62,6 @@ pub(super) async fn upstream(
         revision: info.revision.to_string(),
         said: format!("it is a {}", info.kind),
     })
-}
-
-/// An answer that is not as svn's are.
-pub(super) fn unreadable(label: &str) -> Error {
-    let said = "its answer cannot be read, or is too long".to_owned();
-    Error::Command { step: label.to_owned(), status: 0, said }
 }
 
 /// What upstream has; where it cannot be asked, what `held` is, if that will do.

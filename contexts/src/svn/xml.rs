@@ -6,6 +6,14 @@ use quick_xml::{
     events::{BytesStart, Event},
 };
 
+use crate::error::Error;
+
+/// An answer that is not as svn's are.
+pub(super) fn unreadable(label: &str) -> Error {
+    let said = "its answer cannot be read, or is too long".to_owned();
+    Error::Command { step: label.to_owned(), status: 0, said }
+}
+
 /// How deep elements may lie in each other; svn's own are at most six deep.
 const DEEPEST: usize = 16;
 

@@ -2,11 +2,7 @@
 
 use std::{fs, path::Path};
 
-use pony_contexts::{
-    cache::{Verdict, list, verify},
-    git::Want,
-    moved, tip,
-};
+use pony_contexts::{Verdict, cache::list, git::Want, moved, tip, verify};
 
 use crate::{
     archive, hg,

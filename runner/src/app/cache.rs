@@ -3,7 +3,10 @@
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
-use pony_contexts::cache::{self, Listed};
+use pony_contexts::{
+    Verdict,
+    cache::{self, Listed},
+};
 
 use super::{
     Failure, print, say,
@@ -72,10 +75,10 @@ async fn verify(entries: &[Listed]) -> Result<Exit, Failure> {
     let mut exit = Exit::Ok;
     let mut asker = Asker::new(std::env::vars_os().collect());
     for entry in entries {
-        let words = match cache::verify(entry, &mut asker).await {
-            Ok(cache::Verdict::Whole) => "whole".to_owned(),
-            Ok(cache::Verdict::InUse) => "in use now, not looked at".to_owned(),
-            Ok(cache::Verdict::Damaged(why)) => {
+        let words = match pony_contexts::verify(entry, &mut asker).await {
+            Ok(Verdict::Whole) => "whole".to_owned(),
+            Ok(Verdict::InUse) => "in use now, not looked at".to_owned(),
+            Ok(Verdict::Damaged(why)) => {
                 exit = Exit::ContextFailed;
                 format!("damaged, the next run makes it anew: {}", words::plain(&why))
             }
