@@ -15,11 +15,22 @@ if ! mkdir -p "$cargo_home/registry" 2>/dev/null || [ ! -w "$cargo_home/registry
     say "$cargo_home cannot be written to; cargo downloads into $CARGO_HOME"
 fi
 
+# Package managers keep some programs where only root looks for them.
+export PATH="$PATH:/usr/sbin:/sbin"
+
+# is_there PROGRAM: whether it can be run. One with a space in it is a command that must succeed.
+is_there() {
+    case $1 in
+    *' '*) $1 >/dev/null 2>&1 ;;
+    *) command -v "$1" >/dev/null ;;
+    esac
+}
+
 # need_packages PROGRAM:PACKAGE… installs the Debian packages whose program is not there.
 need_packages() {
     local pair missing=() as_root=()
     for pair in "$@"; do
-        command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
+        is_there "${pair%%:*}" || missing+=("${pair#*:}")
     done
     [ ${#missing[@]} -gt 0 ] || return 0
     if [ "$(id -u)" -ne 0 ]; then
@@ -47,4 +58,21 @@ need_cargo_tool() {
         CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
             CARGO_PROFILE_RELEASE_DEBUG=0 cargo install --quiet --locked --root "$target/tools" "$1"
     }
+}
+
+# need_python_tools NAME==VERSION… installs programs from PyPI, once.
+need_python_tools() {
+    local name dir=$target/tools/python
+    if [ "$(cat "$dir/installed" 2>/dev/null)" != "$*" ]; then
+        say "installing $* from PyPI into $dir"
+        rm -rf "$dir"
+        # Debian's own: where another comes first on PATH, it may go away with whatever put it there.
+        /usr/bin/python3 -m venv "$dir"
+        "$dir/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
+        mkdir -p "$target/tools/bin"
+        for name in "$@"; do
+            ln -sf "../python/bin/${name%%==*}" "$target/tools/bin/${name%%==*}"
+        done
+        echo "$*" >"$dir/installed"
+    fi
 }

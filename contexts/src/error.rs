@@ -1,5 +1,7 @@
 //! Why a context could not be prepared, and the way out of each.
 
+mod hint;
+
 use std::{io, path::PathBuf};
 
 use thiserror::Error;
@@ -26,9 +28,14 @@ pub enum Error {
         /// The line of the program's output that says so.
         said: String,
     },
+    /// The network is not to be used, and the cache does not hold it.
+    #[error("`{0}` is not asked, being offline")]
+    Offline(Url),
     /// Nothing there, or something that is no repository.
     #[error("no repository at `{url}` ({said})")]
     NoSuchRepository {
+        /// Which program says so: `git`, `hg`, `svn`.
+        program: &'static str,
         /// What was asked for.
         url: Url,
         /// The line of the program's output that says so.
@@ -37,6 +44,8 @@ pub enum Error {
     /// A login is missing or wrong.
     #[error("`{url}` wants a login ({said})")]
     Authentication {
+        /// Which program was asked for it: `git`, `hg`, `svn`; none for a file that is downloaded.
+        program: Option<&'static str>,
         /// What was asked for.
         url: Url,
         /// The line of the program's output that says so.
@@ -45,6 +54,8 @@ pub enum Error {
     /// The repository has no such branch, tag or revision.
     #[error("no {kind} `{name}` in `{url}`")]
     NoSuchName {
+        /// Which program says so: `git`, `hg`, `svn`.
+        program: &'static str,
         /// `branch`, `tag` or `revision`.
         kind: &'static str,
         /// As asked for.
@@ -57,6 +68,30 @@ pub enum Error {
     /// Not the form of a revision at all.
     #[error("`{0}` is not a revision")]
     NotARevision(String),
+    /// Not the form of a Subversion revision at all.
+    #[error("`{0}` is not a revision of Subversion")]
+    NotAnSvnRevision(String),
+    /// Not the form of a Subversion address at all.
+    #[error("`{0}` is not the address of a Subversion repository")]
+    NotAnSvnAddress(Url),
+    /// The repository has no such folder, or not in that revision.
+    #[error("no folder `{url}` in revision {revision} ({said})")]
+    NoSuchFolder {
+        /// What was asked for.
+        url: Url,
+        /// In which revision.
+        revision: String,
+        /// The line of the program's output that says so.
+        said: String,
+    },
+    /// A repository from elsewhere wants something of this machine's file systems as a part of it.
+    #[error("`{url}` has an external on this machine: `{external}`")]
+    LocalExternal {
+        /// Whose it is.
+        url: Url,
+        /// As its definition says.
+        external: String,
+    },
     /// More than one object begins like this.
     #[error("revision `{name}` is ambiguous in `{url}`")]
     Ambiguous {
@@ -89,17 +124,44 @@ pub enum Error {
         program: String,
         /// What it did not know.
         said: String,
+        /// The oldest version that will do.
+        oldest: &'static str,
+    },
+    /// There is no such Python interpreter.
+    #[error("no Python interpreter `{wanted}`")]
+    NoPython {
+        /// A name, a path or a version, as asked for.
+        wanted: String,
+        /// Versions of those that are on `PATH`.
+        there: Vec<String>,
+    },
+    /// Nothing that is here makes a virtual environment of the interpreter.
+    #[error("no virtual environment could be made with `{}`: {said}", python.display())]
+    Environment {
+        /// The interpreter, or the version that was asked for.
+        python: PathBuf,
+        /// What each program said, its name first; several lines.
+        said: String,
+    },
+    /// An entry of `requirements` or `optional` that is none.
+    #[error("`{entry}` cannot be installed: {why}")]
+    Requirement {
+        /// As in the recipe, without logins.
+        entry: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// What is required could not be installed.
+    #[error("the required packages could not be installed: {said}")]
+    Install {
+        /// The installer's own words; several lines.
+        said: String,
+        /// They tell of a fault of the network.
+        network: bool,
     },
     /// The folder inside the checkout is not there.
-    #[error("no folder `{subdir}` in `{url}` at {revision}")]
-    NoSubdir {
-        /// As asked for.
-        subdir: String,
-        /// Where it was looked for.
-        url: Url,
-        /// The commit that was looked into.
-        revision: String,
-    },
+    #[error("no folder `{0}` in the source")]
+    NoSubdir(String),
     /// The folder inside the checkout leads out of it.
     #[error("`{0}` leads out of the checkout")]
     SubdirOutside(String),
@@ -116,8 +178,52 @@ pub enum Error {
         url: Url,
         /// The line that says so.
         said: String,
-        /// The mirror of it on this machine.
-        mirror: PathBuf,
+        /// Its entry in the cache of this machine.
+        cache: PathBuf,
+    },
+    /// There is no such file to download or to read.
+    #[error("nothing at `{url}` ({said})")]
+    NoSuchFile {
+        /// What was asked for.
+        url: Url,
+        /// What the server or the system says.
+        said: String,
+    },
+    /// The server does not give the file.
+    #[error("`{url}` is refused ({said})")]
+    Refused {
+        /// What was asked for.
+        url: Url,
+        /// What the server says.
+        said: String,
+    },
+    /// The file is not what the recipe says it is.
+    #[error("`{url}` has the SHA-256 `{found}`, not `{wanted}`")]
+    WrongDigest {
+        /// Where it is.
+        url: Url,
+        /// As the recipe has it.
+        wanted: String,
+        /// As it is.
+        found: String,
+    },
+    /// No archive, or a broken one.
+    #[error("`{url}` cannot be unpacked ({said})")]
+    NotUnpacked {
+        /// Where it is.
+        url: Url,
+        /// What is wrong with it.
+        said: String,
+    },
+    /// Something in the archive must not be, or cannot be, unpacked.
+    #[error("`{url}` holds `{entry}`, {why}")]
+    Entry {
+        /// Where the archive is.
+        url: Url,
+        /// The name that it has in there.
+        entry: String,
+        /// What is the matter with it.
+        why: &'static str,
     },
     /// A command failed for a reason that has no words here.
     #[error("`{step}` failed with exit status {status} ({said})")]
@@ -145,7 +251,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// An [`Error`] for an operation on a path.
+    /// An [`enum@Error`] for an operation on a path.
     pub(crate) fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| match source.kind() {
@@ -156,54 +262,14 @@ impl Error {
         }
     }
 
-    /// What the person can do about it, if there is something to say.
-    pub fn hint(&self) -> Option<String> {
-        let hint = match self {
-            Self::NoSuchHost { .. } => "check the spelling of the host and that this machine is online".to_owned(),
-            Self::Unreachable { .. } => "check that this machine is online, and the proxy settings; or try again later".to_owned(),
-            Self::NoSuchRepository { url, .. } if url.is_local() => {
-                "the path must name a git repository; relative paths start at the recipe's folder".to_owned()
-            }
-            Self::NoSuchRepository { .. } => "check the path part of the address, and that you may see the repository".to_owned(),
-            Self::Authentication { .. } => {
-                "set up an ssh key or a git credential helper that answers without asking; \
-                 hosts also ask for a login where the repository does not exist"
-                    .to_owned()
-            }
-            Self::NoSuchName { near, .. } => match near.as_slice() {
-                [] => return None,
-                [one] => format!("did you mean `{one}`?"),
-                several => format!("did you mean one of `{}`?", several.join("`, `")),
-            },
-            Self::NotARevision(_) => {
-                "a revision is a commit's id, 4 to 64 hexadecimal digits; for a name use `branch:` or `tag:`".to_owned()
-            }
-            Self::Ambiguous { .. } => "give more digits of the commit's id".to_owned(),
-            Self::NoDefaultBranch(_) => "if it has commits, name one of its branches with `branch:`".to_owned(),
-            Self::DiskFull { .. } => "make room, or move the cache (`PONY_HOME`) or the place for temporary files".to_owned(),
-            Self::MissingProgram { program, .. } => format!("install `{program}` and see that it is on `PATH`"),
-            Self::TooOld { program, .. } => format!("install a newer `{program}` (git: 2.30 or later)"),
-            Self::NoSubdir { .. } => "`subdir` is the path of a folder from the top of the repository".to_owned(),
-            Self::SubdirOutside(_) => "`subdir` must stay inside the repository".to_owned(),
-            Self::NotADirectory(_) => "`path` names a folder; relative ones start at the recipe's folder".to_owned(),
-            Self::HereNeedsPath(_) => {
-                "use `context: tempdir`, which clones into a fresh directory; or drop `source` to build the recipe's folder"
-                    .to_owned()
-            }
-            Self::Damaged { mirror, .. } => format!(
-                "making the mirror anew did not help, so the repository itself or the disk may be at fault; \
-                 the mirror is `{}`",
-                mirror.display()
-            ),
-            Self::Io { doing: "lock", .. } => {
-                "the file system of the cache must support file locks; `PONY_HOME` moves the cache".to_owned()
-            }
-            Self::Command { said, .. } if said.contains("dubious ownership") => {
-                "the repository belongs to another user; `git config --global --add safe.directory PATH` trusts it"
-                    .to_owned()
-            }
-            Self::Command { .. } | Self::Io { .. } | Self::Stopped => return None,
-        };
-        Some(hint)
+    /// Whether it is the network's fault, so that it may pass, and what is here already may do.
+    pub fn is_of_the_network(&self) -> bool {
+        matches!(
+            self,
+            Self::NoSuchHost { .. }
+                | Self::Unreachable { .. }
+                | Self::Offline(_)
+                | Self::Install { network: true, .. }
+        )
     }
 }

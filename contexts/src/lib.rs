@@ -1,33 +1,48 @@
 //! Where a build runs, and what must be true before step 1.
 //!
-//! A context is straight-line code over a [`Shell`] that it is handed: it never spawns, prints or reads the
+//! A context is straight-line code over a [`Shell`] that it is handed: it never spawns, prints, opens a socket or reads the
 //! environment itself, so `git fetch` gets the same tee, timeout, kill and record as `make test`.
 //!
-//! The one entry is [`prepare`], for the runner. Dropping its future stops it: a directory that it made is removed, a
-//! lock that it held or waited for is given back.
+//! For the runner: [`prepare`] makes the place, [`tip`] and [`moved`] ask what would be built without building it, and
+//! [`cache`] and [`verify`] look after what is kept. Dropping a future stops it: a directory that it made is removed, a lock that it
+//! held or waited for is given back.
 
+pub mod archive;
 mod aside;
+pub mod cache;
 mod error;
 pub mod git;
-mod path;
+pub mod hg;
+pub mod path;
+mod place;
+mod program;
+mod record;
 pub mod shell;
-mod tempdir;
+pub mod svn;
+mod tools;
 mod tree;
 mod url;
+mod verify;
+pub mod virtualenv;
 
-use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
 
 pub use error::Error;
-pub use git::{Changes, Checkout, Commit};
-pub use shell::{Command, Ended, Shell};
-pub use tree::{Leftover, remove_tree};
+pub use place::Held;
+pub use program::Network;
+pub use record::{Changes, Checkout, Commit, Fact, Facts, Since};
+pub use shell::{Command, Ended, Shell, Stage};
+pub use tree::{Leftover, bytes_of, remove_tree};
 pub use url::{Url, UrlError};
+pub use verify::{Verdict, verify};
 
 use git::unredirected;
-use tempdir::Fresh;
-
-/// What a context found out, for the record (`client_info`).
-pub type Facts = BTreeMap<String, String>;
+use place::{Fresh, Lasting};
 
 /// All that a context needs to know.
 #[derive(Debug, Clone)]
@@ -36,17 +51,27 @@ pub struct Request {
     pub recipe_dir: PathBuf,
     /// The person's home, for `~`.
     pub home: Option<PathBuf>,
+    /// The `PATH` that steps will have, but for what a context puts before it.
+    pub path: OsString,
     /// The cache of sources, kept between runs (`~/.pony-build/cache`).
     pub cache: PathBuf,
-    /// The temporary directory to make; it must not be there yet. Known beforehand, so that a run that was cut short can be
-    /// cleaned up after.
+    /// The temporary directory to make, if one is needed; it must not be there yet. Known beforehand, so that a run that was
+    /// cut short can be cleaned up after.
     pub tempdir: PathBuf,
     /// What to build; nothing where the recipe brings its own.
     pub source: Option<Source>,
     /// Where to build it.
     pub place: Place,
+    /// A Python environment of its own.
+    pub virtualenv: Option<virtualenv::Wanted>,
+    /// What each run gets of its own.
+    pub private: Private,
+    /// Programs whose versions are to be told.
+    pub tools: Vec<String>,
     /// What was built before.
     pub since: Since,
+    /// How to deal with what lies beyond this machine.
+    pub network: Network,
 }
 
 /// Where the code comes from.
@@ -54,94 +79,241 @@ pub struct Request {
 pub enum Source {
     /// A git repository.
     Git(git::Wanted),
+    /// A Mercurial repository.
+    Hg(hg::Wanted),
+    /// A Subversion repository.
+    Svn(svn::Wanted),
     /// A folder, relative to the recipe's.
-    Path {
-        /// Which one.
-        dir: PathBuf,
-    },
+    Path(path::Wanted),
+    /// A packed file.
+    Archive(archive::Wanted),
 }
 
 /// Where steps run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// In a fresh private directory.
     Tempdir,
     /// Where the code is. Nothing there is ever removed.
     Here,
+    /// In a directory that lasts from run to run, relative to the recipe's.
+    Directory(PathBuf),
 }
 
-/// Revisions of earlier runs of the same slot, ids in full.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Since {
-    /// Of the last run.
-    pub last: Option<String>,
-    /// Of the last success.
-    pub last_success: Option<String>,
+/// Directories that each run gets of its own, empty at its begin.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Private {
+    /// `HOME`, and with it where programs keep their configuration and caches.
+    pub home: bool,
+    /// `TMPDIR`.
+    pub tmp: bool,
 }
 
-impl Since {
-    fn revisions(&self) -> impl Iterator<Item = &str> {
-        [&self.last, &self.last_success].into_iter().flatten().map(String::as_str)
+impl Request {
+    /// What preparing this consists of.
+    pub fn stages(&self) -> impl Iterator<Item = Stage> {
+        let checkout = self.source.as_ref().map(|_| Stage::Checkout);
+        let virtualenv = self.virtualenv.as_ref().map(|_| Stage::Virtualenv);
+        checkout.into_iter().chain(virtualenv)
+    }
+
+    /// What a program is given to reach `url`, which may be relative to the recipe.
+    pub(crate) fn address(&self, url: &Url) -> OsString {
+        url.address(&self.recipe_dir, self.home.as_deref())
+    }
+
+    /// `path`, which may be relative to the recipe.
+    pub(crate) fn absolute(&self, path: &Path) -> PathBuf {
+        url::absolute(path, &self.recipe_dir, self.home.as_deref())
+    }
+
+    /// Whether there is a temporary directory to be made.
+    fn needs_tempdir(&self) -> bool {
+        self.place == Place::Tempdir || self.virtualenv.is_some() || self.private != Private::default()
     }
 }
 
 /// A place to build in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Prepared {
     /// Where steps run.
     pub cwd: PathBuf,
     /// Set (`Some`) or removed (`None`) for every step.
     pub env: BTreeMap<String, Option<OsString>>,
-    /// For `client_info`: `tempdir`; `dirty` for a folder under git.
+    /// For `client_info`: `tempdir`, `virtualenv`, `dependencies`, ….
     pub facts: Facts,
     /// What was checked out, if it is under version control.
     pub checkout: Option<Checkout>,
-    /// What the run has to clear away.
-    pub cleanup: Cleanup,
-}
-
-/// What is to be gone when the run is over, unless it is to be kept.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Cleanup {
-    /// For [`remove_tree`].
-    pub remove: Option<PathBuf>,
+    /// What [`tip`] would have answered for what is built here.
+    pub tip: Option<String>,
+    /// The temporary directory, if one was made. It is the run's to remove.
+    pub tempdir: Option<PathBuf>,
+    /// A directory that lasts is held as long as this is.
+    pub held: Option<Held>,
 }
 
 /// Prepares the place that `request` asks for.
 pub async fn prepare(request: &Request, shell: &mut impl Shell) -> Result<Prepared, Error> {
-    match request.place {
-        Place::Tempdir => tempdir(request, shell).await,
-        Place::Here => here(request, shell).await,
+    let mut facts = Facts::new();
+    // Not the repository that pony-run was started from, but the one that steps find themselves in.
+    let mut env = if request.place == Place::Here { BTreeMap::new() } else { unredirected() };
+    let fresh = if request.needs_tempdir() { Some(Fresh::new(&request.tempdir)?) } else { None };
+    if let Some(fresh) = &fresh {
+        facts.insert("tempdir".to_owned(), fresh.path().display().to_string().into());
+        private(request.private, fresh.path(), &mut env)?;
+    }
+    let (held, room) = match &request.place {
+        Place::Tempdir => (None, request.tempdir.clone()),
+        Place::Here => {
+            let dir = here(request)?;
+            (Some(hold(&dir, shell).await?), dir)
+        }
+        Place::Directory(dir) => {
+            let dir = request.absolute(dir);
+            fs::create_dir_all(&dir).map_err(Error::io("create", &dir))?;
+            (Some(hold(&dir, shell).await?), dir)
+        }
+    };
+    let Brought { cwd, checkout, tip } = match &request.source {
+        None => Brought { cwd: room, checkout: None, tip: None },
+        Some(source) => {
+            shell.begin(Stage::Checkout);
+            let brought = bring(source, request, room, shell).await?;
+            shell.complete(brought.checkout.as_ref().map(Checkout::words).unwrap_or_default());
+            brought
+        }
+    };
+    if let Some(wanted) = &request.virtualenv {
+        shell.begin(Stage::Virtualenv);
+        let room = request.tempdir.join(".virtualenv");
+        let words = virtualenv::make(wanted, request, &room, &cwd, &mut env, &mut facts, shell).await?;
+        shell.complete(words);
+    }
+    tools::describe(request, &cwd, &env, &mut facts, shell).await?;
+    if let Some(checkout) = &checkout {
+        facts.insert("dirty".to_owned(), checkout.dirty.into());
+        facts.extend(checkout.offline.as_deref().map(|why| ("offline".to_owned(), why.into())));
+    }
+    Ok(Prepared { cwd, env, facts, checkout, tip, tempdir: fresh.map(Fresh::keep), held })
+}
+
+/// What would be built now, to be compared with [`Prepared::tip`] of an earlier run: the same, or its first characters
+/// where the recipe pins no more. Nothing if there is no saying without building. Asks upstream; changes nothing but
+/// the cache.
+pub async fn tip(request: &Request, shell: &mut impl Shell) -> Result<Option<String>, Error> {
+    match &request.source {
+        None => Ok(None),
+        Some(Source::Git(wanted)) => git::tip(wanted, request, shell).await.map(Some),
+        Some(Source::Hg(wanted)) => hg::tip(wanted, request, shell).await.map(Some),
+        Some(Source::Svn(wanted)) => svn::tip(wanted, request, shell).await.map(Some),
+        Some(Source::Archive(wanted)) => archive::tip(wanted, request, shell).await.map(Some),
+        Some(Source::Path(wanted)) => path::tip(wanted, request, shell).await,
     }
 }
 
-async fn tempdir(request: &Request, shell: &mut impl Shell) -> Result<Prepared, Error> {
-    let fresh = Fresh::new(&request.tempdir)?;
-    let mut facts = Facts::from([("tempdir".to_owned(), fresh.path().display().to_string())]);
-    let (cwd, checkout) = match &request.source {
-        None => (fresh.path().to_owned(), None),
-        Some(Source::Path { dir }) => {
-            let dir = path::locate(dir, request)?;
-            let checkout = path::describe(&dir, request, &mut facts, shell).await?;
-            (path::copy(&dir, fresh.path(), shell).await?, checkout)
-        }
-        Some(Source::Git(wanted)) => {
-            let tree = git::prepare(wanted, request, fresh.path(), shell).await?;
-            (tree.cwd, Some(tree.checkout))
-        }
+/// Paths, from the top of the repository, of the files that differ between the tip `from` and what would be built now.
+/// Nothing if there is no saying. Brings what is new into the cache.
+pub async fn moved(
+    request: &Request,
+    from: &str,
+    shell: &mut impl Shell,
+) -> Result<Option<Vec<String>>, Error> {
+    let moved = match &request.source {
+        Some(Source::Git(wanted)) => git::moved(wanted, from, request, shell).await,
+        Some(Source::Hg(wanted)) => hg::moved(wanted, from, request, shell).await,
+        Some(Source::Svn(wanted)) => svn::moved(wanted, from, request, shell).await,
+        None | Some(Source::Path(_) | Source::Archive(_)) => Ok(None),
     };
-    let cleanup = Cleanup { remove: Some(fresh.keep()) };
-    // Not the repository that pony-run was started from, but the one that steps find themselves in.
-    Ok(Prepared { cwd, env: unredirected(), facts, checkout, cleanup })
+    match moved {
+        // Building mends it.
+        Err(Error::Damaged { .. }) => Ok(None),
+        moved => moved,
+    }
 }
 
-async fn here(request: &Request, shell: &mut impl Shell) -> Result<Prepared, Error> {
-    let cwd = match &request.source {
-        None => path::locate(".".as_ref(), request)?,
-        Some(Source::Path { dir }) => path::locate(dir, request)?,
-        Some(Source::Git(wanted)) => return Err(Error::HereNeedsPath(wanted.url.clone())),
+/// A source that is here.
+pub(crate) struct Brought {
+    /// Where steps run.
+    pub(crate) cwd: PathBuf,
+    pub(crate) checkout: Option<Checkout>,
+    pub(crate) tip: Option<String>,
+}
+
+/// The tree of `source` in `room`, or where it is.
+async fn bring(
+    source: &Source,
+    request: &Request,
+    room: PathBuf,
+    shell: &mut impl Shell,
+) -> Result<Brought, Error> {
+    let (url, name) = match source {
+        Source::Path(wanted) if request.place == Place::Here => {
+            return path::here(wanted, request, room, shell).await;
+        }
+        Source::Path(wanted) => return path::copy(wanted, request, &room, shell).await,
+        Source::Git(git::Wanted { url, dir, .. })
+        | Source::Hg(hg::Wanted { url, dir, .. })
+        | Source::Svn(svn::Wanted { url, dir, .. })
+        | Source::Archive(archive::Wanted { url, dir, .. }) => (url, dir),
     };
-    let mut facts = Facts::new();
-    let checkout = path::describe(&cwd, request, &mut facts, shell).await?;
-    Ok(Prepared { cwd, env: BTreeMap::new(), facts, checkout, cleanup: Cleanup::default() })
+    let tree = room.join(name.clone().unwrap_or_else(|| url.basename()));
+    let lasting = match &request.place {
+        Place::Directory(_) => {
+            let address = request.address(url).to_string_lossy().into_owned();
+            Some(Lasting::open(tree.clone(), address, |text| shell.note(text)).await?)
+        }
+        Place::Tempdir | Place::Here => None,
+    };
+    let (checkout, subdir) = match source {
+        Source::Git(wanted) => (git::checkout(wanted, request, &tree, shell).await, &wanted.subdir),
+        Source::Hg(wanted) => (hg::checkout(wanted, request, &tree, shell).await, &wanted.subdir),
+        Source::Svn(wanted) => (svn::checkout(wanted, request, &tree, shell).await, &wanted.subdir),
+        Source::Archive(wanted) => (archive::checkout(wanted, request, &tree, shell).await, &wanted.subdir),
+        Source::Path(_) => (Err(Error::HereNeedsPath(url.clone())), &None),
+    };
+    if let Some(lasting) = lasting {
+        // What git or Mercurial did before they asked the network can be gone on with.
+        let untouched = |error: &Error| error.is_of_the_network() && !matches!(source, Source::Svn(_));
+        if checkout.as_ref().map_or_else(untouched, |_| true) && tree.exists() {
+            lasting.vouch()?;
+        }
+    }
+    let checkout = checkout?;
+    let cwd = match subdir {
+        Some(subdir) => tree::inside(&tree, subdir)?,
+        None => tree,
+    };
+    let tip = Some(checkout.revision.clone());
+    Ok(Brought { cwd, checkout: Some(checkout), tip })
+}
+
+/// The folder that is built where it is.
+fn here(request: &Request) -> Result<PathBuf, Error> {
+    match &request.source {
+        None => path::locate(Path::new("."), request),
+        Some(Source::Path(wanted)) => path::locate(&wanted.dir, request),
+        Some(
+            Source::Git(git::Wanted { url, .. })
+            | Source::Hg(hg::Wanted { url, .. })
+            | Source::Svn(svn::Wanted { url, .. })
+            | Source::Archive(archive::Wanted { url, .. }),
+        ) => Err(Error::HereNeedsPath(url.clone())),
+    }
+}
+
+async fn hold(dir: &Path, shell: &mut impl Shell) -> Result<Held, Error> {
+    let waiting = || shell.note(&format!("waiting for another run that builds in `{}`", dir.display()));
+    Held::lock(dir, waiting).await
+}
+
+/// Makes the directories that the run has to itself.
+fn private(private: Private, room: &Path, env: &mut BTreeMap<String, Option<OsString>>) -> Result<(), Error> {
+    for (name, variable, wanted) in [(".home", "HOME", private.home), (".tmp", "TMPDIR", private.tmp)] {
+        if wanted {
+            let dir = room.join(name);
+            fs::create_dir(&dir).map_err(Error::io("create", &dir))?;
+            env.insert(variable.to_owned(), Some(dir.into()));
+        }
+    }
+    Ok(())
 }

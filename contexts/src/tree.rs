@@ -5,12 +5,14 @@
 use std::{
     fmt,
     fs::{self, FileTimes, Metadata, Permissions},
-    io,
+    io::{self, Read},
     os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, symlink},
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
-use crate::aside::Stop;
+use ignore::{DirEntry, WalkBuilder};
+
+use crate::{aside::Stop, error::Error};
 
 /// How many paths that could not be removed are named.
 const NAMED: usize = 10;
@@ -105,6 +107,58 @@ fn empty(dir: &Path, dirs: &mut Vec<PathBuf>, left: &mut Leftover) -> io::Result
     Ok(())
 }
 
+/// What the files below `root` take on disk, in bytes; what cannot be read does not count.
+pub fn bytes_of(root: &Path) -> u64 {
+    let mut dirs = vec![root.to_owned()];
+    let mut bytes = 0;
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+            let Ok(metadata) = entry.metadata() else { continue };
+            if metadata.is_dir() {
+                dirs.push(entry.path());
+            }
+            bytes += metadata.blocks() * 512;
+        }
+    }
+    bytes
+}
+
+/// Hands all that is left of `file` to `take`, a part at a time.
+pub(crate) fn read_through(file: &mut fs::File, stop: &Stop, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        if stop.asked() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => take(&buffer[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// A digest as people write it.
+pub(crate) fn hexadecimal(digest: &[u8]) -> String {
+    let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+}
+
+/// `subdir` of `tree`, which no link may lead out of.
+pub(crate) fn inside(tree: &Path, subdir: &Path) -> Result<PathBuf, Error> {
+    let shown = subdir.display().to_string();
+    if !subdir.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+        return Err(Error::SubdirOutside(shown));
+    }
+    let dir = tree.join(subdir);
+    if !dir.is_dir() {
+        return Err(Error::NoSubdir(shown));
+    }
+    let real = |path: &Path| path.canonicalize().map_err(Error::io("look into", path));
+    if real(&dir)?.starts_with(real(tree)?) { Ok(dir) } else { Err(Error::SubdirOutside(shown)) }
+}
+
 /// A place that a failed copy stopped at.
 #[derive(Debug)]
 pub(crate) struct CopyError {
@@ -119,47 +173,80 @@ pub(crate) struct Copied {
     pub(crate) skipped: Vec<PathBuf>,
 }
 
-/// Copies the directory `from` to `to`, which must not exist. Files keep their bytes (shared with the original where
-/// the file system can), mode and times, so that `make` sees what it would see there; symbolic links stay links with the
-/// same text. Where the copy lies inside `from`, it is not copied into itself.
-pub(crate) fn copy_tree(from: &Path, to: &Path, stop: &Stop) -> Result<Copied, CopyError> {
+/// Which files of a folder are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Selection {
+    /// All of them.
+    All,
+    /// Those that no `.gitignore` of the folder or above it, nor the repository's `info/exclude`, names.
+    NotIgnored,
+}
+
+impl Selection {
+    /// Everything below `root` and `root` itself, folders before what is in them, in the order of names. Links are not followed.
+    pub(crate) fn walk(self, root: &Path) -> impl Iterator<Item = io::Result<DirEntry>> + use<> {
+        self.walker(root).build().map(|entry| entry.map_err(into_io))
+    }
+
+    fn walker(self, root: &Path) -> WalkBuilder {
+        let mut walk = WalkBuilder::new(root);
+        walk.standard_filters(false).sort_by_file_name(Ord::cmp);
+        if self == Self::NotIgnored {
+            walk.git_ignore(true).git_exclude(true).parents(true).require_git(false);
+        }
+        walk
+    }
+}
+
+fn into_io(error: ignore::Error) -> io::Error {
+    let said = error.to_string();
+    error.into_io_error().unwrap_or_else(|| io::Error::other(said))
+}
+
+/// Copies what `selection` picks of the directory `from` to `to`, which must not exist. Files keep their bytes (shared with
+/// the original where the file system can), mode and times, so that `make` sees what it would see there; symbolic links
+/// stay links with the same text. Where the copy lies inside `from`, it is not copied into itself.
+pub(crate) fn copy_tree(
+    from: &Path,
+    to: &Path,
+    selection: Selection,
+    stop: &Stop,
+) -> Result<Copied, CopyError> {
     let at = |path: &Path| {
         let path = path.to_owned();
         move |source| CopyError { path, source }
     };
     let mut copied = Copied::default();
-    let root = fs::metadata(from).map_err(at(from))?;
     fs::DirBuilder::new().mode(0o700).create(to).map_err(at(to))?;
-    let destination = fs::metadata(to).map(|made| (made.dev(), made.ino())).map_err(at(to))?;
-    let mut dirs = vec![(from.to_owned(), to.to_owned(), root)];
-    let mut next = 0;
-    while next < dirs.len() {
-        let (source, target) = (dirs[next].0.clone(), dirs[next].1.clone());
-        next += 1;
-        for entry in fs::read_dir(&source).map_err(at(&source))? {
-            let path = entry.map_err(at(&source))?.path();
-            if stop.asked() {
-                return Err(at(&path)(io::ErrorKind::Interrupted.into()));
+    let identity = |metadata: &Metadata| (metadata.dev(), metadata.ino());
+    let destination = fs::metadata(to).map(|made| identity(&made)).map_err(at(to))?;
+    let mut dirs = Vec::new();
+    let is_other =
+        move |entry: &DirEntry| entry.metadata().is_ok_and(|found| identity(&found) != destination);
+    for entry in selection.walker(from).filter_entry(is_other).build() {
+        let entry = entry.map_err(into_io).map_err(at(from))?;
+        let path = entry.path();
+        if stop.asked() {
+            return Err(at(path)(io::ErrorKind::Interrupted.into()));
+        }
+        let metadata = if entry.depth() == 0 { fs::metadata(path) } else { fs::symlink_metadata(path) };
+        let metadata = metadata.map_err(at(path))?;
+        let copy = to.join(path.strip_prefix(from).unwrap_or(path));
+        if metadata.is_dir() {
+            if entry.depth() > 0 {
+                fs::DirBuilder::new().mode(0o700).create(&copy).map_err(at(&copy))?;
             }
-            let name = path.file_name().unwrap_or_default();
-            let metadata = fs::symlink_metadata(&path).map_err(at(&path))?;
-            let copy = target.join(name);
-            if metadata.is_dir() {
-                if (metadata.dev(), metadata.ino()) != destination {
-                    fs::DirBuilder::new().mode(0o700).create(&copy).map_err(at(&copy))?;
-                    dirs.push((path, copy, metadata));
-                }
-            } else if metadata.is_symlink() {
-                fs::read_link(&path).and_then(|text| symlink(text, &copy)).map_err(at(&path))?;
-            } else if is_special(&metadata) {
-                copied.skipped.push(path);
-            } else {
-                copy_file(&path, &copy, &metadata).map_err(at(&path))?;
-            }
+            dirs.push((copy, metadata));
+        } else if metadata.is_symlink() {
+            fs::read_link(path).and_then(|text| symlink(text, &copy)).map_err(at(path))?;
+        } else if is_special(&metadata) {
+            copied.skipped.push(path.to_owned());
+        } else {
+            copy_file(path, &copy, &metadata).map_err(at(path))?;
         }
     }
     // Modes and times of directories last and from the bottom: filling a directory needs the one and changes the other.
-    for (_, copy, metadata) in dirs.iter().rev() {
+    for (copy, metadata) in dirs.iter().rev() {
         keep_times(copy, metadata)
             .and_then(|()| fs::set_permissions(copy, metadata.permissions()))
             .map_err(at(copy))?;
@@ -264,7 +351,7 @@ mod tests {
         }
         fs::set_permissions(from.join("sub/closed"), Permissions::from_mode(0o555)).unwrap();
 
-        let copied = copy_tree(&from, &to, &Stop::default()).unwrap();
+        let copied = copy_tree(&from, &to, Selection::All, &Stop::default()).unwrap();
         assert_eq!(copied.skipped, [from.join("sub/socket")]);
         assert_eq!(fs::read_to_string(to.join("run.sh")).unwrap(), "echo");
         assert_eq!(mode(&to.join("run.sh")), 0o751);
@@ -281,7 +368,7 @@ mod tests {
         let room = tempfile::tempdir().unwrap();
         fs::write(room.path().join("file"), "x").unwrap();
         fs::create_dir(room.path().join("tmp")).unwrap();
-        copy_tree(room.path(), &room.path().join("tmp/copy"), &Stop::default()).unwrap();
+        copy_tree(room.path(), &room.path().join("tmp/copy"), Selection::All, &Stop::default()).unwrap();
         assert!(room.path().join("tmp/copy/file").exists());
         assert!(room.path().join("tmp/copy/tmp").exists());
         assert!(!room.path().join("tmp/copy/tmp/copy").exists());

@@ -202,12 +202,47 @@ impl Url {
         }
     }
 
+    /// The address without the revision that follows the last `@` of its last part, and that revision, if `is_revision` says
+    /// so of what stands there.
+    pub(crate) fn split_revision(&self, is_revision: impl Fn(&str) -> bool) -> (Self, Option<&str>) {
+        let path = match (self.kind, self.text.split_once("://")) {
+            (Kind::Remote | Kind::File, Some((_, rest))) => rest.split_once('/').map_or("", |(_, path)| path),
+            _ => &self.text,
+        };
+        match path.rsplit_once('@') {
+            Some((before, revision)) if !before.is_empty() && is_revision(revision) => {
+                let text = self.text[..self.text.len() - revision.len() - 1].to_owned();
+                (Self { text, ..self.clone() }, Some(revision))
+            }
+            _ => (self.clone(), None),
+        }
+    }
+
+    /// The same place for somebody who has no login.
+    pub(crate) fn without_login(&self) -> Self {
+        Self { credentials: None, ..self.clone() }
+    }
+
     /// Scheme and host, `https://host:8443`, where a login of that kind is asked for; `None` for all else.
     pub(crate) fn login_scope(&self) -> Option<&str> {
         let (scheme, rest) = self.text.split_once("://")?;
         let web = ["http", "https"].iter().any(|name| scheme.eq_ignore_ascii_case(name));
         let host = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         web.then(|| &self.text[..scheme.len() + 3 + host])
+    }
+
+    /// The address with a query; `None` where it has one, or is of a kind that has none.
+    pub(crate) fn with_query(&self, query: &str) -> Option<Self> {
+        self.login_scope().filter(|_| !self.text.contains(['?', '#']))?;
+        Some(Self { text: format!("{}?{query}", self.text), ..self.clone() })
+    }
+
+    /// User and password that the address held, percent-decoded; the password may be empty.
+    pub fn user_and_password(&self) -> Option<(String, String)> {
+        match self.login()? {
+            Login::Name(user) => Some((user, String::new())),
+            Login::Pair { user, password } => Some((user, password)),
+        }
     }
 
     /// The login that the address held.
@@ -237,12 +272,13 @@ pub(crate) enum Login {
 pub(crate) fn absolute(path: &Path, base: &Path, home: Option<&Path>) -> PathBuf {
     match (path.strip_prefix("~"), home) {
         (Ok(rest), Some(home)) => home.join(rest),
-        _ => base.join(path),
+        // Without `.` in it.
+        _ => base.join(path).components().collect(),
     }
 }
 
 /// `%41` → `A`; what is no such escape stays as it is.
-fn decoded(text: &str) -> String {
+pub(crate) fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
@@ -364,12 +400,38 @@ mod tests {
     }
 
     #[test]
+    fn revisions_are_split_off() {
+        let is_revision = |text: &str| text.is_empty() || text.bytes().all(|byte| byte.is_ascii_digit());
+        for (given, address, revision) in [
+            ("https://ann:pw@host/x/trunk@12", "https://host/x/trunk", Some("12")),
+            ("https://host/x/icon@2x", "https://host/x/icon@2x", None),
+            ("https://host/x/icon@2@", "https://host/x/icon@2", Some("")),
+            ("svn+ssh://ann@12", "svn+ssh://ann@12", None),
+            ("svn://ann@12/x", "svn://12/x", None),
+            ("https://host/a@12/x", "https://host/a@12/x", None),
+            ("/srv/x@7", "/srv/x", Some("7")),
+            ("../x@7", "../x", Some("7")),
+            ("file:///srv/x@7", "file:///srv/x", Some("7")),
+        ] {
+            let given = url(given);
+            let (address_of, revision_of) = given.split_revision(is_revision);
+            assert_eq!((address_of.to_string().as_str(), revision_of), (address, revision), "{given}");
+        }
+        assert!(url("https://ann:pw@host/x").without_login().secrets().is_empty());
+    }
+
+    #[test]
     fn logins_belong_to_a_host() {
         let url = url("https://ann:p%40ss@host:8443/x");
         assert_eq!(url.login_scope(), Some("https://host:8443"));
         assert_eq!(url.login(), Some(Login::Pair { user: "ann".into(), password: "p@ss".into() }));
         assert_eq!("https://ann@host/x".parse::<Url>().unwrap().login(), Some(Login::Name("ann".into())));
         assert_eq!("ssh://git@host/x".parse::<Url>().unwrap().login_scope(), None);
+        let asked = url.with_query("a=b").unwrap();
+        assert_eq!((asked.to_string().as_str(), asked.login()), ("https://host:8443/x?a=b", url.login()));
+        assert!(
+            asked.with_query("c=d").is_none() && "/srv/x".parse::<Url>().unwrap().with_query("a=b").is_none()
+        );
     }
 
     proptest! {

@@ -1,7 +1,8 @@
 //! The words people type: `pony-run RECIPE…` and its other verbs.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
+use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{report::look::ColourChoice, run::Keep};
@@ -35,12 +36,21 @@ pub struct RunOptions {
     /// Build and record, but submit to nobody
     #[arg(short, long)]
     pub no_report: bool,
-    /// Ask the server first and do nothing where it needs no build (for cron)
+    /// Ask upstream and the server first, and do nothing where nothing is new (for cron)
     #[arg(long)]
     pub if_needed: bool,
     /// Build even where --if-needed would not
     #[arg(short, long)]
     pub force: bool,
+    /// With --if-needed: say which rule decided, and go no further
+    #[arg(long, requires = "if_needed")]
+    pub explain: bool,
+    /// Ask nobody for news: build what the cache holds
+    #[arg(long)]
+    pub offline: bool,
+    /// Interpreter of the recipe's virtualenv: a name, a path or a version
+    #[arg(short = 'e', long, value_name = "PYTHON")]
+    pub python: Option<String>,
     /// Add a tag to those of the recipe
     #[arg(short, long = "tag", value_name = "TAG")]
     pub tags: Vec<String>,
@@ -114,6 +124,21 @@ pub enum Verb {
         #[arg(short, long, value_name = "URL", env = "PONY_SERVER", hide_env_values = true)]
         server: Option<String>,
     },
+    /// Open a shell in the kept tree of a run, with the environment that its steps had
+    Shell {
+        /// Its id, its folder, or a package, whose last kept run it is; the last kept run of all if none is given
+        #[arg(value_name = "RUN")]
+        run: Option<String>,
+        /// What to run instead of a shell
+        #[arg(last = true, value_name = "COMMAND")]
+        command: Vec<OsString>,
+    },
+    /// Look after the cache of sources
+    Cache {
+        /// What to do; a list if nothing is said
+        #[command(subcommand)]
+        verb: Option<CacheVerb>,
+    },
     /// Print the JSON Schema of recipes, for editors
     Schema,
     /// Print completions for a shell
@@ -123,6 +148,34 @@ pub enum Verb {
     },
     /// Print the manual page
     Man,
+}
+
+/// `pony-run cache …`
+#[derive(Debug, Clone, Subcommand)]
+pub enum CacheVerb {
+    /// Show every entry, the one that was not used for longest first
+    List,
+    /// Check that entries are whole; those that are not are made anew by the next run
+    Verify {
+        /// Which, as `list` calls them; all if none is given
+        #[arg(value_name = "ENTRY")]
+        entries: Vec<String>,
+    },
+    /// Remove what was not used for longest until the rest is no more than this
+    Shrink {
+        /// Such as 5GB; the size in config.yaml if not given
+        #[arg(long, value_name = "SIZE")]
+        to: Option<ByteSize>,
+    },
+    /// Remove entries
+    Remove {
+        /// Which, as `list` calls them
+        #[arg(value_name = "ENTRY", required_unless_present = "all")]
+        entries: Vec<String>,
+        /// All of them
+        #[arg(long, conflicts_with = "entries")]
+        all: bool,
+    },
 }
 
 fn parse_setting(text: &str) -> Result<(String, String), String> {

@@ -1,6 +1,10 @@
-//! What is known of this machine: the facts that recipes may fill in and that identify a slot.
+//! What is known of this machine: the facts that recipes may fill in and that identify a slot, and those that are reported.
 
-use crate::recipe::Facts;
+use std::{collections::BTreeMap, fs};
+
+use pony_contexts::Fact;
+
+use crate::{recipe::Facts, report::words};
 
 /// Reads them. `arch` is what Python's `distutils.util.get_platform()` says (`linux-x86_64`), so that slots of old
 /// clients and ours are the same.
@@ -21,5 +25,60 @@ pub fn of_this_machine() -> Facts {
         arch: format!("{system}-{machine}"),
         host: host.unwrap_or_else(|| "localhost".to_owned()),
         cwd: std::env::current_dir().unwrap_or_else(|_| "/".into()),
+    }
+}
+
+/// What is reported of this machine with every result, as far as it can be told: `os`, `kernel`, `distribution`, `cpu`,
+/// `cpus`, `memory`.
+pub fn reported() -> BTreeMap<String, Fact> {
+    let mut facts = BTreeMap::new();
+    let mut put = |name: &str, text: Option<String>| {
+        facts.extend(text.map(|text| (name.to_owned(), Fact::from(text))));
+    };
+    if let Ok(name) = nix::sys::utsname::uname() {
+        put("os", Some(name.sysname().to_string_lossy().into_owned()));
+        put("kernel", Some(name.release().to_string_lossy().into_owned()));
+    }
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    put("distribution", distribution(&read("/etc/os-release")));
+    put("cpu", cpu(&read("/proc/cpuinfo")));
+    put("cpus", std::thread::available_parallelism().ok().map(|count| count.to_string()));
+    put("memory", memory(&read("/proc/meminfo")));
+    facts
+}
+
+/// `PRETTY_NAME` of `os-release(5)`.
+pub fn distribution(os_release: &str) -> Option<String> {
+    let name = os_release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
+    Some(name.trim().trim_matches(['"', '\'']).to_owned())
+}
+
+fn cpu(cpuinfo: &str) -> Option<String> {
+    let model = |line: &str| {
+        let (name, value) = line.split_once(':')?;
+        ["model name", "Model", "cpu model"].contains(&name.trim()).then(|| value.trim().to_owned())
+    };
+    cpuinfo.lines().find_map(model)
+}
+
+fn memory(meminfo: &str) -> Option<String> {
+    let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = total.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(words::bytes(kib * 1024))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_says_of_itself_is_read() {
+        let release = "ID=debian\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nVERSION_ID=12\n";
+        assert_eq!(distribution(release).as_deref(), Some("Debian GNU/Linux 12 (bookworm)"));
+        assert_eq!(distribution(""), None);
+        let info = "processor\t: 0\nmodel name\t: Some CPU @ 2.00GHz\nprocessor\t: 1\n";
+        assert_eq!(cpu(info).as_deref(), Some("Some CPU @ 2.00GHz"));
+        assert_eq!(memory("MemTotal:       16000000 kB\nMemFree: 1 kB\n").as_deref(), Some("16.4 GB"));
+        assert_eq!(memory("garbage"), None);
     }
 }

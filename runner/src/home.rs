@@ -42,7 +42,7 @@ impl Home {
     /// Makes the folders that a run needs. They are for this user alone: logs can hold anything.
     pub fn make(&self) -> Result<(), HomeError> {
         use std::os::unix::fs::DirBuilderExt;
-        for path in [self.root.clone(), self.runs(), self.active(), self.slots(), self.cache()] {
+        for path in [self.root.clone(), self.runs(), self.active(), self.slots(), self.cache(), self.kept()] {
             fs::DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)
@@ -70,6 +70,16 @@ impl Home {
     /// Mirrors of what was checked out.
     pub fn cache(&self) -> PathBuf {
         self.root.join("cache")
+    }
+
+    /// What holds for all recipes on this machine; need not be there.
+    pub fn config(&self) -> PathBuf {
+        self.root.join("config.yaml")
+    }
+
+    /// Notes of the trees that are kept.
+    pub fn kept(&self) -> PathBuf {
+        self.runs().join(".kept")
     }
 
     /// The embedded server's results; `pony-serve` opens the same file.

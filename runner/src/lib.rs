@@ -6,12 +6,17 @@
 pub mod app;
 pub mod cli;
 pub mod clock;
+pub mod config;
+mod download;
+pub mod environment;
 pub mod event;
 pub mod exit;
 pub mod facts;
 pub mod folder;
 pub mod home;
+pub mod kept;
 pub mod mask;
+pub mod needed;
 pub mod plan;
 pub mod recipe;
 pub mod record;

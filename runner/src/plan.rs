@@ -7,17 +7,19 @@ use std::{
 };
 
 use jiff::Timestamp;
-use pony_contexts::{Source, Url, UrlError, git};
+use pony_contexts::{Fact, Source, Url};
 
 use crate::{
     cli::RunOptions,
+    config::Config,
+    environment::{self, of_steps},
     exit::Exit,
     facts, folder,
     home::Home,
     mask::{self, Mask},
-    recipe::{self, Recipe},
+    recipe::{Context, Recipe},
     run::{Job, Keep, unit::Environment},
-    slots::Memory,
+    slots::{Ingredients, Memory},
     submit::Target,
 };
 
@@ -26,6 +28,8 @@ use crate::{
 pub struct Build {
     /// What to do.
     pub job: Job,
+    /// What is remembered of its slot.
+    pub memory: Memory,
     /// What must never be shown.
     pub mask: Mask,
 }
@@ -35,6 +39,8 @@ pub struct Build {
 pub struct Surroundings<'s> {
     /// Where things are kept.
     pub home: &'s Home,
+    /// What holds for all recipes on this machine.
+    pub config: &'s Config,
     /// Where results go.
     pub target: &'s Target,
     /// Our own environment.
@@ -46,14 +52,6 @@ pub struct Surroundings<'s> {
 /// Why a recipe that is valid cannot be run as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// The source's address is none.
-    #[error("{}: {source}", recipe.display())]
-    Address {
-        /// Which recipe.
-        recipe: PathBuf,
-        /// Why.
-        source: UrlError,
-    },
     /// A secret is not set.
     #[error("{}: the secret `{name}` is not in the environment; set it, if only to nothing: `{name}=`", recipe.display())]
     NoSecret {
@@ -75,6 +73,12 @@ pub enum PlanError {
     /// The secrets are too large to be looked for.
     #[error("the secrets cannot be masked: {0}")]
     Mask(#[from] aho_corasick::BuildError),
+    /// `--python` for a recipe without a virtualenv.
+    #[error("{}: --python chooses the interpreter of a virtualenv, and this recipe has none", recipe.display())]
+    NoVirtualenv {
+        /// Which recipe.
+        recipe: PathBuf,
+    },
     /// A tag of the command line cannot be one.
     #[error("`{0}` cannot be a tag: it is empty, begins with `__` or holds a control character")]
     BadTag(String),
@@ -84,24 +88,32 @@ impl PlanError {
     /// What `pony-run` ends with.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Address { .. } => Exit::RecipeInvalid,
-            Self::NoSecret { .. } | Self::BadSecret { .. } | Self::Mask(_) | Self::BadTag(_) => Exit::Usage,
+            Self::NoSecret { .. }
+            | Self::BadSecret { .. }
+            | Self::Mask(_)
+            | Self::NoVirtualenv { .. }
+            | Self::BadTag(_) => Exit::Usage,
         }
     }
 }
 
 /// Plans the run of one recipe.
 pub fn plan(
-    recipe: Recipe,
+    mut recipe: Recipe,
     options: &RunOptions,
     surroundings: &Surroundings<'_>,
     now: Timestamp,
 ) -> Result<Build, PlanError> {
-    let source = recipe.source.as_ref().map(context_source).transpose();
-    let source = source.map_err(|source| PlanError::Address { recipe: recipe.path.clone(), source })?;
     let mut secrets = secrets(&recipe, surroundings.environment)?;
-    if let Some(Source::Git(wanted)) = &source {
-        secrets.extend(wanted.url.secrets());
+    secrets.extend(recipe.source.iter().flat_map(secrets_of_source));
+    if let Some(python) = &options.python {
+        let Context::Virtualenv(wanted) = &mut recipe.context else {
+            return Err(PlanError::NoVirtualenv { recipe: recipe.path });
+        };
+        wanted.python = Some(python.clone());
+    }
+    if let Context::Virtualenv(wanted) = &recipe.context {
+        secrets.extend(wanted.secrets());
     }
     if let Some(server) = &options.server {
         secrets.extend(Url::from_str(server).into_iter().flat_map(|url| url.secrets()));
@@ -115,39 +127,45 @@ pub fn plan(
         .ok()
         .and_then(|path| path.parent().map(Path::to_path_buf))
         .unwrap_or_else(|| PathBuf::from("."));
+    let environment = of_steps(surroundings.environment, recipe.environment_from, &recipe.secrets);
+    let mut reported = facts::reported();
+    let (names, values) = environment::report(&environment);
+    reported.insert("environment".to_owned(), names.into());
+    reported.insert("environment_values".to_owned(), values.into());
+    let release = match reported.get("distribution") {
+        Some(Fact::Text(release)) => release.as_str(),
+        _ => "",
+    };
+    let machine = format!("{} {release}", facts.arch).trim_end().to_owned();
     let job = Job {
         tags,
         run_id,
+        made_from: Ingredients::new(&recipe.resolved_yaml(), machine),
         facts,
+        reported,
         inherited: surroundings.environment.clone(),
+        environment,
+        network: surroundings.config.network.network(options.offline),
         tempdir,
         recipe_dir,
-        source,
         cache: surroundings.home.cache(),
         since: memory.since(),
-        usual: memory.durations,
+        usual: memory.durations.clone(),
         keep: if options.no_clean_temp { Keep::Always } else { options.keep },
         deliver_to: if options.no_report { Vec::new() } else { vec![surroundings.target.name()] },
         recipe,
     };
-    Ok(Build { job, mask: Mask::new(secrets)? })
+    Ok(Build { job, memory, mask: Mask::new(secrets)? })
 }
 
-fn context_source(source: &recipe::Source) -> Result<Source, UrlError> {
-    Ok(match source {
-        recipe::Source::Path { dir } => Source::Path { dir: dir.clone() },
-        recipe::Source::Git { url, want, submodules, subdir } => Source::Git(git::Wanted {
-            url: url.parse()?,
-            want: match want.clone() {
-                recipe::Want::Default => git::Want::Default,
-                recipe::Want::Branch(name) => git::Want::Branch(name),
-                recipe::Want::Tag(name) => git::Want::Tag(name),
-                recipe::Want::Revision(id) => git::Want::Revision(id),
-            },
-            submodules: *submodules,
-            subdir: subdir.clone(),
-        }),
-    })
+fn secrets_of_source(source: &Source) -> Vec<String> {
+    match source {
+        Source::Git(wanted) => wanted.url.secrets(),
+        Source::Hg(wanted) => wanted.url.secrets(),
+        Source::Svn(wanted) => wanted.url.secrets(),
+        Source::Archive(wanted) => wanted.url.secrets(),
+        Source::Path(_) => Vec::new(),
+    }
 }
 
 fn secrets(recipe: &Recipe, environment: &Environment) -> Result<Vec<String>, PlanError> {

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use pony_contexts::Changes;
+use pony_contexts::{Changes, Facts};
 use serde::{Deserialize, Serialize};
 
 use crate::recipe::StepKind;
@@ -152,9 +152,9 @@ impl StepRecord {
 /// What was checked out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CheckoutRecord {
-    /// `git`.
+    /// `git`, `hg`, `svn` or `archive`.
     pub version_type: String,
-    /// `git log -1 --pretty=oneline`.
+    /// As that program says it: `git log -1 --pretty=oneline`, `hg id -nib`, `svnversion`.
     pub version_info: String,
     /// The full revision.
     pub revision: String,
@@ -163,6 +163,9 @@ pub struct CheckoutRecord {
     /// The tree had changes that are in no commit.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dirty: bool,
+    /// Why upstream was not asked, if it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offline: Option<String>,
     /// Commits since the last run of this slot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes_since_last: Option<Changes>,
@@ -205,9 +208,18 @@ pub struct RunRecord {
     /// What was checked out; absent without a source or if it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkout: Option<CheckoutRecord>,
-    /// Plain facts of the context (`tempdir`, …), for `client_info`.
+    /// What upstream's tip was, to be compared with when it is asked whether something is new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tip: Option<String>,
+    /// Plain facts of the machine and the context (`kernel`, `tempdir`, …), for `client_info`.
     #[serde(default)]
-    pub facts: BTreeMap<String, String>,
+    pub facts: Facts,
+    /// Where steps ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// What the context set (or removed) for every step.
+    #[serde(default)]
+    pub environment: BTreeMap<String, Option<String>>,
     /// The folder that the context made for the build.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tempdir: Option<String>,

@@ -6,6 +6,7 @@ use std::{
     path::PathBuf,
 };
 
+use jiff::Timestamp;
 use pony_contexts::Since;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -24,8 +25,44 @@ pub struct Memory {
     pub revision: Option<String>,
     /// Revision of the last run that passed.
     pub success: Option<String>,
+    /// Upstream's tip that was built last.
+    #[serde(default)]
+    pub tip: Option<String>,
+    /// How the last run went.
+    #[serde(default)]
+    pub last: Option<LastRun>,
     /// Seconds that each step took when it last passed.
     pub durations: BTreeMap<String, f64>,
+}
+
+/// What a run is made from, besides the code. Another one makes another build.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ingredients {
+    /// Digest of the resolved recipe.
+    pub recipe: String,
+    /// What of the machine builds depend on: its platform and its distribution's release.
+    pub machine: String,
+}
+
+impl Ingredients {
+    /// Of a resolved recipe on this machine.
+    pub fn new(resolved: &str, machine: String) -> Self {
+        let digest = Sha256::digest(resolved.as_bytes());
+        // Half of it tells recipes apart.
+        let recipe = digest.iter().take(16).fold(0_u128, |recipe, byte| recipe << 8 | u128::from(*byte));
+        Self { recipe: format!("{recipe:032x}"), machine }
+    }
+}
+
+/// How a run went and what it was made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRun {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// When.
+    pub ended: Timestamp,
+    /// From what, besides the code.
+    pub made_from: Ingredients,
 }
 
 impl Memory {
@@ -35,10 +72,15 @@ impl Memory {
         fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
     }
 
-    /// What is to be remembered after this run. Pure.
+    /// What is to be remembered after this run; what a crashed one was made from is not known any more. Pure.
     #[must_use]
-    pub fn after(mut self, record: &RunRecord) -> Self {
+    pub fn after(mut self, record: &RunRecord, made_from: Option<&Ingredients>) -> Self {
         self.run_id.clone_from(&record.run_id);
+        let known = self.last.map(|last| last.made_from);
+        let made_from = made_from.cloned().or(known).unwrap_or_default();
+        self.last = Some(LastRun { outcome: record.outcome, ended: record.ended, made_from });
+        // A run that did not get so far says nothing of it.
+        self.tip = record.tip.clone().or(self.tip);
         if let Some(checkout) = &record.checkout {
             self.revision = Some(checkout.revision.clone());
             if record.outcome == Outcome::Passed {
@@ -64,6 +106,17 @@ impl Memory {
     /// For the list of commits since then.
     pub fn since(&self) -> Since {
         Since { last: self.revision.clone(), last_success: self.success.clone() }
+    }
+}
+
+/// Held by a run of the slot while it is under way; none if another holds it.
+pub fn hold(home: &Home, slot: &pony_wire::Slot) -> io::Result<Option<fs::File>> {
+    let path = file(home, &slot.package, &slot.host, &slot.arch, &slot.tags).with_extension("lock");
+    let lock = fs::File::options().create(true).truncate(false).write(true).open(path)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(error)) => Err(error),
     }
 }
 

@@ -10,9 +10,13 @@ use recipe_support::{facts, good, read};
 #[test]
 fn every_key_has_its_row() {
     let (reference, schema) = (read("../docs/recipes.md"), schema());
+    let context = &schema["properties"]["context"]["anyOf"][1]["properties"];
     let properties = [
         &schema["properties"],
         &schema["properties"]["source"]["properties"],
+        &schema["properties"]["watch"]["properties"],
+        context,
+        &context["virtualenv"]["anyOf"][1]["properties"],
         &schema["properties"]["steps"]["items"]["properties"],
     ];
     for key in properties.into_iter().flat_map(|keys| keys.as_object().unwrap().keys()) {

@@ -7,8 +7,9 @@ use std::{
     time::Duration,
 };
 
+use pony_contexts::{Private, Source, archive, git, hg, path, svn, virtualenv};
 use pony_runner::recipe::{
-    Action, Context, DEFAULT_QUIET_TIMEOUT, DEFAULT_TIMEOUT, Recipe, Source, StepKind, Want, load,
+    Action, Context, DEFAULT_QUIET_TIMEOUT, DEFAULT_TIMEOUT, EnvironmentFrom, Recipe, StepKind, load,
 };
 use recipe_support::{facts, good, load_text};
 
@@ -51,12 +52,13 @@ steps:
     assert_eq!(recipe.tags, ["python3.14", "linux-x86_64"]);
     assert_eq!(
         recipe.source,
-        Some(Source::Git {
-            url: "https://example.org/cpython.git".into(),
-            want: Want::Branch("main".into()),
+        Some(Source::Git(git::Wanted {
+            url: "https://example.org/cpython.git".parse().unwrap(),
+            want: git::Want::Branch("main".into()),
             submodules: true,
             subdir: Some("src/python".into()),
-        })
+            dir: None,
+        }))
     );
     assert_eq!(recipe.context, Context::Tempdir);
     let variables: Vec<_> = recipe.variables.iter().map(|(name, value)| (&**name, &**value)).collect();
@@ -154,19 +156,107 @@ fn a_setting_replaces_a_variable_and_what_uses_it_follows() {
     assert_eq!(recipe.variables.get("flags").map(String::as_str), Some("-j1"));
 }
 
+fn source(written: &str, path: &str) -> Source {
+    let text = format!("package: demo\nsource: {{{written}}}\nsteps: [{{run: make}}]\n");
+    let recipe = load(Path::new(path), text.as_bytes(), &[], &facts());
+    recipe.ok().and_then(|recipe| recipe.source).unwrap_or_else(|| panic!("{text}"))
+}
+
+#[test]
+fn every_kind_of_source_is_read() {
+    assert_eq!(
+        source("hg: 'https://example.org/hg/x', branch: stable, subdir: a/b, dir: demo", "x.yaml"),
+        Source::Hg(hg::Wanted {
+            url: "https://example.org/hg/x".parse().unwrap(),
+            want: hg::Want::Branch("stable".into()),
+            subdir: Some("a/b".into()),
+            dir: Some("demo".into()),
+        })
+    );
+    assert_eq!(
+        source("svn: 'svn://example.org/x/trunk@7', revision: r5", "x.yaml"),
+        Source::Svn(svn::Wanted {
+            url: "svn://example.org/x/trunk@7".parse().unwrap(),
+            revision: Some("5".into()),
+            subdir: None,
+            dir: None,
+        })
+    );
+    let digest = "0123456789abcdef".repeat(4);
+    assert_eq!(
+        source(&format!("archive: x.tar.gz, sha256: {}", digest.to_uppercase()), "recipes/x.yaml"),
+        Source::Archive(archive::Wanted {
+            url: "/work/recipes/x.tar.gz".parse().unwrap(),
+            sha256: Some(digest),
+            subdir: None,
+            dir: None,
+        })
+    );
+    assert_eq!(
+        source("path: x, gitignore: true", "/x.yaml"),
+        Source::Path(path::Wanted { dir: "/x".into(), gitignore: true })
+    );
+}
+
+#[test]
+fn every_kind_of_context_is_read() {
+    let context =
+        |written: &str| good(&format!("package: demo\ncontext: {written}\nsteps: [{{run: make}}]\n")).context;
+    assert_eq!(context("tempdir"), Context::Tempdir);
+    assert_eq!(context("here"), Context::Here);
+    assert_eq!(context("{directory: ../build}"), Context::Directory("/work/recipes/../build".into()));
+    assert_eq!(context("{virtualenv: }"), Context::Virtualenv(virtualenv::Wanted::default()));
+    assert_eq!(
+        context(
+            "{virtualenv: {python: '3.12', requirements: [pytest, -r x.txt], optional: [lxml], \
+             system-site-packages: true, installer: venv}}"
+        ),
+        Context::Virtualenv(virtualenv::Wanted {
+            python: Some("3.12".into()),
+            requirements: vec!["pytest".into(), "-r x.txt".into()],
+            optional: vec!["lxml".into()],
+            system_site_packages: true,
+            installer: Some(virtualenv::Installer::Venv),
+        })
+    );
+}
+
+#[test]
+fn surroundings_are_read() {
+    let recipe = good(
+        "package: demo
+environment-from: clean
+private: [tmp, home]
+tools: [gcc, make, gcc]
+watch: {include: ['src/**', Makefile], exclude: ['**/*.md']}
+force-every: 7d
+steps: [{run: make}]
+",
+    );
+    assert_eq!(recipe.environment_from, EnvironmentFrom::Clean);
+    assert_eq!(recipe.private, Private { home: true, tmp: true });
+    assert_eq!(recipe.tools, ["gcc", "make"]);
+    assert_eq!(recipe.force_every, Some(Duration::from_hours(7 * 24)));
+    for (path, counts) in
+        [("src/a/b.c", true), ("Makefile", true), ("doc/Makefile", false), ("src/a/README.md", false)]
+    {
+        assert_eq!(recipe.watch.counts(path), counts, "{path}");
+    }
+    assert!(good("package: demo\nsteps: [{run: make}]\n").watch.counts("anything"));
+}
+
 #[test]
 fn sources_of_this_machine_are_found_from_the_recipe() {
-    let source = |written: &str, path: &str| {
-        let text = format!("package: demo\nsource: {{{written}}}\nsteps: [{{run: make}}]\n");
-        load(Path::new(path), text.as_bytes(), &[], &facts()).unwrap().source.unwrap()
+    let git = |url: &str| {
+        let url = url.parse().unwrap();
+        Source::Git(git::Wanted { url, want: git::Want::Default, submodules: false, subdir: None, dir: None })
     };
-    let git =
-        |url: &str| Source::Git { url: url.into(), want: Want::Default, submodules: false, subdir: None };
-    assert_eq!(source("path: ..", "recipes/x.yaml"), Source::Path { dir: "/work/recipes/..".into() });
-    assert_eq!(source("path: src", "/x.yaml"), Source::Path { dir: "/src".into() });
-    assert_eq!(source("path: /usr/src", "x.yaml"), Source::Path { dir: "/usr/src".into() });
+    let folder = |dir: &str| Source::Path(path::Wanted { dir: dir.into(), gitignore: false });
+    assert_eq!(source("path: ..", "recipes/x.yaml"), folder("/work/recipes/.."));
+    assert_eq!(source("path: src", "/x.yaml"), folder("/src"));
+    assert_eq!(source("path: /usr/src", "x.yaml"), folder("/usr/src"));
     assert_eq!(source("git: ..", "recipes/x.yaml"), git("/work/recipes/.."));
-    assert_eq!(source("git: ./a:b", "x.yaml"), git("/work/./a:b"));
+    assert_eq!(source("git: ./a:b", "x.yaml"), git("/work/a:b"));
     for url in
         ["https://example.org/x", "git@example.org:x/y.git", "ssh://git@example.org/x", "file:///x", "/x"]
     {

@@ -16,6 +16,12 @@ tags: [a, '{{arch}}']
 source: {git: 'https://example.org/x', branch: main, subdir: a/b}
 variables: &v {jobs: '{{cpus}}', flags: '-j{{jobs}}'}
 environment: {<<: *v, LC_ALL: C.UTF-8}
+context: {virtualenv: {python: '3.12', requirements: ['x{{jobs}}', -r y.txt], installer: uv}}
+environment-from: clean
+private: [home]
+tools: [gcc]
+watch: {include: ['src/**'], exclude: ['*.md']}
+force-every: 7d
 timeout: 4h
 steps:
   - {name: make, run: [make, '{{flags}}', 3.10]}

@@ -18,6 +18,7 @@ const BEYOND_A_SCHEMA: &[&str] = &[
     "bomb",
     "circle",
     "colon-in-text",
+    "context-directory-with-path",
     "context-here-with-git",
     "custom-tag",
     "deep",

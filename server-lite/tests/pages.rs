@@ -102,6 +102,14 @@ fn from_the_first_page_to_the_output() {
     ]);
     let mut broken = info("mixed", "h2", false);
     broken.extra.insert("changes".to_owned(), Value::Array(vec![Value::Struct(change)]));
+    let files = vec!["src/a.c".into(), "src/b.c".into()];
+    broken.extra.insert("changed_files".to_owned(), Value::Array(files.clone()));
+    broken
+        .extra
+        .insert("changed_files_since_success".to_owned(), Value::Array([files, vec!["c".into()]].concat()));
+    broken.extra.insert("kernel".to_owned(), "6.1.0".into());
+    broken.extra.insert("tool gcc".to_owned(), "/usr/bin/gcc: 12.2".into());
+    broken.extra.insert("installed".to_owned(), Value::Array(vec!["pip==1".into(), "six==2".into()]));
     broken.extra.insert("duration".to_owned(), Value::Double(61.0));
     let failing = StepResult {
         errout: Some("␛[31merror:␛[0m x < y\n".to_owned()),
@@ -129,6 +137,12 @@ fn from_the_first_page_to_the_output() {
     assert_eq!(path, format!("/p/mixed/{key}/"));
     let result = page(&result);
     let summaries = all(&result, "details > summary");
+    assert_eq!(summaries[..2], ["2 files", "3 files"]);
+    assert_eq!(all(&result, "ul.files li"), ["src/a.c", "src/b.c", "src/a.c", "src/b.c", "c"]);
+    assert_eq!(summaries[7..], ["what it was built on and with"]);
+    let machine = all(&result, "h2 + details dd");
+    assert_eq!(machine[machine.len() - 3..], ["pip==1six==2", "6.1.0", "/usr/bin/gcc: 12.2"]);
+    let summaries = &summaries[2..7];
     assert_eq!(
         summaries,
         [

@@ -6,25 +6,32 @@
 #![expect(clippy::missing_panics_doc, reason = "a panic is how a test says what is wrong")]
 #![expect(clippy::return_self_not_must_use, reason = "an assertion may end a chain")]
 
+mod daemon;
 mod git;
 mod http;
+mod line;
 mod process;
 mod programs;
 mod python;
 mod serve;
 mod terminal;
+mod upstream;
+mod wheels;
 mod world;
 
 use std::time::Duration;
 
 pub use self::{
+    daemon::Daemon,
     git::Repository,
     http::{Page, get, post},
+    line::{Line, Way},
     process::{Call, Ended, Live, Output, Stream},
     programs::program,
     python::Python,
     serve::Serve,
     terminal::Terminal,
+    upstream::{Kind, Upstream},
     world::{RunFolder, World, files},
 };
 

@@ -66,6 +66,8 @@ pub struct Live<'w> {
     closed: usize,
     exit: Option<ExitStatus>,
     began: Instant,
+    /// From its start, how long it is waited for.
+    patience: Duration,
 }
 
 /// A process that has ended.
@@ -155,7 +157,16 @@ impl<'w> Call<'w> {
             let status = child.wait().expect("a child can be waited for");
             let _ = sender.send(Message::Exited(status));
         });
-        Live { call: self, pid, messages, printed: Vec::new(), closed: 0, exit: None, began }
+        Live {
+            call: self,
+            pid,
+            messages,
+            printed: Vec::new(),
+            closed: 0,
+            exit: None,
+            began,
+            patience: PATIENCE,
+        }
     }
 
     /// Runs it to its end.
@@ -225,6 +236,26 @@ impl<'w> Live<'w> {
         }
     }
 
+    /// Waits until it has printed `text` so many times on stdout, or has closed it; whether it has.
+    pub fn until_times(&mut self, text: &str, times: usize) -> bool {
+        loop {
+            let printed = String::from_utf8_lossy(&join(&self.printed, Stream::Out)).into_owned();
+            if printed.matches(text).count() >= times {
+                return true;
+            }
+            if !self.step(&format!("`{text}`, {times} times")) {
+                return false;
+            }
+        }
+    }
+
+    /// Kills it, if it still runs, and waits until it is gone.
+    pub fn kill(mut self) -> Ended<'w> {
+        self.patience = self.began.elapsed() + PATIENCE;
+        let _ = kill(self.pid, Signal::SIGKILL);
+        self.end()
+    }
+
     /// What it has printed so far, of what has been waited for.
     pub fn printed(&self) -> &[Output] {
         &self.printed
@@ -232,6 +263,18 @@ impl<'w> Live<'w> {
 
     /// Whether it has ended, as far as has been waited for.
     pub fn has_ended(&self) -> bool {
+        self.exit.is_some()
+    }
+
+    /// Whether it has ended by now, without waiting for it.
+    pub fn has_ended_by_now(&mut self) -> bool {
+        while let Ok(message) = self.messages.try_recv() {
+            match message {
+                Message::Printed(output) => self.printed.push(output),
+                Message::Closed => self.closed += 1,
+                Message::Exited(status) => self.exit = Some(status),
+            }
+        }
         self.exit.is_some()
     }
 
@@ -250,7 +293,7 @@ impl<'w> Live<'w> {
         if self.exit.is_some() && self.closed == 2 {
             return false;
         }
-        let left = PATIENCE.saturating_sub(self.began.elapsed());
+        let left = self.patience.saturating_sub(self.began.elapsed());
         match self.messages.recv_timeout(left) {
             Ok(Message::Printed(output)) => self.printed.push(output),
             Ok(Message::Closed) => self.closed += 1,
@@ -258,7 +301,7 @@ impl<'w> Live<'w> {
             Err(RecvTimeoutError::Disconnected) => return false,
             Err(RecvTimeoutError::Timeout) => {
                 let running = self.call.world.processes().join("\n");
-                panic!("waited {PATIENCE:?} for {what}: {self}\n--- running\n{running}");
+                panic!("waited {:?} for {what}: {self}\n--- running\n{running}", self.patience);
             }
         }
         true

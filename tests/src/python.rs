@@ -26,6 +26,19 @@ impl World {
     }
 }
 
+impl World {
+    /// The Python interpreter itself, where `python3` may be a script that looks for it.
+    pub fn interpreter(&self) -> PathBuf {
+        let ask = ["-c", "import sys; print(sys.executable)"];
+        let mut call = self.call("python3", &ask);
+        // The real one: version managers find Python by it.
+        if let Some(home) = std::env::var_os("HOME") {
+            call = call.env("HOME", home);
+        }
+        call.end().code(0).out().trim_end().into()
+    }
+}
+
 impl<'w> Python<'w> {
     fn start(world: &'w World, arguments: &[&str]) -> Self {
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("servers").join(arguments[0]);

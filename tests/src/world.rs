@@ -67,6 +67,12 @@ impl World {
         world
     }
 
+    /// Writes `config.yaml`.
+    pub fn configure(&self, text: &str) {
+        fs::create_dir_all(self.path("pony")).expect("a folder");
+        fs::write(self.path("pony/config.yaml"), text).expect("a new file");
+    }
+
     /// A path in this world: below `home`, `pony` (the `PONY_HOME`), `tmp` and `work` (the current folder of what runs).
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
@@ -75,6 +81,19 @@ impl World {
     /// What every process of this world sees.
     pub fn environment(&self) -> &BTreeMap<OsString, OsString> {
         &self.environment
+    }
+
+    /// Programs in a folder of this world come before others of their name.
+    pub fn put_first_on_path(&mut self, folder: &str) {
+        let mut path = self.path(folder).into_os_string();
+        path.push(":");
+        path.push(&self.environment[std::ffi::OsStr::new("PATH")]);
+        self.set("PATH", path);
+    }
+
+    /// Sets a variable that every process of this world sees from now on.
+    pub fn set(&mut self, name: &str, value: impl Into<OsString>) {
+        self.environment.insert(name.into(), value.into());
     }
 
     /// Writes a file below `work`, with the folders that lead to it; its path.
@@ -136,6 +155,12 @@ impl World {
         runs.remove(0)
     }
 
+    /// The run that began last. Ids of one second are in no order.
+    pub fn last_run(&self) -> RunFolder {
+        let began = |run: &RunFolder| run.result()["started"].as_str().map(str::to_owned);
+        self.runs().into_iter().max_by_key(began).unwrap_or_else(|| panic!("no run: {}", self.listing()))
+    }
+
     /// Names of the runs that are under way or wait.
     pub fn open_runs(&self) -> Vec<String> {
         let name = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -157,6 +182,28 @@ impl World {
                 Some(format!("{pid} {}", String::from_utf8_lossy(&command).replace('\0', " ").trim_end()))
             })
             .collect()
+    }
+
+    /// Those of them that belong to a run: not servers.
+    pub fn build_processes(&self) -> Vec<String> {
+        let of_a_run = |pid: &str| {
+            fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| {
+                environ.split(|byte| *byte == 0).any(|entry| entry.starts_with(b"PONY_RUN_ID="))
+            })
+        };
+        let mut processes = self.processes();
+        processes.retain(|process| process.split(' ').next().is_some_and(of_a_run));
+        processes
+    }
+
+    /// What is in the cache, each `kind/name`, without locks.
+    pub fn cached(&self) -> Vec<String> {
+        let kinds = entries(&self.path("pony/cache"));
+        let paths =
+            kinds.iter().flat_map(|kind| if kind.is_dir() { entries(kind) } else { vec![kind.clone()] });
+        let below = self.path("pony/cache");
+        let named = paths.filter_map(|path| Some(path.strip_prefix(&below).ok()?.display().to_string()));
+        named.filter(|name| Path::new(name).extension().is_none_or(|end| end != "lock")).collect()
     }
 
     fn pids(&self) -> Vec<i32> {
@@ -221,6 +268,11 @@ impl Drop for World {
 }
 
 impl RunFolder {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// `result.json`.
     pub fn result(&self) -> Value {
         let path = self.path.join("result.json");

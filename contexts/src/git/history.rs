@@ -1,42 +1,21 @@
 //! What `git log` says about the commit that is checked out, and about those since an earlier run.
 
-use std::path::Path;
-
-use serde::{Deserialize, Serialize};
-
-use crate::{
-    Shell, Since,
-    error::Error,
-    git::{Git, names},
+use std::{
+    ffi::{OsStr, OsString},
+    path::Path,
 };
 
-/// How many commits are listed.
-const LISTED: usize = 50;
+use crate::{
+    Shell,
+    error::Error,
+    git::{Git, names},
+    program::args,
+    record::{COMMITS, Changes, Commit, Since, zero_parted},
+    shell::is_whole,
+};
 
 /// Fields of a commit, parted by a character that no name holds.
 const FORMAT: &str = "--format=%H%x1f%an%x1f%cI%x1f%s";
-
-/// The commits between two runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Changes {
-    /// Newest first, at most 50.
-    pub commits: Vec<Commit>,
-    /// There are more than those.
-    pub more: bool,
-}
-
-/// One commit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Commit {
-    /// Id in full.
-    pub id: String,
-    /// The author's name.
-    pub author: String,
-    /// When it was committed, ISO 8601 with offset.
-    pub date: String,
-    /// The first paragraph of its message, on one line.
-    pub subject: String,
-}
 
 /// The commit of a tree, and which of earlier revisions its repository knows.
 pub(crate) struct Head {
@@ -84,17 +63,33 @@ impl Head {
     ) -> Result<Option<Changes>, Error> {
         let Some(earlier) = earlier else { return Ok(None) };
         if earlier == self.commit.id {
-            return Ok(Some(Changes { commits: Vec::new(), more: false }));
+            return Ok(Some(Changes::default()));
         }
         if !self.known.iter().any(|id| id == earlier) {
             return Ok(None);
         }
-        let (count, without) = (format!("--max-count={}", LISTED + 1), format!("^{earlier}"));
-        let mut commits = parse(&git.run("changes", tree, &log(&[&count, "HEAD", &without])).await?);
-        let more = commits.len() > LISTED;
-        commits.truncate(LISTED);
-        Ok(Some(Changes { commits, more }))
+        let (count, without) = (format!("--max-count={}", COMMITS + 1), format!("^{earlier}"));
+        let commits = parse(&git.run("changes", tree, &log(&[&count, "HEAD", &without])).await?);
+        let files = files(&[], tree, earlier, "HEAD", git).await?;
+        Ok(Some(Changes::new(commits, files)))
     }
+}
+
+/// Paths of the files that differ between two commits of the repository that `cwd` is in, or that the option
+/// `repository` names, from its top; nothing if there are too many to be told.
+pub(super) async fn files(
+    repository: &[OsString],
+    cwd: &Path,
+    from: &str,
+    to: &str,
+    git: &mut Git<'_, impl Shell>,
+) -> Result<Option<Vec<String>>, Error> {
+    let mut args = repository.to_vec();
+    args.extend(
+        args!["diff-tree", "-r", "-z", "--no-renames", "--name-only", from, to, "--"].map(OsStr::to_owned),
+    );
+    let listed = git.run("changed_files", cwd, &args).await?;
+    Ok(is_whole(&listed).then(|| zero_parted(&listed)))
 }
 
 /// A `git log` that nobody's configuration changes.

@@ -1,46 +1,34 @@
 //! The mirror of one repository in the cache: its branches and tags, bare, without a stored remote.
 //!
-//! `cache/git/<basename>-<12 hex digits of the address's SHA-256>`, and beside it the `.lock` that whoever works on it
-//! holds. A mirror is made under another name and renamed when it is complete, so one that bears its name is whole; git's
-//! own care (packs and references appear at once or not at all) keeps it so through an interrupted fetch.
+//! An [`Entry`] of the cache. Git's own care (packs and references appear at once or not at all) keeps it whole through an
+//! interrupted fetch, so that it is trusted after one.
 
 use std::{
     ffi::{OsStr, OsString},
-    fs::{self, File},
-    io,
-    path::{Path, PathBuf},
+    fs, io,
+    path::Path,
 };
 
-use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::{
     Shell,
-    aside::{aside, lock},
+    aside::aside,
+    cache::{Card, Entry},
     error::Error,
-    git::{Git, Target, Want, command::args, names},
-    tree::remove_tree,
-    url::Url,
+    git::{Git, Target, Want, names, no_such},
+    program::args,
 };
 
 /// Branches and tags; forced, since both move.
 const EVERYTHING: [&str; 2] = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
 
-/// Where the mirror of `url`, whose address is `address`, has its place.
-pub(super) fn place(cache: &Path, url: &Url, address: &OsStr) -> PathBuf {
-    let digest = Sha256::digest(address.as_encoded_bytes());
-    let start = digest.iter().take(6).fold(0_u64, |start, byte| start << 8 | u64::from(*byte));
-    cache.join("git").join(format!("{}-{start:012x}", url.basename()))
-}
-
 /// A mirror that nobody else works on until it is dropped.
 pub(super) struct Mirror<'a> {
-    /// The folder that mirrors are in.
-    room: PathBuf,
+    entry: Entry,
     address: &'a OsStr,
-    /// Complete, as far as is known.
-    usable: bool,
-    _lock: File,
+    /// Why upstream could not be asked: what the mirror holds has to do.
+    pub(super) offline: Option<Error>,
 }
 
 impl<'a> Mirror<'a> {
@@ -50,19 +38,35 @@ impl<'a> Mirror<'a> {
         anew: bool,
         git: &mut Git<'_, impl Shell>,
     ) -> Result<Self, Error> {
-        let dir = git.mirror().to_owned();
-        let room = dir.parent().unwrap_or(&dir).to_owned();
-        fs::create_dir_all(&room).map_err(Error::io("create", &room))?;
-        let path = suffixed(&dir, ".lock");
-        let held = lock(&path, || git.note("waiting for another run that works on the same mirror"))
+        let dir = git.place().to_owned();
+        let waiting = || git.note("waiting for another run that works on the same mirror");
+        let entry = Entry::lock(&dir, anew, waiting).await?;
+        aside(move |_| unlock(&dir))
             .await
-            .map_err(Error::io("lock", &path))?;
-        sweep(&dir).map_err(Error::io("clear away what a killed run left beside", &dir))?;
-        Ok(Self { room, address, usable: !anew && dir.is_dir(), _lock: held })
+            .map_err(Error::io("clear away what a killed git left in", entry.dir()))?;
+        Ok(Self { entry, address, offline: None })
+    }
+
+    /// The folder it is in.
+    pub(super) fn dir(&self) -> &Path {
+        self.entry.dir()
+    }
+
+    /// The folder that mirrors are in.
+    pub(super) fn room(&self) -> &Path {
+        self.entry.room()
     }
 
     /// The commit that is wanted, brought here if it is not here yet.
     pub(super) async fn find(&mut self, want: &Want, git: &mut Git<'_, impl Shell>) -> Result<Target, Error> {
+        match self.look_for(want, git).await {
+            // It may be there, where nobody could be asked.
+            Err(missing @ Error::NoSuchName { .. }) => Err(self.offline.take().unwrap_or(missing)),
+            found => found,
+        }
+    }
+
+    async fn look_for(&mut self, want: &Want, git: &mut Git<'_, impl Shell>) -> Result<Target, Error> {
         match want {
             Want::Default => self.default_branch(git).await,
             Want::Branch(name) => {
@@ -85,7 +89,10 @@ impl<'a> Mirror<'a> {
     /// Asks the other side what it checks out.
     async fn default_branch(&mut self, git: &mut Git<'_, impl Shell>) -> Result<Target, Error> {
         let args = args!["ls-remote", "--symref", "--", self.address, "HEAD"];
-        let answer = git.run("remote_head", &self.room, &args).await?;
+        let answer = match git.online("remote_head", self.entry.room(), &args).await {
+            Err(error) if error.is_of_the_network() => return self.default_as_last_heard(error, git).await,
+            answer => answer?,
+        };
         let answer = String::from_utf8_lossy(&answer);
         let head = |line: &str| line.strip_suffix("\tHEAD").map(str::to_owned);
         let head: Vec<String> = answer.lines().filter_map(head).collect();
@@ -94,6 +101,7 @@ impl<'a> Mirror<'a> {
         match (branch, commit) {
             (Some(name), Some(_)) => {
                 self.update(git).await?;
+                self.hear(name).await?;
                 let revision = self.named("branch", "refs/heads", name, git).await?;
                 Ok(Target { revision, branch: Some(name.to_owned()) })
             }
@@ -103,12 +111,38 @@ impl<'a> Mirror<'a> {
         }
     }
 
+    /// What it checked out when it was last asked; else `error`, which kept it from being asked now.
+    async fn default_as_last_heard(
+        &mut self,
+        error: Error,
+        git: &mut Git<'_, impl Shell>,
+    ) -> Result<Target, Error> {
+        let Some(name) = self.entry.card().and_then(|card| card.default.clone()) else { return Err(error) };
+        self.go_offline(error, git);
+        let revision = self.named("branch", "refs/heads", &name, git).await?;
+        Ok(Target { revision, branch: Some(name) })
+    }
+
+    /// Remembers the branch that upstream checks out.
+    async fn hear(&mut self, name: &str) -> Result<(), Error> {
+        let card = self.entry.card().cloned().unwrap_or_default();
+        if card.default.as_deref() == Some(name) {
+            return Ok(());
+        }
+        self.entry.vouch(Card { default: Some(name.to_owned()), ..card }, false).await
+    }
+
+    fn go_offline(&mut self, error: Error, git: &mut Git<'_, impl Shell>) {
+        git.do_without(&error);
+        self.offline = Some(error);
+    }
+
     /// A commit by its id: from the mirror, else with all that is new, else by itself.
     async fn revision(&mut self, id: &str, git: &mut Git<'_, impl Shell>) -> Result<String, Error> {
         if !names::is_revision(id) {
             return Err(Error::NotARevision(id.to_owned()));
         }
-        if self.usable
+        if self.entry.card().is_some()
             && let Some(revision) = self.resolve(id, git).await?
         {
             return Ok(revision);
@@ -120,20 +154,20 @@ impl<'a> Mirror<'a> {
         if names::is_id(id) {
             // Under a name, so that the mirror keeps it.
             let spec = format!("+{id}:refs/pony/{id}");
-            let ended =
-                git.attempt("fetch_revision", &self.room, &self.fetch(git.mirror(), &[&spec])).await?;
-            if ended.status == 0
-                && let Some(revision) = self.resolve(id, git).await?
-            {
-                return Ok(revision);
+            let fetch = self.fetch(self.entry.dir(), &[&spec]);
+            match git.online("fetch_revision", self.entry.room(), &fetch).await {
+                Ok(_) => {
+                    if let Some(revision) = self.resolve(id, git).await? {
+                        return Ok(revision);
+                    }
+                }
+                Err(error @ Error::Stopped) => return Err(error),
+                Err(error) if error.is_of_the_network() => return Err(error),
+                // A server that gives nothing but tips.
+                Err(_) => {}
             }
         }
-        Err(Error::NoSuchName {
-            kind: "revision",
-            name: id.to_owned(),
-            url: git.url().clone(),
-            near: self.near("revision", id, git).await?,
-        })
+        Err(no_such("revision", id, git.url(), self.near("revision", id, git).await?))
     }
 
     /// The commit that a branch or tag of the mirror names.
@@ -149,8 +183,7 @@ impl<'a> Mirror<'a> {
         {
             return Ok(revision);
         }
-        let near = self.near(kind, name, git).await?;
-        Err(Error::NoSuchName { kind, name: name.to_owned(), url: git.url().clone(), near })
+        Err(no_such(kind, name, git.url(), self.near(kind, name, git).await?))
     }
 
     /// What is called somewhat like `name`.
@@ -161,7 +194,7 @@ impl<'a> Mirror<'a> {
         git: &mut Git<'_, impl Shell>,
     ) -> Result<Vec<String>, Error> {
         let format = ["for-each-ref", "--format=%(refname)", "refs/heads", "refs/tags"];
-        let listed = git.attempt("names", &self.room, &in_mirror(git.mirror(), &format)).await?;
+        let listed = git.attempt("names", self.entry.room(), &in_mirror(self.entry.dir(), &format)).await?;
         Ok(names::near(kind, name, &String::from_utf8_lossy(&listed.stdout)))
     }
 
@@ -169,7 +202,7 @@ impl<'a> Mirror<'a> {
     async fn resolve(&self, name: &str, git: &mut Git<'_, impl Shell>) -> Result<Option<String>, Error> {
         let peeled = format!("{name}^{{commit}}");
         let args = ["rev-parse", "--verify", "--quiet", "--end-of-options", &peeled];
-        let ended = git.attempt("resolve", &self.room, &in_mirror(git.mirror(), &args)).await?;
+        let ended = git.attempt("resolve", self.entry.room(), &in_mirror(self.entry.dir(), &args)).await?;
         let answer = String::from_utf8_lossy(&ended.stdout).trim().to_owned();
         if ended.status == 0 {
             // A short id is overshadowed by a branch of that name.
@@ -187,36 +220,34 @@ impl<'a> Mirror<'a> {
     }
 
     /// Fetches all branches and tags, and forgets those that are gone; makes the mirror if there is none to be used.
+    /// Where the network keeps it from that, what the mirror holds has to do.
     async fn update(&mut self, git: &mut Git<'_, impl Shell>) -> Result<(), Error> {
-        if self.usable {
-            let fetch = self.fetch(git.mirror(), &EVERYTHING);
-            return git.run("cache_update", &self.room, &fetch).await.map(drop);
+        let address = git.url().to_string();
+        if let Some(card) = self.entry.card().cloned() {
+            let fetch = self.fetch(self.entry.dir(), &EVERYTHING);
+            return match git.online("cache_update", self.entry.room(), &fetch).await {
+                Ok(_) => self.entry.vouch(Card { address, ..card }, true).await,
+                Err(error) if error.is_of_the_network() => {
+                    self.go_offline(error, git);
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            };
         }
-        git.note(&format!(
-            "making a mirror of `{}` in the cache; later runs fetch only what is new",
-            git.url()
-        ));
+        git.note(&format!("making a mirror of `{address}` in the cache; later runs fetch only what is new"));
         let new = match self.made("sha1", git).await {
             Err(Error::Command { said, .. }) if said.contains("mismatched algorithms") => {
                 self.made("sha256", git).await?
             }
             other => other?,
         };
-        let dir = git.mirror().to_owned();
-        replace(&dir, &new.keep()).map_err(Error::io("put a new mirror in the place of", &dir))?;
-        self.usable = true;
-        // What was there before goes now; what cannot go is tried again by the next run.
-        let _ = aside(move |_| sweep(&dir)).await;
-        Ok(())
+        self.entry.publish(new)?;
+        self.entry.vouch(Card { address, ..Card::default() }, true).await
     }
 
     /// A complete mirror under a name of its own; it goes away again if this ends early.
     async fn made(&self, format: &str, git: &mut Git<'_, impl Shell>) -> Result<TempDir, Error> {
-        let name = git.mirror().file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let new = tempfile::Builder::new()
-            .prefix(&format!("{name}.new-"))
-            .tempdir_in(&self.room)
-            .map_err(Error::io("create a directory in", &self.room))?;
+        let new = self.entry.blank()?;
         let dir = new.path();
         // No template: no hooks. The branch that `HEAD` names is not to be there.
         let format = format!("--object-format={format}");
@@ -231,9 +262,9 @@ impl<'a> Mirror<'a> {
             "--",
             dir
         ];
-        git.run("create cache", &self.room, &init).await?;
-        git.run("cache_update", &self.room, &self.fetch(dir, &EVERYTHING)).await?;
-        git.run("cache_pack", &self.room, &in_mirror(dir, &["pack-refs", "--all"])).await?;
+        git.run("create cache", self.entry.room(), &init).await?;
+        git.online("cache_update", self.entry.room(), &self.fetch(dir, &EVERYTHING)).await?;
+        git.run("cache_pack", self.entry.room(), &in_mirror(dir, &["pack-refs", "--all"])).await?;
         Ok(new)
     }
 
@@ -252,10 +283,8 @@ impl<'a> Mirror<'a> {
         if specs == EVERYTHING {
             words.push("--prune".into());
         }
-        // The first is long, and a person waits for it.
-        if !self.usable {
-            words.push("--progress".into());
-        }
+        // What says nothing for long is taken for dead, and a person waits for the first.
+        words.push("--progress".into());
         words.extend(["--".into(), self.address.to_owned()]);
         words.extend(specs.iter().map(OsString::from));
         words
@@ -285,44 +314,44 @@ impl<'a> Mirror<'a> {
         ]
         .to_vec();
         words.extend(branch.as_ref().map(OsStr::new));
-        let mirror = git.mirror().to_owned();
-        words.extend(args!["--", &mirror, tree]);
-        git.run("clone", &self.room, &words).await.map(drop)
+        words.extend(args!["--", self.entry.dir(), tree]);
+        git.run("clone", self.entry.room(), &words).await.map(drop)
+    }
+
+    /// Brings what the mirror holds to a tree that was cloned from it before.
+    pub(super) async fn refresh(&self, tree: &Path, git: &mut Git<'_, impl Shell>) -> Result<(), Error> {
+        let inner = tree.join(".git");
+        aside(move |_| unlock(&inner))
+            .await
+            .map_err(Error::io("clear away what a killed git left in", tree))?;
+        let mut words = args![
+            "-c",
+            "protocol.file.allow=always",
+            "fetch",
+            "--quiet",
+            "--no-write-fetch-head",
+            "--no-recurse-submodules",
+            "--prune",
+            "--",
+            self.entry.dir()
+        ]
+        .to_vec();
+        words.extend(args!["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"]);
+        // A commit that no branch holds came here under a name of its own.
+        words.extend(args!["+refs/pony/*:refs/pony/*"]);
+        git.run("refresh", tree, &words).await.map(drop)
     }
 }
 
 /// Git's arguments, for work on the bare repository `dir`.
-fn in_mirror(dir: &Path, words: &[&str]) -> Vec<OsString> {
+pub(super) fn in_mirror(dir: &Path, words: &[&str]) -> Vec<OsString> {
     let mut first = OsString::from("--git-dir=");
     first.push(dir);
     [first].into_iter().chain(words.iter().map(OsString::from)).collect()
 }
 
-/// `dir` with `suffix` added to its name.
-fn suffixed(dir: &Path, suffix: &str) -> PathBuf {
-    let mut name = dir.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
-/// Puts `new` in the place of `dir`; what was there gets a name that [`sweep`] removes.
-fn replace(dir: &Path, new: &Path) -> io::Result<()> {
-    if dir.is_dir() {
-        fs::rename(dir, suffixed(new, ".old"))?;
-    }
-    fs::rename(new, dir)
-}
-
-/// Removes unfinished and replaced mirrors, and the lock files of gits that were killed. Only for who holds the lock.
-fn sweep(dir: &Path) -> io::Result<()> {
-    let (Some(room), Some(name)) = (dir.parent(), dir.file_name()) else { return Ok(()) };
-    let prefix = format!("{}.new-", name.to_string_lossy());
-    for entry in fs::read_dir(room)? {
-        let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(&prefix) {
-            remove_tree(&entry.path()).map_err(io::Error::other)?;
-        }
-    }
+/// Removes the lock files of gits that were killed from a repository. Only for who holds that.
+fn unlock(dir: &Path) -> io::Result<()> {
     let mut dirs = vec![dir.to_owned(), dir.join("refs"), dir.join("objects/info")];
     while let Some(next) = dirs.pop() {
         let entries = match fs::read_dir(&next) {

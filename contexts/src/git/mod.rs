@@ -22,24 +22,32 @@
 //! fetched always: it costs little, tags are never stale, a branch that became a folder of branches is no obstacle, and the
 //! runs that want different branches share one mirror.
 
-mod command;
 mod history;
 mod mirror;
-mod names;
-mod refusal;
+pub(crate) mod names;
+mod tool;
 
 use std::{
     ffi::OsStr,
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
 };
 
-use command::args;
-pub(crate) use command::{Git, unredirected};
 use history::Head;
-pub use history::{Changes, Commit};
 use mirror::Mirror;
+pub(crate) use tool::{TOOL, UNASKING, unredirected};
 
-use crate::{Request, Shell, Since, error::Error, tree::remove_tree, url::Url};
+use crate::{
+    Request, Shell,
+    cache::place,
+    error::Error,
+    place::{discard, distrust},
+    program::{Network, Program, args},
+    record::{Checkout, Since},
+    url::Url,
+};
+
+/// Git, called for one source.
+pub(crate) type Git<'a, S> = Program<'a, S>;
 
 /// What a recipe asks of a git repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +60,8 @@ pub struct Wanted {
     pub submodules: bool,
     /// The folder in it that steps run in.
     pub subdir: Option<PathBuf>,
+    /// What the folder of the tree is called; after the address if not given.
+    pub dir: Option<String>,
 }
 
 /// Which commit to build.
@@ -67,32 +77,6 @@ pub enum Want {
     Revision(String),
 }
 
-/// What was checked out, for the record.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Checkout {
-    /// `git`: the protocol's `version_type`.
-    pub version_type: &'static str,
-    /// `git log -1 --pretty=oneline`: the protocol's `version_info`.
-    pub version_info: String,
-    /// The commit's id in full.
-    pub revision: String,
-    /// When it was committed, ISO 8601 with offset.
-    pub commit_date: String,
-    /// For people: `GitClone(https://…, branch main)`. No credentials.
-    pub command: String,
-    /// Commits since the last run, newest first; `None` if there was none or its revision is not to be found.
-    pub changes_since_last: Option<Changes>,
-    /// Commits since the last success, as above.
-    pub changes_since_success: Option<Changes>,
-}
-
-/// A fresh tree.
-pub(crate) struct Tree {
-    /// Where steps run: its top, or `subdir` in it.
-    pub(crate) cwd: PathBuf,
-    pub(crate) checkout: Checkout,
-}
-
 /// The commit to check out, and the branch to be on with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Target {
@@ -100,58 +84,142 @@ struct Target {
     branch: Option<String>,
 }
 
-/// Makes a fresh tree of what is wanted in the directory `room`. A damaged mirror is made anew, once.
-pub(crate) async fn prepare(
+/// Makes `tree` of what is wanted: a fresh one, or the one of an earlier run brought up to date, with all in it that git does
+/// not know. A damaged mirror is made anew, once. Answers with what was checked out.
+pub(crate) async fn checkout(
     wanted: &Wanted,
     request: &Request,
-    room: &Path,
+    tree: &Path,
     shell: &mut impl Shell,
-) -> Result<Tree, Error> {
+) -> Result<Checkout, Error> {
     let url = &wanted.url;
-    let address = url.address(&request.recipe_dir, request.home.as_deref());
-    let mut git = Git::new(url, mirror::place(&request.cache, url, &address), shell);
+    let address = request.address(url);
+    let dir = place(&request.cache, "git", url, &address);
+    let mut git = Git::new(&TOOL, url, dir, &request.network, shell);
     let git = &mut git;
-    let tree = room.join(url.basename());
-    let target = match fresh_tree(&tree, &wanted.want, &address, false, git).await {
-        Err(Error::Damaged { mirror, said, .. }) => {
-            git.note(&format!("the mirror `{}` is damaged ({said}): making it anew", mirror.display()));
-            remove_tree(&tree).map_err(std::io::Error::other).map_err(Error::io("remove", &tree))?;
-            fresh_tree(&tree, &wanted.want, &address, true, git).await?
+    let lasting = tree.exists();
+    let (target, offline) = match files(tree, lasting, &wanted.want, &address, false, git).await {
+        Err(Error::Damaged { cache, said, .. }) => {
+            git.anew("mirror", &cache, &said);
+            // It may be the tree that is, where that lasts.
+            discard(tree)?;
+            files(tree, false, &wanted.want, &address, true, git).await?
         }
         other => other?,
     };
     if wanted.submodules {
-        submodules(&tree, git).await?;
+        submodules(tree, git).await?;
     }
-    let cwd = match &wanted.subdir {
-        Some(subdir) => inside(&tree, subdir, url, &target.revision)?,
-        None => tree.clone(),
-    };
-    let checkout = describe(&tree, display(url, &wanted.want, &target), &request.since, git).await?;
-    Ok(Tree { cwd, checkout })
+    let command = display(url, &wanted.want, &target);
+    let checkout = describe(tree, command, &request.since, git).await?;
+    Ok(Checkout { offline, ..checkout })
 }
 
-/// The mirror brought up to date, cloned, and the commit checked out.
-async fn fresh_tree(
+/// The commit that would be built now, or the first digits of its id where the recipe gives no more; asks nobody where
+/// the recipe pins it.
+pub(crate) async fn tip(wanted: &Wanted, request: &Request, shell: &mut impl Shell) -> Result<String, Error> {
+    let url = &wanted.url;
+    let reference = match &wanted.want {
+        Want::Revision(id) => return Ok(id.to_lowercase()),
+        Want::Default => "HEAD".to_owned(),
+        Want::Branch(name) => format!("refs/heads/{name}"),
+        Want::Tag(name) => format!("refs/tags/{name}"),
+    };
+    let address = request.address(url);
+    let mut git = Git::new(&TOOL, url, PathBuf::new(), &request.network, shell);
+    // A tag that is an object of its own is followed by the commit that it names.
+    let peeled = format!("{reference}^{{}}");
+    let args = args!["ls-remote", "--", &address, &reference, &peeled];
+    let answer = git.online("remote_tip", &request.recipe_dir, &args).await?;
+    let answer = String::from_utf8_lossy(&answer);
+    let named = |name: &str| {
+        let id = answer.lines().find_map(|line| line.strip_suffix(name)?.strip_suffix('\t'));
+        id.filter(|id| names::is_id(id)).map(str::to_owned)
+    };
+    named(&peeled).or_else(|| named(&reference)).ok_or_else(|| match &wanted.want {
+        Want::Branch(name) => no_such("branch", name, url, Vec::new()),
+        Want::Tag(name) => no_such("tag", name, url, Vec::new()),
+        Want::Default | Want::Revision(_) => Error::NoDefaultBranch(url.clone()),
+    })
+}
+
+fn no_such(kind: &'static str, name: &str, url: &Url, near: Vec<String>) -> Error {
+    Error::NoSuchName { program: TOOL.name, kind, name: name.to_owned(), url: url.clone(), near }
+}
+
+/// Paths of the files that differ between what was built at `from` and what would be built now; nothing if there is no
+/// saying, as after history was rewritten.
+pub(crate) async fn moved(
+    wanted: &Wanted,
+    from: &str,
+    request: &Request,
+    shell: &mut impl Shell,
+) -> Result<Option<Vec<String>>, Error> {
+    let url = &wanted.url;
+    let address = request.address(url);
+    let dir = place(&request.cache, "git", url, &address);
+    let mut git = Git::new(&TOOL, url, dir, &request.network, shell);
+    let mut mirror = Mirror::lock(&address, false, &mut git).await?;
+    let target = mirror.find(&wanted.want, &mut git).await?;
+    let room = mirror.room().to_owned();
+    let known = mirror::in_mirror(mirror.dir(), &["cat-file", "-e", &format!("{from}^{{commit}}")]);
+    if !names::is_id(from) || git.attempt("known", &room, &known).await?.status != 0 {
+        return Ok(None);
+    }
+    let repository = mirror::in_mirror(mirror.dir(), &[]);
+    history::files(&repository, &room, from, &target.revision, &mut git).await
+}
+
+/// What is wrong with a mirror, if anything is.
+pub(crate) async fn verify(dir: &Path, url: &Url, shell: &mut impl Shell) -> Result<Option<String>, Error> {
+    let network = Network::default();
+    let mut git = Git::new(&TOOL, url, dir.to_owned(), &network, shell);
+    let ended = git
+        .attempt("verify", dir, &["--git-dir=.", "fsck", "--full", "--no-dangling", "--no-progress"])
+        .await?;
+    // Two of the bits also stand for commits that upstream made in ways which git frowns on.
+    Ok(match git.refusal("verify", &ended) {
+        _ if ended.status == 0 => None,
+        Error::Command { .. } if ended.status & !(FROWN | PACK) == 0 => None,
+        refusal => Some(refusal.to_string()),
+    })
+}
+
+/// What `git fsck` adds to its exit status for an object that is not as it should be, and for one that is in a pack.
+const FROWN: i64 = 1;
+const PACK: i64 = 4;
+
+/// The mirror brought up to date, cloned (or fetched from), and the commit checked out.
+async fn files(
     tree: &Path,
+    lasting: bool,
     want: &Want,
     address: &OsStr,
     anew: bool,
     git: &mut Git<'_, impl Shell>,
-) -> Result<Target, Error> {
+) -> Result<(Target, Option<String>), Error> {
     let mut mirror = Mirror::lock(address, anew, git).await?;
     let target = mirror.find(want, git).await?;
-    mirror.clone_to(tree, target.branch.as_deref(), git).await?;
+    if lasting {
+        distrust(tree)?;
+        mirror.refresh(tree, git).await?;
+    } else {
+        mirror.clone_to(tree, target.branch.as_deref(), git).await?;
+    }
+    let offline = mirror.offline.take().map(|error| error.to_string());
     // From here on the tree stands for itself.
     drop(mirror);
     // Before the files: what fills them in (large file storage) asks the origin.
     git.run("origin", tree, &args!["remote", "set-url", "--", "origin", address]).await?;
     let mut checkout = vec!["checkout", "--quiet", "--force"];
-    if target.branch.is_none() {
-        checkout.extend(["--detach", &target.revision]);
+    match &target.branch {
+        None => checkout.extend(["--detach", &target.revision]),
+        Some(name) if lasting => checkout.extend(["-B", name, &target.revision]),
+        // The clone is on it already.
+        Some(_) => {}
     }
     git.run("checkout", tree, &checkout).await?;
-    Ok(target)
+    Ok((target, offline))
 }
 
 /// Checks out submodules, and theirs. Paths of this machine are allowed as their addresses only where the
@@ -159,8 +227,8 @@ async fn fresh_tree(
 async fn submodules(tree: &Path, git: &mut Git<'_, impl Shell>) -> Result<(), Error> {
     let local = if git.url().is_local() { "always" } else { "never" };
     let allow = format!("protocol.file.allow={local}");
-    let args = ["-c", &allow, "submodule", "--quiet", "update", "--init", "--recursive"];
-    git.run("submodules", tree, &args).await.map(drop)
+    let args = ["-c", &allow, "submodule", "update", "--init", "--recursive", "--force", "--progress"];
+    git.online("submodules", tree, &args).await.map(drop)
 }
 
 /// Reads the record of what is checked out in `tree`.
@@ -177,29 +245,8 @@ pub(crate) async fn describe(
     } else {
         head.since(since.last_success.as_deref(), tree, git).await?
     };
-    Ok(Checkout {
-        version_type: "git",
-        version_info: head.version_info(),
-        revision: head.commit().id.clone(),
-        commit_date: head.commit().date.clone(),
-        command,
-        changes_since_last,
-        changes_since_success,
-    })
-}
-
-/// `subdir` of the tree, which no link may lead out of.
-fn inside(tree: &Path, subdir: &Path, url: &Url, revision: &str) -> Result<PathBuf, Error> {
-    let shown = subdir.display().to_string();
-    if !subdir.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
-        return Err(Error::SubdirOutside(shown));
-    }
-    let dir = tree.join(subdir);
-    if !dir.is_dir() {
-        return Err(Error::NoSubdir { subdir: shown, url: url.clone(), revision: revision.to_owned() });
-    }
-    let real = |path: &Path| path.canonicalize().map_err(Error::io("look into", path));
-    if real(&dir)?.starts_with(real(tree)?) { Ok(dir) } else { Err(Error::SubdirOutside(shown)) }
+    let checkout = Checkout::of("git", head.version_info(), head.commit(), command);
+    Ok(Checkout { changes_since_last, changes_since_success, ..checkout })
 }
 
 /// For people, without credentials.

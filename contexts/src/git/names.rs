@@ -7,7 +7,7 @@ const ALIKE: f64 = 0.8;
 const OFFERED: usize = 3;
 
 /// True for an object id in full (SHA-1 or SHA-256).
-pub(super) fn is_id(text: &str) -> bool {
+pub(crate) fn is_id(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && is_revision(text)
 }
 
@@ -27,7 +27,7 @@ pub(super) fn is_legal(name: &str) -> bool {
 }
 
 /// What `name`, which is no `kind`, may have meant: as `branch: x` or `tag: x`, from a list of full reference names.
-pub(super) fn near(kind: &str, name: &str, listed: &str) -> Vec<String> {
+pub(crate) fn near(kind: &str, name: &str, listed: &str) -> Vec<String> {
     let mut found: Vec<(f64, String)> = listed
         .lines()
         .filter_map(|line| {

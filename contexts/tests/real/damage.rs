@@ -6,7 +6,7 @@ use crate::support::{World, branch, files, text};
 use pony_contexts::{Ended, Error, git::Want};
 
 fn ended(status: i64, stderr: &str, stopped: bool) -> Ended {
-    Ended { status, stdout: Vec::new(), stderr: stderr.into(), stopped }
+    Ended { status, stderr: stderr.into(), stopped, ..Ended::default() }
 }
 
 /// The first pack of the mirror, or its index.

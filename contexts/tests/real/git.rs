@@ -16,8 +16,8 @@ async fn the_default_branch_is_checked_out_and_recorded() {
     let (prepared, shell) = world.prepare(&upstream.url(), Want::Default).await;
     let prepared = prepared.unwrap();
     assert_eq!(text(&prepared, "file"), "one");
-    assert_eq!(prepared.cleanup.remove.as_deref(), prepared.cwd.parent());
-    assert_eq!(prepared.facts["tempdir"], prepared.cwd.parent().unwrap().to_str().unwrap());
+    assert_eq!(prepared.tempdir.as_deref(), prepared.cwd.parent());
+    assert_eq!(prepared.facts["tempdir"], prepared.cwd.parent().unwrap().to_str().unwrap().into());
     assert_eq!(prepared.env["GIT_DIR"], None);
     let checkout = prepared.checkout.unwrap();
     assert_eq!(checkout.revision, upstream.head());
@@ -369,8 +369,7 @@ async fn subdirectories_stay_inside() {
     }
     for name in ["absent", "file", "sub/deep/x"] {
         let error = world.prepare_wanted(subdir(name)).await.0.unwrap_err();
-        let message = format!("no folder `{name}` in `{}` at {}", upstream.url(), upstream.head());
-        assert_eq!(error.to_string(), message);
+        assert_eq!(error.to_string(), format!("no folder `{name}` in the source"));
     }
 }
 
@@ -386,7 +385,7 @@ async fn a_farm_of_links() {
     let prepared = world.prepare(&upstream.url(), branch("main")).await.0.unwrap();
     assert_eq!(fs::read_link(prepared.cwd.join("farm/7")).unwrap(), Path::new("../../../7"));
     assert_eq!(fs::read_dir(prepared.cwd.join("farm")).unwrap().count(), 1000);
-    pony_contexts::remove_tree(&prepared.cleanup.remove.unwrap()).unwrap();
+    pony_contexts::remove_tree(&prepared.tempdir.unwrap()).unwrap();
     assert!(world.temporary().is_empty());
 }
 

@@ -2,9 +2,18 @@
 //! with a script in place of commands.
 #![allow(unreachable_pub, clippy::unwrap_used, reason = "all of it is tests")]
 
+mod archive;
+mod care;
 mod damage;
 mod git;
+mod hg;
+mod hg_remote;
+mod lasting;
 mod path;
 mod remote;
 mod scripted;
 mod support;
+mod svn;
+mod svn_remote;
+mod trust;
+mod virtualenv;

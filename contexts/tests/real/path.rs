@@ -5,12 +5,12 @@ use std::{
     os::unix::fs::{PermissionsExt, symlink},
 };
 
-use pony_contexts::{Cleanup, Error, Place, Prepared, Request, Source, prepare, remove_tree};
+use pony_contexts::{Error, Place, Prepared, Request, Source, path::Wanted, prepare, remove_tree};
 
 use crate::support::{World, text};
 
 fn request(world: &World, dir: &str, place: Place) -> Request {
-    Request { place, ..world.request(Some(Source::Path { dir: dir.into() })) }
+    Request { place, ..world.request(Some(Source::Path(Wanted { dir: dir.into(), gitignore: false }))) }
 }
 
 #[tokio::test]
@@ -18,7 +18,7 @@ async fn no_source_is_an_empty_directory_or_the_recipes_own() {
     let world = World::new();
     let mut request = world.request(None);
     let prepared = prepare(&request, &mut world.shell()).await.unwrap();
-    assert_eq!(prepared.cleanup.remove.as_ref(), Some(&prepared.cwd));
+    assert_eq!(prepared.tempdir.as_ref(), Some(&prepared.cwd));
     assert_eq!(fs::read_dir(&prepared.cwd).unwrap().count(), 0);
     assert_eq!(prepared.checkout, None);
 
@@ -26,8 +26,8 @@ async fn no_source_is_an_empty_directory_or_the_recipes_own() {
     let mut shell = world.shell();
     let prepared = prepare(&request, &mut shell).await.unwrap();
     assert_eq!(prepared.cwd.canonicalize().unwrap(), world.path("recipes").canonicalize().unwrap());
-    assert_eq!(prepared.cleanup, Cleanup::default());
-    assert!(prepared.facts.is_empty() && shell.ran.is_empty());
+    assert_eq!(prepared.tempdir, None);
+    assert!(!prepared.facts.contains_key("tempdir") && shell.ran.is_empty());
 }
 
 #[tokio::test]
@@ -46,14 +46,14 @@ async fn a_folder_is_copied_with_what_is_not_committed() {
     assert!(prepared.cwd.starts_with(world.path("tmp")) && prepared.cwd.ends_with("demo"));
     assert_eq!((text(&prepared, "file").as_str(), text(&prepared, "new").as_str()), ("changed", "new"));
     assert_eq!(fs::read_link(prepared.cwd.join("link")).unwrap().to_str(), Some("/etc"));
-    assert_eq!(prepared.facts["dirty"], "true");
+    assert_eq!(prepared.facts["dirty"], true.into());
     assert_eq!(world.git(&prepared.cwd, &["log", "--format=%s"]), "one");
     let checkout = prepared.checkout.unwrap();
     assert_eq!(checkout.revision, repository.head());
     assert_eq!(checkout.version_type, "git");
     fs::write(prepared.cwd.join("file"), "by the build").unwrap();
     assert_eq!(fs::read_to_string(repository.dir.join("file")).unwrap(), "changed");
-    remove_tree(&prepared.cleanup.remove.unwrap()).unwrap();
+    remove_tree(&prepared.tempdir.unwrap()).unwrap();
     assert!(repository.dir.join("closed/x").exists());
     fs::set_permissions(repository.dir.join("closed"), fs::Permissions::from_mode(0o755)).unwrap();
 }
@@ -68,7 +68,7 @@ async fn a_folder_is_built_in_place() {
     };
     let prepared = run("../code/demo").await;
     assert_eq!(text(&prepared, "file"), "one");
-    assert_eq!((prepared.facts["dirty"].as_str(), prepared.cleanup), ("false", Cleanup::default()));
+    assert_eq!((&prepared.facts["dirty"], prepared.tempdir), (&false.into(), None));
     let in_sub = run("../code/demo/sub").await;
     assert_eq!(in_sub.checkout.unwrap().revision, repository.head());
 }
@@ -91,7 +91,7 @@ async fn what_is_no_directory() {
     fs::write(world.path("recipes/file"), "x").unwrap();
     for place in [Place::Here, Place::Tempdir] {
         for dir in ["file", "absent", "file/x"] {
-            let error = prepare(&request(&world, dir, place), &mut world.shell()).await.unwrap_err();
+            let error = prepare(&request(&world, dir, place.clone()), &mut world.shell()).await.unwrap_err();
             assert!(matches!(error, Error::NotADirectory(_)), "{error:?}");
             assert!(error.to_string().contains(dir) && error.hint().is_some());
         }

@@ -21,7 +21,7 @@ use crate::support::{Real, World, branch, files, program, revision, tag, text, w
 const LOGIN: &str = "Basic YW5uOnBAc3Mvd29yZA==";
 
 /// A port of this machine where each connection is handed to `serve`, until the test program ends.
-fn listen(serve: impl Fn(TcpStream) + Send + 'static) -> SocketAddr {
+pub fn listen(serve: impl Fn(TcpStream) + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || listener.incoming().for_each(|stream| serve(stream.unwrap())));
@@ -69,7 +69,7 @@ fn publish(world: &World, from: &Path, name: &str) -> PathBuf {
 }
 
 /// Nothing that was run, said or left on disk holds one of `secrets`.
-fn assert_nowhere(world: &World, shell: &Real, secrets: &[&str]) {
+pub fn assert_nowhere(world: &World, shell: &Real, secrets: &[&str]) {
     let holds = |bytes: &[u8]| {
         secrets.iter().find(|secret| bytes.windows(secret.len()).any(|window| window == secret.as_bytes()))
     };

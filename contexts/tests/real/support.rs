@@ -6,12 +6,14 @@ use std::{
     path::{Path, PathBuf},
     process::{self, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
 };
 
 use pony_contexts::{
-    Command, Ended, Error, Place, Prepared, Request, Shell, Since, Source,
+    Command, Ended, Error, Network, Place, Prepared, Private, Request, Shell, Since, Source, Stage,
     git::{Want, Wanted},
     prepare,
+    shell::{Download, DownloadError, Downloaded},
 };
 use tempfile::TempDir;
 
@@ -39,6 +41,11 @@ pub struct Real {
     pub env: Vec<(&'static str, String)>,
     pub ran: Vec<(Command, Ended)>,
     pub notes: Vec<String>,
+    /// Each with what was said when it was complete.
+    pub stages: Vec<(Stage, Option<String>)>,
+    /// How long it was to wait before each further try; it did not.
+    pub pauses: Vec<Duration>,
+    pub downloads: usize,
     pub interrupt: Option<Interrupt>,
 }
 
@@ -61,14 +68,61 @@ impl Shell for Real {
                 status: output.status.code().map_or(-9, i64::from),
                 stdout: output.stdout,
                 stderr: output.stderr,
-                stopped: false,
+                ..Ended::default()
             },
-            Err(error) => {
-                Ended { status: -1, stdout: Vec::new(), stderr: error.to_string().into(), stopped: false }
-            }
+            Err(error) => Ended { status: -1, stderr: error.to_string().into(), ..Ended::default() },
         };
         self.ran.push((command, ended.clone()));
         ended
+    }
+
+    async fn ask(&mut self, command: Command, _: Duration) -> Ended {
+        let ended = self.run(command).await;
+        self.ran.pop();
+        ended
+    }
+
+    /// With curl in place of the runner's own client.
+    async fn download(&mut self, download: Download) -> Result<Downloaded, DownloadError> {
+        let mut child = program("curl", &self.home);
+        child.args(["--silent", "--show-error", "--location", "--write-out", "%{http_code} %header{etag}"]);
+        child.arg("--output").arg(&download.to);
+        if let Some(known) = &download.known {
+            child.arg("--header").arg(format!("If-None-Match: {known}"));
+        }
+        let output = child.arg(download.url.to_string()).output().unwrap();
+        self.downloads += 1;
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        let answer = String::from_utf8_lossy(&output.stdout).into_owned();
+        let (status, etag) = answer.split_once(' ').unwrap();
+        match status {
+            // The line was cut, or there was none.
+            _ if !output.status.success() => Err(DownloadError::Unreachable(said)),
+            "200" => Ok(Downloaded::New { version: (!etag.is_empty()).then(|| etag.to_owned()) }),
+            "304" => Ok(Downloaded::Unchanged),
+            "404" => Err(DownloadError::NotFound("404 Not Found".to_owned())),
+            "401" | "403" => Err(DownloadError::Login(status.to_owned())),
+            other => Err(DownloadError::Refused(format!("{other} {said}"))),
+        }
+    }
+
+    async fn pause(&mut self, time: Duration) {
+        self.pauses.push(time);
+    }
+
+    fn find(&self, program: &OsStr, path: &OsStr, cwd: &Path) -> Option<PathBuf> {
+        if program.as_encoded_bytes().contains(&b'/') {
+            return Some(cwd.join(program)).filter(|file| file.is_file());
+        }
+        std::env::split_paths(path).map(|dir| dir.join(program)).find(|file| file.is_file())
+    }
+
+    fn begin(&mut self, stage: Stage) {
+        self.stages.push((stage, None));
+    }
+
+    fn complete(&mut self, words: String) {
+        self.stages.last_mut().unwrap().1 = Some(words);
     }
 
     fn note(&mut self, text: &str) {
@@ -110,7 +164,16 @@ impl World {
     }
 
     pub fn shell(&self) -> Real {
-        Real { home: self.path("home"), env: Vec::new(), ran: Vec::new(), notes: Vec::new(), interrupt: None }
+        Real {
+            home: self.path("home"),
+            env: Vec::new(),
+            ran: Vec::new(),
+            notes: Vec::new(),
+            stages: Vec::new(),
+            pauses: Vec::new(),
+            downloads: 0,
+            interrupt: None,
+        }
     }
 
     /// Runs git in `dir`, which must succeed; its output without the last line's end.
@@ -144,8 +207,13 @@ impl World {
             cache: self.path("cache"),
             tempdir: self.path("tmp").join(format!("run-{run}")),
             source,
+            path: std::env::var_os("PATH").unwrap(),
             place: Place::Tempdir,
+            virtualenv: None,
+            private: Private::default(),
+            tools: Vec::new(),
             since: Since::default(),
+            network: Network { offline: false, waits: Vec::new(), silence: Duration::from_mins(1) },
         }
     }
 
@@ -184,7 +252,7 @@ impl World {
 }
 
 pub fn wanted(url: &str, want: Want) -> Wanted {
-    Wanted { url: url.parse().unwrap(), want, submodules: false, subdir: None }
+    Wanted { url: url.parse().unwrap(), want, submodules: false, subdir: None, dir: None }
 }
 
 pub fn branch(name: &str) -> Want {
@@ -217,6 +285,7 @@ pub fn files(dir: &Path) -> Vec<PathBuf> {
 }
 
 /// What the file `name` of a checkout holds.
+#[track_caller]
 pub fn text(prepared: &Prepared, name: &str) -> String {
     fs::read_to_string(prepared.cwd.join(name)).unwrap()
 }

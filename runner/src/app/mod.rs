@@ -1,8 +1,12 @@
 //! The outermost layer: from the command line to an exit code. One file for each verb that does work.
 
+mod cache;
+mod needed;
 mod run;
 mod session;
+mod shell;
 mod submit;
+mod tidy;
 
 use std::{
     io::{self, Write},
@@ -12,7 +16,7 @@ use std::{
 use clap::{CommandFactory, Parser};
 
 use crate::{
-    cli::{Cli, Verb},
+    cli::{CacheVerb, Cli, Verb},
     exit::Exit,
     facts,
     recipe::{self, Recipe},
@@ -64,6 +68,8 @@ fn verb(cli: &Cli) -> Result<Exit, Failure> {
             });
             Ok(print(&lines.collect::<Vec<_>>().join("\n")))
         }
+        Some(Verb::Shell { run, command }) => shell::shell(run.as_deref(), command),
+        Some(Verb::Cache { verb }) => with_runtime(cache::cache(verb.clone().unwrap_or(CacheVerb::List))),
         Some(Verb::Schema) => Ok(print(&format!("{:#}", recipe::schema()))),
         Some(Verb::Completions { shell }) => {
             let mut text = Vec::new();

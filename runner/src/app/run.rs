@@ -7,22 +7,24 @@ use std::{
     path::Path,
 };
 
-use pony_contexts::remove_tree;
-
 use super::{
-    Failure, load, print,
-    session::{Session, cannot_record},
+    Failure, load,
+    needed::is_needed,
+    print,
+    session::{self, Session, cannot_record},
+    tidy::{bounds, clear},
 };
 use crate::{
     cli::RunOptions,
     clock::Clock,
+    config::Config,
     exit::Exit,
     folder::{Active, RunFolder},
     plan::{self, Build},
     record::RunRecord,
     report::{Reporter, Spool},
     run,
-    slots::Memory,
+    slots::{self, Ingredients, Memory},
     submit::{self, EMBEDDED, Target},
 };
 
@@ -34,12 +36,14 @@ pub(super) async fn run(options: &RunOptions) -> Result<Exit, Failure> {
     let clock = Clock::start();
     let recipes = load(&options.recipes, &options.set, options.show.color)?;
     let mut session = Session::new(&options.show, clock)?;
+    let config = session::config(&session.home)?;
     let target = session.target(options.server.as_deref())?;
     let environment = std::env::vars_os().collect();
     let temp_root = std::env::temp_dir();
     let temp_root = std::path::absolute(&temp_root).unwrap_or(temp_root);
     let surroundings = plan::Surroundings {
         home: &session.home,
+        config: &config,
         target: &target,
         environment: &environment,
         temp_root: &temp_root,
@@ -54,15 +58,26 @@ pub(super) async fn run(options: &RunOptions) -> Result<Exit, Failure> {
     session.home.make().map_err(cannot_record)?;
     let crashed = session.recover();
     let mut exit = Exit::Ok;
-    let ask = options.if_needed && !options.force;
+    for crash in &crashed {
+        if let Err(error) = remember(&session, &crash.record, None) {
+            session.note(format!("cannot remember a crashed run for the next one: {error}"));
+        }
+    }
     for build in builds {
-        let needed =
-            if ask { is_needed(&mut session, &build, &target, !options.no_report).await } else { Ok(true) };
+        // Others see from here on that a run of the slot is under way; without the lock it runs all the same.
+        let held = slots::hold(&session.home, &build.job.slot());
+        let needed = if options.if_needed {
+            let under_way = matches!(held, Ok(None));
+            is_needed(&mut session, &build, &target, options, &config, under_way).await
+        } else {
+            Ok(true)
+        };
         let ended = match needed {
-            Ok(true) => one(&mut session, &build, &target).await,
+            Ok(true) => one(&mut session, &build, &target, &config).await,
             Ok(false) => Exit::Ok,
             Err(stopped) => stopped,
         };
+        drop(held);
         exit = exit.worst(ended);
         if matches!(ended, Exit::Signal(_) | Exit::CannotRecord) {
             return Ok(exit);
@@ -86,33 +101,9 @@ fn log_to_stderr() {
         .try_init();
 }
 
-/// Asks the server, and with `reserve` reserves the slot if it says yes. A server that cannot be asked does not stop a build; a signal does.
-async fn is_needed(
-    session: &mut Session,
-    build: &Build,
-    target: &Target,
-    reserve: bool,
-) -> Result<bool, Exit> {
-    let package = &build.job.recipe.package;
-    let server = target.name();
-    let answer = tokio::select! {
-        answer = submit::check_should_build(target, build.job.slot(), reserve) => answer,
-        signal = session.signals.next() => return Err(Exit::Signal(signal)),
-    };
-    let (needed, text) = match answer {
-        Ok(submit::Needed { build: true, reason }) => (true, format!("{package}: {server} says: {reason}")),
-        Ok(submit::Needed { build: false, reason }) => {
-            (false, format!("{package}: nothing to do, {server} says: {reason}"))
-        }
-        Err(error) => (true, format!("{package}: {server} was not asked whether to build: {error}")),
-    };
-    session.note(text);
-    Ok(needed)
-}
-
 /// One build, from its run folder to its receipt.
-async fn one(session: &mut Session, build: &Build, target: &Target) -> Exit {
-    let Build { job, mask } = build;
+async fn one(session: &mut Session, build: &Build, target: &Target, config: &Config) -> Exit {
+    let Build { job, mask, .. } = build;
     let cannot = |session: &mut Session, what: &Path, error: io::Error| {
         session.note(format!("cannot record into {}: {error}", what.display()));
         Exit::CannotRecord
@@ -133,25 +124,26 @@ async fn one(session: &mut Session, build: &Build, target: &Target) -> Exit {
     let mut reporter = Reporter::new(session.clock, mask.clone(), spool, &mut session.display);
     let finished = run::run(job, &folder, session.clock, mask, &mut reporter, &mut session.signals).await;
     let record = finished.record;
-    if record.tempdir.is_some()
-        && !record.kept
-        && let Err(left) = remove_tree(&job.tempdir)
-    {
-        session.note(format!("cannot remove {}: {left}", job.tempdir.display()));
-    }
+    let cleared = clear(session, &record).await;
     if let Some(error) = finished.not_recorded {
         return cannot(session, folder.path(), error);
     }
-    if let Err(error) = remember(session, &record) {
+    if let Err(error) = remember(session, &record, Some(&job.made_from)) {
         session.note(format!("cannot remember this run for the next one: {error}"));
     }
     let exit = finished.signal.map_or_else(|| Exit::of(record.outcome, record.signal), Exit::Signal);
-    exit.worst(hand_over(session, &folder, active, &record, target).await)
+    if let Err(stopped) = cleared {
+        return exit.worst(stopped);
+    }
+    let exit = exit.worst(hand_over(session, &folder, active, &record, target).await);
+    exit.worst(bounds(session, config).await.err().unwrap_or(Exit::Ok))
 }
 
-fn remember(session: &Session, record: &RunRecord) -> io::Result<()> {
+fn remember(session: &Session, record: &RunRecord, made_from: Option<&Ingredients>) -> io::Result<()> {
     let RunRecord { package, host, arch, tags, .. } = record;
-    Memory::load(&session.home, package, host, arch, tags).after(record).save(&session.home, record)
+    Memory::load(&session.home, package, host, arch, tags)
+        .after(record, made_from)
+        .save(&session.home, record)
 }
 
 /// Delivers a run to `target` if it is to be there, and closes it when nothing is left to do.
@@ -179,7 +171,7 @@ async fn hand_over(
 
 fn dry_run(builds: &[Build], server: &str) -> String {
     let mut text = String::new();
-    for Build { job, mask } in builds {
+    for Build { job, mask, .. } in builds {
         let tags = if job.tags.is_empty() { String::new() } else { format!(" [{}]", job.tags.join(", ")) };
         let _ = writeln!(text, "{} on {} ({}){tags}", job.recipe.package, job.facts.host, job.facts.arch);
         for (index, head) in job.heads().iter().enumerate() {

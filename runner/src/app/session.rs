@@ -10,6 +10,7 @@ use super::Failure;
 use crate::{
     cli::{MessageFormat, ShowOptions},
     clock::Clock,
+    config::Config,
     event::Event,
     exit::Exit,
     folder::{Active, RunFolder},
@@ -35,9 +36,7 @@ pub(super) struct Session {
 impl Session {
     /// Finds out where things are kept; makes nothing.
     pub(super) fn new(show: &ShowOptions, clock: Clock) -> Result<Self, Failure> {
-        let variable = |name| std::env::var_os(name).map(PathBuf::from);
-        let home = Home::find(variable("PONY_HOME").as_deref(), variable("HOME").as_deref())
-            .map_err(cannot_record)?;
+        let home = home()?;
         let display = match show.message_format {
             MessageFormat::Json => Display::Json(Json::default()),
             MessageFormat::Human => {
@@ -132,6 +131,17 @@ impl Session {
             self.note(format!("cannot close the run: {error}"));
         }
     }
+}
+
+/// Where things are kept.
+pub(super) fn home() -> Result<Home, Failure> {
+    let variable = |name| std::env::var_os(name).map(PathBuf::from);
+    Home::find(variable("PONY_HOME").as_deref(), variable("HOME").as_deref()).map_err(cannot_record)
+}
+
+/// What holds for all recipes on this machine.
+pub(super) fn config(home: &Home) -> Result<Config, Failure> {
+    Config::load(home).map_err(|error| Failure::new(Exit::Usage, format!("pony-run: {error}")))
 }
 
 /// An error that keeps runs from being recorded.

@@ -1,28 +1,17 @@
 //! From checked fields to a [`Recipe`]: everything but the steps.
 
-use std::{
-    collections::HashSet,
-    path::{Component, Path, PathBuf},
-};
-
-use indexmap::IndexMap;
+use std::path::Path;
 
 use super::{
-    Context, DEFAULT_TIMEOUT, Diagnostics, Facts, Recipe, Source, Want,
+    DEFAULT_TIMEOUT, Diagnostics, EnvironmentFrom, Facts, Recipe, Watch,
     check::{Checker, Fields},
     diagnostic::{Diagnostic, quoted},
-    keys::{CONTEXTS, LATER_CONTEXTS, RECIPE, SOURCE},
-    steps,
+    keys::{ENVIRONMENTS, RECIPE, WATCH},
+    reader::{Reader, is_environment_name, not_an_environment_name},
+    source, steps, surroundings,
     tree::{Node, Value},
     variables::Scope,
 };
-
-/// A checker and the names that templates know: what every field is read with.
-#[derive(Debug)]
-pub(super) struct Reader<'t> {
-    pub(super) checker: Checker<'t>,
-    pub(super) scope: Scope<'t>,
-}
 
 /// Reads the whole tree; `path` is only looked at for the recipe's folder.
 pub(super) fn recipe(
@@ -48,8 +37,15 @@ pub(super) fn recipe(
     let tags = reader.tags(&fields);
     let path_from_root = facts.cwd.join(path);
     let folder = path_from_root.parent().unwrap_or(&facts.cwd);
-    let source = fields.get("source").and_then(|node| reader.source(node, folder));
-    let context = reader.context(&fields, source.as_ref());
+    let source = fields.get("source").and_then(|node| source::read(&mut reader, node, folder));
+    let context = surroundings::context(&mut reader, &fields, source.as_ref(), folder);
+    let private =
+        fields.get("private").map(|node| surroundings::private(&mut reader, node)).unwrap_or_default();
+    let environment_from = reader.environment_from(&fields);
+    let tools = fields.get("tools").map(|node| reader.tools(node)).unwrap_or_default();
+    let watch = fields.get("watch").map(|node| reader.watch(node)).unwrap_or_default();
+    let force_every =
+        fields.get("force-every").and_then(|node| reader.checker.duration(node, "`force-every`"));
     let environment =
         fields.get("environment").map(|node| reader.environment(node, "`environment`")).unwrap_or_default();
     let timeout = fields.get("timeout").and_then(|node| reader.checker.duration(node, "`timeout`"));
@@ -68,7 +64,12 @@ pub(super) fn recipe(
         tags,
         source,
         context,
+        private,
+        environment_from,
         environment,
+        tools,
+        watch,
+        force_every,
         variables: scope.into_variables(),
         timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
         steps,
@@ -142,91 +143,51 @@ impl<'t> Reader<'t> {
         tags
     }
 
-    fn source(&mut self, node: &'t Node, folder: &Path) -> Option<Source> {
-        let fields = self.checker.fields(node, &SOURCE, "{git: https://…}")?;
-        if let Some(node) = fields.get("path") {
-            let path = self.line(node, "`path`")?;
-            self.no_home(node, &path)?;
-            return Some(Source::Path { dir: folder.join(path) });
+    fn environment_from(&mut self, fields: &Fields<'t>) -> EnvironmentFrom {
+        let Some(node) = fields.get("environment-from") else { return EnvironmentFrom::default() };
+        match self.checker.choice(node, "`environment-from`", ENVIRONMENTS) {
+            Some("clean") => EnvironmentFrom::Clean,
+            _ => EnvironmentFrom::Inherit,
         }
-        let url = fields.get("git").and_then(|node| self.url(node, folder));
-        let branch = fields.get("branch").and_then(|node| self.argument(node, "`branch`")).map(Want::Branch);
-        let tag = fields.get("tag").and_then(|node| self.argument(node, "`tag`")).map(Want::Tag);
-        let revision = fields.get("revision").and_then(|node| self.revision(node)).map(Want::Revision);
-        let submodules = fields.get("submodules").and_then(|node| self.checker.flag(node, "`submodules`"));
-        let subdir = fields.get("subdir").and_then(|node| self.inner_path(node, "`subdir`"));
-        Some(Source::Git {
-            url: url?,
-            want: branch.or(tag).or(revision).unwrap_or(Want::Default),
-            submodules: submodules.unwrap_or(false),
-            subdir,
-        })
     }
 
-    /// A relative path is one from the recipe's folder: git itself would take it from wherever it happens to run.
-    fn url(&mut self, node: &'t Node, folder: &Path) -> Option<String> {
-        let url = self.argument(node, "`git`")?;
-        // Git's own rule for what is a path: no scheme, and no colon before the first slash.
-        let is_path = !url.contains("://") && !url.split('/').next().unwrap_or_default().contains(':');
-        if !is_path {
-            return Some(url);
+    fn tools(&mut self, node: &'t Node) -> Vec<String> {
+        let mut tools: Vec<String> = Vec::new();
+        for node in self.checker.list(node, "`tools`", "[gcc, make]") {
+            let Some(tool) = self.argument(node, "a tool") else { continue };
+            if !tools.contains(&tool) {
+                tools.push(tool);
+            }
         }
-        self.no_home(node, &url)?;
-        Some(folder.join(url).display().to_string())
+        tools
     }
 
-    fn no_home(&mut self, node: &'t Node, path: &str) -> Option<()> {
-        if path != "~" && !path.starts_with("~/") {
-            return Some(());
-        }
-        self.checker.wrong(node, |at| {
-            Diagnostic::at(at, "`~` is not filled in here")
-                .label("no home folder")
-                .help("write the whole path, or one from the recipe's own folder")
-        });
-        None
+    fn watch(&mut self, node: &'t Node) -> Watch {
+        let Some(fields) = self.checker.fields(node, &WATCH, "{include: ['src/**']}") else {
+            return Watch::default();
+        };
+        let mut globs = |name: &str| {
+            let Some(node) = fields.get(name) else { return Vec::new() };
+            let what = format!("`{name}`");
+            let nodes = self.checker.list(node, &what, "['src/**']");
+            nodes.iter().filter_map(|node| self.glob(node, &what)).collect()
+        };
+        Watch { include: globs("include"), exclude: globs("exclude") }
     }
 
-    fn revision(&mut self, node: &'t Node) -> Option<String> {
-        let revision = self.argument(node, "`revision`")?;
-        if (7..=64).contains(&revision.len()) && revision.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Some(revision);
-        }
-        self.checker.wrong(node, |at| {
-            Diagnostic::at(at, format!("{} is not a commit hash", quoted(&revision)))
-                .label("expected 7 to 64 hexadecimal digits")
-                .help("names go under `branch` or `tag`")
-        });
-        None
-    }
-
-    fn context(&mut self, fields: &Fields<'t>, source: Option<&Source>) -> Context {
-        let Some(node) = fields.get("context") else { return Context::default() };
-        match self.checker.choice(node, "`context`", CONTEXTS, LATER_CONTEXTS) {
-            Some("here") if matches!(source, Some(Source::Git { .. })) => {
+    /// A pattern for paths.
+    fn glob(&mut self, node: &'t Node, what: &str) -> Option<String> {
+        let text = self.line(node, what)?;
+        match Watch::pattern(&text) {
+            Ok(_) => Some(text),
+            Err(error) => {
                 self.checker.wrong(node, |at| {
-                    Diagnostic::at(at, "`context: here` does not go with a git source")
-                        .label("a checkout needs a fresh folder")
-                        .help("leave `context` out, or build an existing checkout with `source: {path: …}`")
+                    Diagnostic::at(at, format!("{what} has a pattern that means nothing"))
+                        .label(error.kind().to_string())
                 });
-                Context::Here
-            }
-            Some("here") => Context::Here,
-            _ => Context::Tempdir,
-        }
-    }
-
-    /// A map of environment variables.
-    pub(super) fn environment(&mut self, node: &'t Node, what: &str) -> IndexMap<String, String> {
-        let mut environment = IndexMap::new();
-        for (name, key, node) in self.checker.entries(node, what, "{LC_ALL: C.UTF-8}") {
-            if !is_environment_name(name) {
-                self.checker.wrong(key, |at| not_an_environment_name(at, name));
-            } else if let Some(value) = self.scope.fill(&mut self.checker, node, &quoted(name)) {
-                environment.insert(name.to_owned(), value);
+                None
             }
         }
-        environment
     }
 
     fn secrets(&mut self, fields: &Fields<'t>) -> Vec<String> {
@@ -253,103 +214,4 @@ impl<'t> Reader<'t> {
         }
         secrets
     }
-
-    /// A secret's value is never written in a recipe.
-    pub(super) fn no_secret_in(&mut self, environment: &'t Node, secrets: &[String]) {
-        let Value::Map(map) = &environment.value else { return };
-        let secrets: HashSet<&str> = secrets.iter().map(String::as_str).collect();
-        for (key, _) in map {
-            if let Some(name) = key.scalar(self.checker.text).filter(|name| secrets.contains(name)) {
-                self.checker.wrong(key, |at| {
-                    Diagnostic::at(at, format!("the secret {} gets a value here", quoted(name)))
-                        .label("anybody can read it")
-                        .help("remove it here: the value comes from the environment in which pony-run is started")
-                });
-            }
-        }
-    }
-
-    /// One line of text without templates.
-    pub(super) fn plain(&mut self, node: &'t Node, what: &str) -> Option<&'t str> {
-        let text = self.checker.scalar(node, what)?;
-        if text.contains("{{") {
-            self.checker.wrong(node, |at| {
-                Diagnostic::at(at, format!("{what} cannot hold a template"))
-                    .label("expected plain text")
-                    .help("it must be the same on every machine")
-            });
-            return None;
-        }
-        self.is_line(node, text, what).then_some(text)
-    }
-
-    /// One line of text, templates filled in.
-    pub(super) fn line(&mut self, node: &'t Node, what: &str) -> Option<String> {
-        let text = self.scope.fill(&mut self.checker, node, what)?;
-        self.is_line(node, &text, what).then_some(text)
-    }
-
-    fn is_line(&mut self, node: &'t Node, text: &str, what: &str) -> bool {
-        let wrong = if text.trim().is_empty() {
-            "is empty"
-        } else if text.contains(['\n', '\r']) {
-            "must be one line"
-        } else if text.contains(char::is_control) {
-            "has a control character in it"
-        } else {
-            return true;
-        };
-        self.checker.wrong(node, |at| {
-            Diagnostic::at(at, format!("{what} {wrong}")).label("expected one line of text")
-        });
-        false
-    }
-
-    /// A line that becomes an argument of a program, where a leading `-` would be an option.
-    fn argument(&mut self, node: &'t Node, what: &str) -> Option<String> {
-        let text = self.line(node, what)?;
-        if text.starts_with('-') {
-            self.checker.wrong(node, |at| {
-                Diagnostic::at(at, format!("{what} cannot begin with `-`"))
-                    .label("git would take it for an option")
-            });
-            return None;
-        }
-        Some(text)
-    }
-
-    /// A path inside the tree; `None` for the tree's root and where it is wrong.
-    pub(super) fn inner_path(&mut self, node: &'t Node, what: &str) -> Option<PathBuf> {
-        let text = self.line(node, what)?;
-        let mut inner = PathBuf::new();
-        for component in Path::new(&text).components() {
-            let wrong = match component {
-                Component::CurDir => continue,
-                Component::Normal(name) => {
-                    inner.push(name);
-                    continue;
-                }
-                Component::ParentDir => "must stay inside the tree",
-                Component::RootDir | Component::Prefix(_) => "must be relative",
-            };
-            self.checker.wrong(node, |at| {
-                Diagnostic::at(at, format!("{what} {wrong}"))
-                    .label("expected a folder of the tree, without `..`")
-                    .help("paths begin at the root of the sources")
-            });
-            return None;
-        }
-        (!inner.as_os_str().is_empty()).then_some(inner)
-    }
-}
-
-/// Whether every shell and program takes `text` as the name of an environment variable.
-fn is_environment_name(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
-fn not_an_environment_name(at: std::ops::Range<usize>, name: &str) -> Diagnostic {
-    Diagnostic::at(at, format!("{} cannot be the name of an environment variable", quoted(name)))
-        .label("expected letters, digits and `_`, no digit first")
 }

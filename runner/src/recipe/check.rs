@@ -176,22 +176,25 @@ impl<'t> Checker<'t> {
         let given = |names: &[&'static str]| {
             names.iter().copied().filter(|name| fields.get(name).is_some()).collect::<Vec<_>>()
         };
-        match (section.one_of, given(section.one_of).as_slice()) {
-            ([one, other], []) if !excused => self.report(
-                Diagnostic::at(place, format!("{} needs `{one}` or `{other}`", section.what))
-                    .label("neither is here"),
+        match given(section.one_of).as_slice() {
+            [] if !section.one_of.is_empty() && !excused => self.report(
+                Diagnostic::at(place, format!("{} needs {}", section.what, either(section.one_of))).label(
+                    if section.one_of.len() == 2 { "neither is here" } else { "none of them is here" },
+                ),
             ),
-            (_, [one, other, ..]) => self.both(fields, one, other),
+            [one, other, ..] => self.both(fields, one, other),
             _ => {}
         }
         if let [one, other, ..] = given(section.at_most_one).as_slice() {
             self.both(fields, one, other);
         }
         for (name, with) in section.only_with {
-            let other = section.one_of.iter().find(|other| *other != with && fields.get(other).is_some());
-            if let (Some(place), Some(other), None) = (fields.place(name), other, fields.get(with)) {
+            let other =
+                section.one_of.iter().find(|other| !with.contains(other) && fields.get(other).is_some());
+            if let (Some(place), Some(other), []) = (fields.place(name), other, given(with).as_slice()) {
+                let with = either(with);
                 self.report(
-                    Diagnostic::at(place, format!("`{name}` goes with `{with}`, not with `{other}`"))
+                    Diagnostic::at(place, format!("`{name}` goes with {with}, not with `{other}`"))
                         .label("has no meaning here")
                         .help("remove it"),
                 );
@@ -283,33 +286,18 @@ impl<'t> Checker<'t> {
             .ok()
     }
 
-    /// One of `words`; `later` are known to come.
+    /// One of `words`.
     pub(super) fn choice(
         &mut self,
         node: &'t Node,
         what: &str,
         words: &'static [&'static str],
-        later: &[&str],
     ) -> Option<&'static str> {
         let all = words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
-        let word = match &node.value {
-            Value::Map(map) => {
-                map.first().and_then(|(key, _)| key.scalar(self.text)).filter(|word| later.contains(word))
-            }
-            _ => node.scalar(self.text),
-        };
-        let Some(word) = word else {
+        let Some(word) = node.scalar(self.text) else {
             self.wrong_shape(node, what, &format!("one of {all}"), None);
             return None;
         };
-        if later.contains(&word) {
-            self.wrong(node, |at| {
-                let wanted = format!("{}: {word}", what.trim_matches('`'));
-                Diagnostic::at(at, format!("{} is not supported by this version yet", quoted(&wanted)))
-                    .label(format!("expected one of {all}"))
-            });
-            return None;
-        }
         let known = words.iter().find(|known| **known == word).copied();
         if known.is_none() {
             let meant = did_you_mean(word, words.iter().copied());
@@ -328,6 +316,16 @@ impl<'t> Checker<'t> {
         }
         self.wrong_shape(node, what, "a list", Some(format!("write it like `{example}`")));
         &[]
+    }
+}
+
+/// "`git`, `hg` or `path`".
+fn either(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match quoted.as_slice() {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
     }
 }
 

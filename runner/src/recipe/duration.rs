@@ -8,10 +8,10 @@ use jiff::{SignedDuration, Span, SpanRelativeTo};
 const LONGEST: Duration = Duration::from_hours(366 * 24);
 
 /// How durations are written, for error messages.
-pub(super) const HELP: &str = "write it like `90s`, `20m`, `4h` or `1h 30m`; a plain number is seconds";
+pub(crate) const HELP: &str = "write it like `90s`, `20m`, `4h` or `1h 30m`; a plain number is seconds";
 
 /// Reads a duration; the error is what a sentence about it goes on with.
-pub(super) fn parse(text: &str) -> Result<Duration, &'static str> {
+pub(crate) fn parse(text: &str) -> Result<Duration, &'static str> {
     let text = text.trim();
     let duration = match text.parse::<f64>() {
         Ok(seconds) => SignedDuration::try_from_secs_f64(seconds).map_err(|_| "is not a duration")?,
@@ -29,7 +29,7 @@ pub(super) fn parse(text: &str) -> Result<Duration, &'static str> {
 }
 
 /// The way [`parse`] reads back to the same duration.
-pub(super) fn print(duration: Duration) -> String {
+pub(crate) fn print(duration: Duration) -> String {
     SignedDuration::try_from(duration)
         .map_or_else(|_| duration.as_secs().to_string(), |exact| format!("{exact:#}"))
 }

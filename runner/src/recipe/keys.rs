@@ -25,6 +25,16 @@ pub(super) enum Shape {
     Flag,
     /// One of these words.
     Choice(&'static [&'static str]),
+    /// A list of some of these words.
+    Choices(&'static [&'static str]),
+    /// One of these words, or a map with these keys.
+    ChoiceOr(&'static [&'static str], &'static Section),
+    /// A list of globs.
+    Globs,
+    /// A SHA-256 in hexadecimal digits.
+    Digest,
+    /// A map with these keys, or nothing.
+    Optional(&'static Section),
     /// A scalar (a script) or a list of scalars (a program and its arguments).
     Run,
     /// A map with these keys.
@@ -58,8 +68,8 @@ pub(super) struct Section {
     pub(super) one_of: &'static [&'static str],
     /// No two of these may be there.
     pub(super) at_most_one: &'static [&'static str],
-    /// The first goes only with the second.
-    pub(super) only_with: &'static [(&'static str, &'static str)],
+    /// The first goes only with one of the second.
+    pub(super) only_with: &'static [(&'static str, &'static [&'static str])],
     /// Keys that later versions bring.
     pub(super) later: &'static [&'static str],
     /// What people write who know other tools, and what it is called here.
@@ -78,8 +88,12 @@ impl Section {
 
 /// The words of `context`.
 pub(super) const CONTEXTS: &[&str] = &["tempdir", "here"];
-/// Contexts that later versions bring.
-pub(super) const LATER_CONTEXTS: &[&str] = &["virtualenv"];
+/// The words of `environment-from`.
+pub(super) const ENVIRONMENTS: &[&str] = &["inherit", "clean"];
+/// The words of `private`.
+pub(super) const PRIVATE: &[&str] = &["home", "tmp"];
+/// The words of `installer`.
+pub(super) const INSTALLERS: &[&str] = &["uv", "virtualenv", "venv"];
 /// The words of a step's `type`.
 pub(super) const STEP_KINDS: &[&str] = &["setup", "build", "test", "package"];
 
@@ -112,8 +126,8 @@ pub(super) static RECIPE: Section = Section {
         with_default(
             &key(
                 "context",
-                Shape::Choice(CONTEXTS),
-                "Where steps run: in a fresh folder that is removed afterwards, or in the sources' own folder.",
+                Shape::ChoiceOr(CONTEXTS, &CONTEXT),
+                "Where steps run: in a fresh folder that is removed afterwards, in the sources' own folder, in one that lasts, or with a virtualenv.",
                 r#""tempdir""#,
             ),
             r#""tempdir""#,
@@ -129,6 +143,39 @@ pub(super) static RECIPE: Section = Section {
             Shape::Environment,
             "Environment variables of every step.",
             r#"{"LC_ALL": "C.UTF-8"}"#,
+        ),
+        with_default(
+            &key(
+                "environment-from",
+                Shape::Choice(ENVIRONMENTS),
+                "What steps see of the environment that pony-run is started in: all but what changes builds behind one's back, or next to nothing.",
+                r#""clean""#,
+            ),
+            r#""inherit""#,
+        ),
+        key(
+            "private",
+            Shape::Choices(PRIVATE),
+            "Folders that each run gets of its own: `home` (`HOME`), `tmp` (`TMPDIR`).",
+            r#"["home", "tmp"]"#,
+        ),
+        key(
+            "tools",
+            Shape::Lines,
+            "Programs whose paths and versions are reported with the result.",
+            r#"["gcc", "make", "python3"]"#,
+        ),
+        key(
+            "watch",
+            Shape::Section(&WATCH),
+            "With `--if-needed`, changes count only where they touch these files.",
+            r#"{"include": ["src/**"], "exclude": ["**/*.md"]}"#,
+        ),
+        key(
+            "force-every",
+            Shape::Duration,
+            "With `--if-needed`, build after so long even where nothing changed.",
+            r#""7d""#,
         ),
         with_default(
             &key("timeout", Shape::Duration, "How long the whole run may take.", r#""4h""#),
@@ -162,8 +209,14 @@ pub(super) static RECIPE: Section = Section {
         ("jobs", "steps"),
         ("run", "steps"),
         ("git", "source"),
+        ("hg", "source"),
+        ("svn", "source"),
         ("path", "source"),
+        ("archive", "source"),
         ("repository", "source"),
+        ("virtualenv", "context"),
+        ("directory", "context"),
+        ("paths", "watch"),
     ],
 };
 
@@ -177,32 +230,169 @@ pub(super) static SOURCE: Section = Section {
             "URL or path of a git repository.",
             r#""https://github.com/python/cpython.git""#,
         ),
+        key(
+            "hg",
+            Shape::Line,
+            "URL or path of a Mercurial repository.",
+            r#""https://www.mercurial-scm.org/repo/hello""#,
+        ),
+        key(
+            "svn",
+            Shape::Line,
+            "URL of a folder in a Subversion repository, perhaps with a peg revision.",
+            r#""https://svn.example.org/demo/trunk""#,
+        ),
         key("path", Shape::Line, "A folder, from the recipe's own folder.", r#""..""#),
-        key("branch", Shape::Line, "Build the head of this branch.", r#""main""#),
+        key(
+            "archive",
+            Shape::Line,
+            "URL or path of a packed file: tar (gz, xz, zst, bz2) or zip.",
+            r#""https://example.org/demo-1.0.tar.gz""#,
+        ),
+        key(
+            "branch",
+            Shape::Line,
+            "Build the head of this branch (of hg, a named branch or a bookmark).",
+            r#""main""#,
+        ),
         key("tag", Shape::Line, "Build this tag.", r#""v3.14.0""#),
-        key("revision", Shape::Line, "Build the commit with this hash.", r#""9f8e7d6c""#),
+        key(
+            "revision",
+            Shape::Line,
+            "Build the commit with this hash; of svn, this revision number.",
+            r#""9f8e7d6c""#,
+        ),
         with_default(&key("submodules", Shape::Flag, "Check out submodules too.", "true"), "false"),
-        key("subdir", Shape::Line, "Run the steps in this folder of the repository.", r#""python""#),
+        key("subdir", Shape::Line, "Run the steps in this folder of the sources.", r#""python""#),
+        key("dir", Shape::Line, "Name of the folder that the sources are put in.", r#""demo""#),
+        with_default(
+            &key("gitignore", Shape::Flag, "Leave out what `.gitignore` files name.", "true"),
+            "false",
+        ),
+        key(
+            "sha256",
+            Shape::Digest,
+            "What the archive's SHA-256 must be.",
+            r#""9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08""#,
+        ),
     ],
     required: &[],
-    one_of: &["git", "path"],
+    one_of: &["git", "hg", "svn", "path", "archive"],
     at_most_one: &["branch", "tag", "revision"],
     only_with: &[
-        ("branch", "git"),
-        ("tag", "git"),
-        ("revision", "git"),
-        ("submodules", "git"),
-        ("subdir", "git"),
+        ("branch", &["git", "hg"]),
+        ("tag", &["git", "hg"]),
+        ("revision", &["git", "hg", "svn"]),
+        ("submodules", &["git"]),
+        ("subdir", &["git", "hg", "svn", "archive"]),
+        ("dir", &["git", "hg", "svn", "archive"]),
+        ("gitignore", &["path"]),
+        ("sha256", &["archive"]),
     ],
-    later: &["svn", "hg"],
+    later: &[],
     known_as: &[
         ("url", "git"),
         ("repository", "git"),
-        ("dir", "path"),
+        ("folder", "path"),
+        ("tarball", "archive"),
         ("commit", "revision"),
+        ("bookmark", "branch"),
         ("ref", "branch"),
         ("rev", "revision"),
+        ("checksum", "sha256"),
     ],
+};
+
+/// `context`, as a map.
+pub(super) static CONTEXT: Section = Section {
+    what: "`context`",
+    keys: &[
+        key(
+            "virtualenv",
+            Shape::Optional(&VIRTUALENV),
+            "A fresh folder with a Python environment of its own.",
+            r#"{"python": "3.12", "requirements": ["pytest"]}"#,
+        ),
+        key(
+            "directory",
+            Shape::Line,
+            "A folder that lasts from run to run, from the recipe's own folder.",
+            r#""../build""#,
+        ),
+    ],
+    required: &[],
+    one_of: &["virtualenv", "directory"],
+    at_most_one: &[],
+    only_with: &[],
+    later: &["chain"],
+    known_as: &[("venv", "virtualenv"), ("dir", "directory"), ("path", "directory")],
+};
+
+/// `context.virtualenv`.
+pub(super) static VIRTUALENV: Section = Section {
+    what: "`virtualenv`",
+    keys: &[
+        key(
+            "python",
+            Shape::Line,
+            "Name, path or version of the interpreter; `-e` overrides it.",
+            r#""3.12""#,
+        ),
+        key(
+            "requirements",
+            Shape::Lines,
+            "What must be installed before the first step, as pip takes it.",
+            r#"["pytest>=8", "-r requirements.txt", "."]"#,
+        ),
+        key(
+            "optional",
+            Shape::Lines,
+            "What is installed where that can be done, each for itself.",
+            r#"["lxml"]"#,
+        ),
+        with_default(
+            &key(
+                "system-site-packages",
+                Shape::Flag,
+                "Packages of the interpreter's own can be seen.",
+                "true",
+            ),
+            "false",
+        ),
+        key(
+            "installer",
+            Shape::Choice(INSTALLERS),
+            "What makes the environment; the first of these that is there where it is left out.",
+            r#""uv""#,
+        ),
+    ],
+    required: &[],
+    one_of: &[],
+    at_most_one: &[],
+    only_with: &[],
+    later: &[],
+    known_as: &[
+        ("requires", "requirements"),
+        ("dependencies", "requirements"),
+        ("packages", "requirements"),
+        ("interpreter", "python"),
+        ("tool", "installer"),
+    ],
+};
+
+/// `watch`.
+pub(super) static WATCH: Section = Section {
+    what: "`watch`",
+    keys: &[
+        key("include", Shape::Globs, "Only changes of these files count.", r#"["src/**"]"#),
+        key("exclude", Shape::Globs, "Changes of these do not count.", r#"["**/*.md"]"#),
+    ],
+    required: &[],
+    one_of: &[],
+    at_most_one: &[],
+    only_with: &[],
+    later: &[],
+    known_as: &[("paths", "include"), ("ignore", "exclude"), ("paths-ignore", "exclude")],
 };
 
 /// An entry of `steps`.
@@ -238,7 +428,12 @@ pub(super) static STEP: Section = Section {
     required: &[],
     one_of: &["run", "upload"],
     at_most_one: &[],
-    only_with: &[("description", "upload"), ("env", "run"), ("timeout", "run"), ("quiet-timeout", "run")],
+    only_with: &[
+        ("description", &["upload"]),
+        ("env", &["run"]),
+        ("timeout", &["run"]),
+        ("quiet-timeout", &["run"]),
+    ],
     later: &["when", "retries", "tests"],
     known_as: &[
         ("command", "run"),

@@ -9,12 +9,15 @@ mod assemble;
 mod check;
 mod credentials;
 mod diagnostic;
-mod duration;
+pub(crate) mod duration;
 mod keys;
 mod read;
+mod reader;
 mod resolved;
 mod schema;
+mod source;
 mod steps;
+mod surroundings;
 mod template;
 mod tree;
 mod variables;
@@ -26,6 +29,7 @@ use std::{
 };
 
 use indexmap::IndexMap;
+use pony_contexts::{Private, Source, virtualenv};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
@@ -41,7 +45,7 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_hours(4);
 pub const DEFAULT_QUIET_TIMEOUT: Duration = Duration::from_mins(20);
 
 /// A recipe with nothing left to resolve: all templates are filled in, all defaults are in place.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Recipe {
     /// Where it was read from, as given to [`load`].
     pub path: PathBuf,
@@ -55,10 +59,20 @@ pub struct Recipe {
     pub source: Option<Source>,
     /// Where the steps run.
     pub context: Context,
+    /// What each run gets of its own.
+    pub private: Private,
+    /// What steps see of the environment around.
+    pub environment_from: EnvironmentFrom,
     /// Set for every step, on top of the inherited environment.
     pub environment: IndexMap<String, String>,
     /// Resolved, with `--set` applied.
     pub variables: IndexMap<String, String>,
+    /// Programs whose versions are reported.
+    pub tools: Vec<String>,
+    /// What counts as a change, for `--if-needed`.
+    pub watch: Watch,
+    /// `--if-needed` builds after so long even where nothing changed.
+    pub force_every: Option<Duration>,
     /// For the whole run.
     pub timeout: Duration,
     /// At least one, in order, names unique.
@@ -69,51 +83,62 @@ pub struct Recipe {
     pub expect: Option<Duration>,
 }
 
-/// Where the sources come from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Source {
-    /// A git repository.
-    Git {
-        /// As git takes it; a relative path is resolved against the recipe's folder.
-        url: String,
-        /// Which commit.
-        want: Want,
-        /// Whether submodules are checked out too.
-        submodules: bool,
-        /// The steps run in this folder of the tree: relative, without `..`.
-        subdir: Option<PathBuf>,
-    },
-    /// A folder of this machine.
-    Path {
-        /// Resolved against the recipe's folder.
-        dir: PathBuf,
-    },
-}
-
-/// Which commit of a repository is built.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Want {
-    /// The head of the repository's default branch.
-    Default,
-    /// The head of a branch.
-    Branch(String),
-    /// A tag.
-    Tag(String),
-    /// A commit by its (perhaps shortened) hash.
-    Revision(String),
-}
-
 /// Where the steps run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Context {
     /// A fresh folder that is removed afterwards.
     #[default]
     Tempdir,
     /// The sources' own folder, or the recipe's own where the recipe has no source.
     Here,
+    /// A folder that lasts; absolute.
+    Directory(PathBuf),
+    /// A fresh folder, and a Python environment.
+    Virtualenv(virtualenv::Wanted),
+}
+
+/// What steps see of the environment that pony-run is started in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EnvironmentFrom {
+    /// All of it but what changes builds behind one's back.
+    #[default]
+    Inherit,
+    /// What programs cannot do without.
+    Clean,
+}
+
+/// Which files count when it is asked whether something changed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Watch {
+    /// Only these, as globs; all if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub include: Vec<String>,
+    /// Not these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+}
+
+impl Watch {
+    /// No file is told from another.
+    pub fn is_all(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether a change of the file at `path` (from the top of the sources) counts.
+    pub fn counts(&self, path: &str) -> bool {
+        let any = |globs: &[String]| {
+            globs
+                .iter()
+                .any(|glob| Self::pattern(glob).is_ok_and(|glob| glob.compile_matcher().is_match(path)))
+        };
+        (self.include.is_empty() || any(&self.include)) && !any(&self.exclude)
+    }
+
+    /// `*` stays in a folder, `**` does not.
+    fn pattern(text: &str) -> Result<globset::Glob, globset::Error> {
+        globset::GlobBuilder::new(text).literal_separator(true).build()
+    }
 }
 
 /// One step of a build.

@@ -3,8 +3,10 @@
 use indexmap::IndexMap;
 use serde::Serialize;
 
+use pony_contexts::{Source, archive, git, hg, path, virtualenv};
+
 use super::{
-    Action, Context, Recipe, Source, StepKind, Want, credentials::without_credentials, duration,
+    Action, Context, EnvironmentFrom, Recipe, StepKind, Watch, credentials::without_credentials, duration,
     template::escape,
 };
 
@@ -15,6 +17,7 @@ pub(super) fn yaml(recipe: &Recipe) -> String {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
 struct Resolved<'r> {
     version: u8,
     package: &'r str,
@@ -22,7 +25,16 @@ struct Resolved<'r> {
     tags: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<ResolvedSource>,
-    context: Context,
+    context: ResolvedContext,
+    environment_from: EnvironmentFrom,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    private: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<String>,
+    #[serde(skip_serializing_if = "Watch::is_all")]
+    watch: Watch,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    force_every: Option<String>,
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
     variables: IndexMap<&'r str, String>,
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
@@ -40,7 +52,13 @@ struct ResolvedSource {
     #[serde(skip_serializing_if = "Option::is_none")]
     git: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    hg: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    svn: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    archive: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     branch: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,6 +69,34 @@ struct ResolvedSource {
     submodules: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     subdir: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dir: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gitignore: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ResolvedContext {
+    Word(&'static str),
+    Directory { directory: String },
+    Virtualenv { virtualenv: ResolvedVirtualenv },
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct ResolvedVirtualenv {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    python: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    requirements: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    optional: Vec<String>,
+    system_site_packages: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    installer: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -88,9 +134,17 @@ impl<'r> From<&'r Recipe> for Resolved<'r> {
         Self {
             version: 1,
             package: &recipe.package,
-            tags: recipe.tags.iter().map(|tag| escape(tag)).collect(),
+            tags: escaped_list(&recipe.tags),
             source: recipe.source.as_ref().map(source),
-            context: recipe.context,
+            context: context(&recipe.context),
+            environment_from: recipe.environment_from,
+            private: private(recipe),
+            tools: escaped_list(&recipe.tools),
+            watch: Watch {
+                include: escaped_list(&recipe.watch.include),
+                exclude: escaped_list(&recipe.watch.exclude),
+            },
+            force_every: recipe.force_every.map(duration::print),
             variables: escaped(&recipe.variables),
             environment: escaped(&recipe.environment),
             timeout: duration::print(recipe.timeout),
@@ -102,26 +156,101 @@ impl<'r> From<&'r Recipe> for Resolved<'r> {
 }
 
 fn source(source: &Source) -> ResolvedSource {
+    let url = |url: &pony_contexts::Url| Some(escape(&url.to_string()));
+    let folder =
+        |dir: &Option<std::path::PathBuf>| dir.as_ref().map(|dir| escape(&dir.display().to_string()));
+    let name = |dir: &Option<String>| dir.as_ref().map(|dir| escape(dir));
     match source {
-        Source::Path { dir } => {
-            ResolvedSource { path: Some(escape(&dir.display().to_string())), ..Default::default() }
-        }
-        Source::Git { url, want, submodules, subdir } => {
+        Source::Path(path::Wanted { dir, gitignore }) => ResolvedSource {
+            path: Some(escape(&dir.display().to_string())),
+            gitignore: Some(*gitignore),
+            ..Default::default()
+        },
+        Source::Svn(wanted) => ResolvedSource {
+            svn: url(&wanted.url),
+            revision: wanted.revision.clone(),
+            subdir: folder(&wanted.subdir),
+            dir: name(&wanted.dir),
+            ..Default::default()
+        },
+        Source::Archive(archive::Wanted { url: from, sha256, subdir, dir }) => ResolvedSource {
+            archive: url(from),
+            sha256: sha256.clone(),
+            subdir: folder(subdir),
+            dir: name(dir),
+            ..Default::default()
+        },
+        Source::Hg(wanted) => {
             let mut resolved = ResolvedSource {
-                git: Some(escape(&without_credentials(url))),
-                submodules: Some(*submodules),
-                subdir: subdir.as_ref().map(|subdir| escape(&subdir.display().to_string())),
+                hg: url(&wanted.url),
+                subdir: folder(&wanted.subdir),
+                dir: name(&wanted.dir),
                 ..Default::default()
             };
-            match want {
-                Want::Default => {}
-                Want::Branch(name) => resolved.branch = Some(escape(name)),
-                Want::Tag(name) => resolved.tag = Some(escape(name)),
-                Want::Revision(hash) => resolved.revision = Some(hash.clone()),
+            match &wanted.want {
+                hg::Want::Default => {}
+                hg::Want::Branch(name) => resolved.branch = Some(escape(name)),
+                hg::Want::Tag(name) => resolved.tag = Some(escape(name)),
+                hg::Want::Revision(id) => resolved.revision = Some(id.clone()),
+            }
+            resolved
+        }
+        Source::Git(wanted) => {
+            let mut resolved = ResolvedSource {
+                git: url(&wanted.url),
+                submodules: Some(wanted.submodules),
+                subdir: folder(&wanted.subdir),
+                dir: name(&wanted.dir),
+                ..Default::default()
+            };
+            match &wanted.want {
+                git::Want::Default => {}
+                git::Want::Branch(name) => resolved.branch = Some(escape(name)),
+                git::Want::Tag(name) => resolved.tag = Some(escape(name)),
+                git::Want::Revision(id) => resolved.revision = Some(id.clone()),
             }
             resolved
         }
     }
+}
+
+fn context(context: &Context) -> ResolvedContext {
+    match context {
+        Context::Tempdir => ResolvedContext::Word("tempdir"),
+        Context::Here => ResolvedContext::Word("here"),
+        Context::Directory(dir) => {
+            ResolvedContext::Directory { directory: escape(&dir.display().to_string()) }
+        }
+        Context::Virtualenv(virtualenv::Wanted {
+            python,
+            requirements,
+            optional,
+            system_site_packages,
+            installer,
+        }) => {
+            let bare = |list: &[String]| {
+                list.iter().map(|text| escape(&without_credentials(text))).collect::<Vec<_>>()
+            };
+            ResolvedContext::Virtualenv {
+                virtualenv: ResolvedVirtualenv {
+                    python: python.as_deref().map(escape),
+                    requirements: bare(requirements),
+                    optional: bare(optional),
+                    system_site_packages: *system_site_packages,
+                    installer: installer.map(virtualenv::Installer::name),
+                },
+            }
+        }
+    }
+}
+
+fn private(recipe: &Recipe) -> Vec<&'static str> {
+    let named = [("home", recipe.private.home), ("tmp", recipe.private.tmp)];
+    named.into_iter().filter(|(_, wanted)| *wanted).map(|(name, _)| name).collect()
+}
+
+fn escaped_list(list: &[String]) -> Vec<String> {
+    list.iter().map(|text| escape(text)).collect()
 }
 
 fn step(step: &super::Step) -> ResolvedStep<'_> {

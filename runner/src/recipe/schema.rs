@@ -46,9 +46,11 @@ fn section(section: &Section) -> Value {
         add("allOf", pairs.collect());
     }
     if !section.only_with.is_empty() {
-        let with: Map<String, Value> =
-            section.only_with.iter().map(|(name, with)| ((*name).to_owned(), json!([with]))).collect();
-        add("dependentRequired", Value::Object(with));
+        let with =
+            |names: &[&str]| -> Value { names.iter().map(|name| json!({"required": [name]})).collect() };
+        let each =
+            section.only_with.iter().map(|(name, names)| ((*name).to_owned(), json!({"anyOf": with(names)})));
+        add("dependentSchemas", Value::Object(each.collect()));
     }
     schema
 }
@@ -101,6 +103,12 @@ fn shape(shape: Shape) -> Value {
         }),
         Shape::Flag => json!({"type": "boolean"}),
         Shape::Choice(words) => json!({"enum": words}),
+        Shape::Choices(words) => json!({"type": "array", "items": {"enum": words}, "uniqueItems": true}),
+        Shape::ChoiceOr(words, inner) => json!({"anyOf": [{"enum": words}, section(inner)]}),
+        Shape::Optional(inner) => json!({"anyOf": [{"type": "null"}, section(inner)]}),
+        // Or what a template makes of it.
+        Shape::Digest => json!({"type": "string", "pattern": r"^[0-9A-Fa-f]{64}$|\{\{"}),
+        Shape::Globs => json!({"type": "array", "items": line, "minItems": 1}),
         Shape::Run => json!({
             "anyOf": [
                 {"type": ["number", "boolean"]},
@@ -116,11 +124,14 @@ fn shape(shape: Shape) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::keys::{SOURCE, STEP};
+    use crate::recipe::keys::{CONTEXT, SOURCE, STEP, VIRTUALENV, WATCH};
 
     #[test]
     fn examples_and_defaults_are_json() {
-        for key in [&RECIPE, &SOURCE, &STEP].into_iter().flat_map(|section| section.keys) {
+        for key in [&RECIPE, &SOURCE, &STEP, &CONTEXT, &VIRTUALENV, &WATCH]
+            .into_iter()
+            .flat_map(|section| section.keys)
+        {
             for text in [Some(key.example), key.default].into_iter().flatten() {
                 serde_json::from_str::<Value>(text)
                     .unwrap_or_else(|error| panic!("{}: {text}: {error}", key.name));

@@ -7,10 +7,10 @@ use std::{
 
 use super::{
     Action, DEFAULT_QUIET_TIMEOUT, Step, StepKind,
-    assemble::Reader,
     check::Fields,
     diagnostic::{Diagnostic, line_number, quoted},
     keys::{STEP, STEP_KINDS},
+    reader::Reader,
     tree::{Node, Value},
 };
 
@@ -59,7 +59,7 @@ fn step<'t>(
     item: &'t Node,
     name: Option<&str>,
 ) -> Option<Step> {
-    let kind = fields.get("type").and_then(|node| reader.checker.choice(node, "`type`", STEP_KINDS, &[]));
+    let kind = fields.get("type").and_then(|node| reader.checker.choice(node, "`type`", STEP_KINDS));
     let cwd = fields.get("cwd").and_then(|node| reader.inner_path(node, "`cwd`"));
     let environment = fields.get("env").map(|node| reader.environment(node, "`env`")).unwrap_or_default();
     let mut duration =

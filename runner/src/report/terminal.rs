@@ -239,7 +239,11 @@ impl Terminal {
             let _ = writeln!(text, "logs     {}", self.folder);
         }
         if let Some(tempdir) = record.tempdir.as_ref().filter(|_| record.kept) {
-            let _ = writeln!(text, "tree     {tempdir} (kept)");
+            let _ = writeln!(
+                text,
+                "tree     {tempdir} (kept; `pony-run shell {}` opens a shell in it)",
+                record.run_id
+            );
         }
         self.say(text.trim_end_matches('\n'));
     }

@@ -2,8 +2,7 @@
 
 use std::collections::VecDeque;
 
-/// Bytes kept of each end.
-const END: usize = 64 * 1024;
+use pony_contexts::shell::CAPTURED as END;
 
 /// The two ends of a stream.
 #[derive(Debug, Default)]

@@ -1,38 +1,102 @@
 //! The run's side of contexts: the `Shell` that they are handed, and what is recorded of what they made.
 
-use pony_contexts::{Ended, Prepared};
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use pony_contexts::{
+    Command, Ended, Prepared, Stage,
+    shell::{Download, DownloadError, Downloaded},
+};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::record::CheckoutRecord;
+use super::{
+    ask::{ask, spec},
+    unit::Environment,
+};
+use crate::{clock::Clock, download, record::CheckoutRecord};
 
 /// What a context asks for through its [`Handle`].
 pub(super) enum Request {
-    Run(pony_contexts::Command, oneshot::Sender<Ended>),
+    Run(Command, oneshot::Sender<Ended>),
+    /// Something is over that was no command but shall be recorded as if.
+    Did {
+        label: String,
+        line: String,
+        status: i64,
+        said: String,
+    },
+    Begin(Stage),
+    Complete(String),
     Note(String),
 }
 
-/// The `Shell` that contexts are handed: everything goes through the loop.
+/// The `Shell` that contexts are handed: what is recorded goes through the loop.
 pub(super) struct Handle {
     requests: mpsc::UnboundedSender<Request>,
+    clock: Clock,
+    env: Environment,
 }
 
 impl Handle {
-    /// A shell whose commands come out at the other end of `requests`.
-    pub(super) fn new(requests: mpsc::UnboundedSender<Request>) -> Self {
-        Self { requests }
+    /// A shell whose requests come out at the other end of `requests`; what it asks without a record sees `env`.
+    pub(super) fn new(requests: mpsc::UnboundedSender<Request>, clock: Clock, env: Environment) -> Self {
+        Self { requests, clock, env }
+    }
+
+    fn send(&self, request: Request) {
+        // The loop has gone: so will this task.
+        let _ = self.requests.send(request);
     }
 }
 
 impl pony_contexts::Shell for Handle {
-    async fn run(&mut self, command: pony_contexts::Command) -> Ended {
+    async fn run(&mut self, command: Command) -> Ended {
         let (reply, answer) = oneshot::channel();
-        let _ = self.requests.send(Request::Run(command, reply));
-        // The loop has gone: so will this task.
-        answer.await.unwrap_or(Ended { status: -1, stdout: Vec::new(), stderr: Vec::new(), stopped: true })
+        self.send(Request::Run(command, reply));
+        answer.await.unwrap_or(Ended { status: -1, stopped: true, ..Ended::default() })
+    }
+
+    async fn ask(&mut self, command: Command, limit: Duration) -> Ended {
+        ask(&spec(command, &self.env), limit).await
+    }
+
+    async fn download(&mut self, download: Download) -> Result<Downloaded, DownloadError> {
+        let done = download::fetch(&download).await;
+        let (status, said) = match &done {
+            Ok(Downloaded::New { .. }) => (0, String::new()),
+            Ok(Downloaded::Unchanged) => (0, "not changed since it was brought here\n".to_owned()),
+            Err(error) => (1, format!("{error}\n")),
+        };
+        self.send(Request::Did {
+            label: download.label,
+            line: format!("GET {}", download.url),
+            status,
+            said,
+        });
+        done
+    }
+
+    async fn pause(&mut self, time: Duration) {
+        self.clock.until(Some(self.clock.now() + time)).await;
+    }
+
+    fn find(&self, program: &OsStr, path: &OsStr, cwd: &Path) -> Option<PathBuf> {
+        which::which_in(program, Some(path), cwd).ok()
+    }
+
+    fn begin(&mut self, stage: Stage) {
+        self.send(Request::Begin(stage));
+    }
+
+    fn complete(&mut self, words: String) {
+        self.send(Request::Complete(words));
     }
 
     fn note(&mut self, text: &str) {
-        let _ = self.requests.send(Request::Note(text.to_owned()));
+        self.send(Request::Note(text.to_owned()));
     }
 }
 
@@ -41,15 +105,18 @@ pub(super) type Preparation = Result<Prepared, String>;
 
 /// Prepares the place to build in.
 pub(super) async fn prepare(request: pony_contexts::Request, mut shell: Handle) -> Preparation {
-    pony_contexts::prepare(&request, &mut shell).await.map_err(|error| {
-        let mut text = error.to_string();
-        let mut cause: &dyn std::error::Error = &error;
-        while let Some(inner) = cause.source() {
-            text = format!("{text}: {inner}");
-            cause = inner;
-        }
-        error.hint().map(|hint| format!("{text}; {hint}")).unwrap_or(text)
-    })
+    pony_contexts::prepare(&request, &mut shell).await.map_err(|error| words_for(&error))
+}
+
+/// An error of a context in one sentence: what, why, and the way out.
+pub fn words_for(error: &pony_contexts::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        text = format!("{text}: {inner}");
+        cause = inner;
+    }
+    error.hint().map(|hint| format!("{text}; {hint}")).unwrap_or(text)
 }
 
 /// What `result.json` says of what was checked out.
@@ -60,15 +127,9 @@ pub(super) fn checkout_record(prepared: &Prepared) -> Option<CheckoutRecord> {
         version_info: checkout.version_info.clone(),
         revision: checkout.revision.clone(),
         commit_date: checkout.commit_date.clone(),
-        dirty: prepared.facts.get("dirty").is_some_and(|dirty| dirty == "true"),
+        dirty: checkout.dirty,
+        offline: checkout.offline.clone(),
         changes_since_last: checkout.changes_since_last.clone(),
         changes_since_success: checkout.changes_since_success.clone(),
     })
-}
-
-/// What the checkout's verdict line says: the commit that is built.
-pub(super) fn words_of(version: &CheckoutRecord) -> String {
-    let dirty = if version.dirty { " (with uncommitted changes)" } else { "" };
-    let text: String = version.version_info.chars().take(100).collect();
-    format!("{text}{dirty}")
 }

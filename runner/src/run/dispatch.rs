@@ -10,13 +10,14 @@ use std::{
 };
 
 use jiff::Timestamp;
-use pony_contexts::{Ended, Prepared};
+use pony_contexts::{Ended, Prepared, Stage};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
 };
 
 use super::{
+    ask,
     child::{Child, Over, Terms},
     context::{self, Handle, Preparation, Request},
     job::{self, Job},
@@ -29,11 +30,11 @@ use super::{
 };
 use crate::{
     clock::{Clock, Moment},
-    event::Event,
+    event::{Event, Stream},
     folder::RunFolder,
     mask::Mask,
     recipe::{Action, StepKind},
-    record::{Artifact, CheckoutRecord, CommandRecord, Outcome, RunRecord, StepRecord},
+    record::{Artifact, CommandRecord, Outcome, RunRecord, StepRecord},
     report::Reporter,
 };
 
@@ -58,7 +59,8 @@ pub async fn run(
     signals: &mut Signals,
 ) -> Finished {
     let (requests_in, requests) = mpsc::unbounded_channel();
-    let context = tokio::spawn(context::prepare(job.request(), Handle::new(requests_in)));
+    let handle = Handle::new(requests_in, clock, job.environment_of_contexts());
+    let context = tokio::spawn(context::prepare(job.request(), handle));
     let rules = job.recipe.steps.iter().map(|step| StepRule {
         name: step.name.clone(),
         allow_failure: step.allow_failure,
@@ -76,7 +78,7 @@ pub async fn run(
         state: State::new(rules.collect(), deadline),
         todo: VecDeque::new(),
         context: Some(context),
-        checkout: None,
+        stage: None,
         child: None,
         uploading: None,
         prepared: None,
@@ -96,8 +98,9 @@ enum Purpose {
     Command { label: String, line: String, reply: oneshot::Sender<Ended> },
 }
 
-/// The checkout while it is under way.
-struct Checkout {
+/// A stage of the context while it is under way. Its step is the next to be recorded.
+struct UnderWay {
+    stage: Stage,
     started: Timestamp,
     began: Moment,
     commands: Vec<CommandRecord>,
@@ -124,7 +127,7 @@ struct Run<'r, 'd> {
     state: State,
     todo: VecDeque<state::Action>,
     context: Option<JoinHandle<Preparation>>,
-    checkout: Option<Checkout>,
+    stage: Option<UnderWay>,
     child: Option<(Child, Purpose)>,
     uploading: Option<Uploading>,
     prepared: Option<Prepared>,
@@ -141,7 +144,7 @@ enum Wake {
     Time,
     Child(Message),
     Request(Request),
-    Prepared(Preparation),
+    Prepared(Box<Preparation>),
     Uploaded(Result<Vec<Artifact>, upload::UploadError>),
 }
 
@@ -160,11 +163,6 @@ impl Run<'_, '_> {
             deliver_to: self.job.deliver_to.clone(),
             steps: self.job.heads(),
         });
-        if self.job.source.is_some() {
-            self.reporter.emit(Event::StepStarted { step: 0 });
-            let (started, began) = (self.clock.wall(), self.clock.now());
-            self.checkout = Some(Checkout { started, began, commands: Vec::new() });
-        }
     }
 
     async fn drive(&mut self, mut requests: mpsc::UnboundedReceiver<Request>, signals: &mut Signals) {
@@ -181,7 +179,7 @@ impl Run<'_, '_> {
                 () = self.clock.until(deadlines.into_iter().flatten().min()) => Wake::Time,
                 message = next_message(&mut self.child) => Wake::Child(message),
                 Some(request) = requests.recv(), if self.child.is_none() => Wake::Request(request),
-                prepared = finished(&mut self.context) => Wake::Prepared(prepared),
+                prepared = finished(&mut self.context) => Wake::Prepared(Box::new(prepared)),
                 uploaded = uploaded(&mut self.uploading) => Wake::Uploaded(uploaded),
             };
             let now = self.clock.now();
@@ -196,9 +194,8 @@ impl Run<'_, '_> {
                     self.reporter.display().tick(now);
                 }
                 Wake::Child(message) => self.on_message(message),
-                Wake::Request(Request::Note(text)) => self.reporter.emit(Event::Note { text }),
-                Wake::Request(Request::Run(command, reply)) => self.start_command(command, reply),
-                Wake::Prepared(prepared) => self.on_prepared(prepared),
+                Wake::Request(request) => self.on_request(request),
+                Wake::Prepared(prepared) => self.on_prepared(*prepared),
                 Wake::Uploaded(result) => self.on_uploaded(result),
             }
             if self.reporter.broken().is_some() && self.state.stopping().is_none() {
@@ -236,72 +233,112 @@ impl Run<'_, '_> {
             && let Some(context) = self.context.take()
         {
             context.abort();
-            self.end_checkout(why.outcome(), None, None);
-            self.tell(state::Input::NotPrepared(String::new()));
+            self.not_prepared(why.outcome(), None);
         }
     }
 
     // -- the context
 
+    fn on_request(&mut self, request: Request) {
+        match request {
+            Request::Note(text) => self.reporter.emit(Event::Note { text }),
+            Request::Run(command, reply) => self.start_command(command, reply),
+            Request::Did { label, line, status, said } => {
+                let step = self.records.len();
+                self.reporter.emit(Event::CommandStarted {
+                    step,
+                    label: label.clone(),
+                    command: line.clone(),
+                });
+                if !said.is_empty() {
+                    let bytes = said.into_bytes().into();
+                    self.reporter.emit(Event::Output { step, stream: Stream::Err, bytes });
+                }
+                self.add_command(label, line, status);
+            }
+            Request::Begin(stage) => {
+                self.reporter.emit(Event::StepStarted { step: self.records.len() });
+                let (started, began) = (self.clock.wall(), self.clock.now());
+                self.stage = Some(UnderWay { stage, started, began, commands: Vec::new() });
+            }
+            Request::Complete(words) => {
+                self.end_stage(Outcome::Passed, Some(words).filter(|words| !words.is_empty()));
+            }
+        }
+    }
+
     fn start_command(&mut self, command: pony_contexts::Command, reply: oneshot::Sender<Ended>) {
         let words: Vec<String> =
             command.argv.iter().map(|word| word.to_string_lossy().into_owned()).collect();
         let line = job::quoted(&words);
-        self.reporter.emit(Event::CommandStarted {
-            step: 0,
-            label: command.label.clone(),
-            command: line.clone(),
-        });
-        let overlay = command.env.iter().map(|(name, value)| (name.as_str(), value.clone()));
-        let env = self.job.environment(&command.cwd, overlay);
-        let spec = Spec { argv: command.argv, cwd: command.cwd, env };
-        let purpose = Purpose::Command { label: command.label, line, reply };
-        if let Err((error, purpose)) = self.spawn(&spec, purpose, Job::context_limits()) {
+        let step = self.records.len();
+        let label = command.label.clone();
+        self.reporter.emit(Event::CommandStarted { step, label: label.clone(), command: line.clone() });
+        let limits = Job::context_limits(command.silence);
+        let spec = ask::spec(command, &self.job.environment_of_contexts());
+        let purpose = Purpose::Command { label, line, reply };
+        if let Err((error, purpose)) = self.spawn(&spec, purpose, limits) {
             let reason = verdict::cannot_start(&spec, &error);
-            self.end_command(purpose, -1, Vec::new(), reason.into_bytes());
+            self.end_command(purpose, Ended { status: -1, stderr: reason.into_bytes(), ..Ended::default() });
         }
     }
 
-    fn end_command(&mut self, purpose: Purpose, status: i64, stdout: Vec<u8>, stderr: Vec<u8>) {
+    fn end_command(&mut self, purpose: Purpose, ended: Ended) {
         let Purpose::Command { label, line, reply } = purpose else { return };
-        let (out, err) = self.reporter.spool().logs();
-        if let Some(checkout) = &mut self.checkout {
-            checkout.commands.push(CommandRecord { label: label.clone(), command: line, status, out, err });
-        }
-        self.reporter.emit(Event::CommandEnded { step: 0, label, status });
+        self.add_command(label, line, ended.status);
         let stopped = self.state.stopping().is_some();
-        let _ = reply.send(Ended { status, stdout, stderr, stopped });
+        let _ = reply.send(Ended { stopped, ..ended });
+    }
+
+    fn add_command(&mut self, label: String, command: String, status: i64) {
+        let (out, err) = self.reporter.spool().logs();
+        if let Some(stage) = &mut self.stage {
+            stage.commands.push(CommandRecord { label: label.clone(), command, status, out, err });
+        }
+        self.reporter.emit(Event::CommandEnded { step: self.records.len(), label, status });
     }
 
     fn on_prepared(&mut self, prepared: Preparation) {
         match prepared {
             Ok(prepared) => {
-                let record = context::checkout_record(&prepared);
-                self.end_checkout(Outcome::Passed, None, record.as_ref());
                 self.prepared = Some(prepared);
                 self.preflight();
             }
             Err(reason) => {
                 let outcome = self.state.stopping().map_or(Outcome::InfraError, Stop::outcome);
-                self.end_checkout(outcome, Some(reason.clone()), None);
-                self.tell(state::Input::NotPrepared(reason));
+                self.not_prepared(outcome, Some(reason));
             }
         }
     }
 
-    fn end_checkout(&mut self, outcome: Outcome, reason: Option<String>, version: Option<&CheckoutRecord>) {
-        let Some(checkout) = self.checkout.take() else { return };
+    /// The stage that was under way has failed, those after it do not begin.
+    fn not_prepared(&mut self, outcome: Outcome, reason: Option<String>) {
+        let told = self.stage.is_some();
+        self.end_stage(outcome, reason.clone());
+        while self.records.len() < self.job.offset() {
+            let head = &self.job.heads()[self.records.len()];
+            let why = Some("the context could not be prepared".to_owned());
+            let (outcome, status) = (Outcome::Skipped, 0);
+            let record = StepRecord::of(&head.name, head.kind, head.command.clone(), outcome, status);
+            self.add(StepRecord { reason: why, ..record });
+        }
+        self.tell(state::Input::NotPrepared { reason: reason.unwrap_or_default(), told });
+    }
+
+    fn end_stage(&mut self, outcome: Outcome, reason: Option<String>) {
+        let Some(UnderWay { stage, started, began, commands }) = self.stage.take() else { return };
         let status = match outcome {
             Outcome::Passed => 0,
             _ => -1,
         };
-        let command = self.job.heads().first().map(|head| head.command.clone()).unwrap_or_default();
+        let heads = self.job.heads();
+        let command = heads.get(self.records.len()).map(|head| head.command.clone()).unwrap_or_default();
         let record = StepRecord {
-            started: Some(checkout.started),
-            duration: self.since(checkout.began),
-            commands: checkout.commands,
-            reason: reason.or_else(|| version.map(context::words_of)),
-            ..StepRecord::of(job::CHECKOUT, StepKind::Setup, command, outcome, status)
+            started: Some(started),
+            duration: self.since(began),
+            commands,
+            reason,
+            ..StepRecord::of(stage.name(), StepKind::Setup, command, outcome, status)
         };
         self.add(record);
     }
@@ -446,7 +483,7 @@ impl Run<'_, '_> {
     ) -> Result<(), (io::Error, Purpose)> {
         let (step, captured) = match purpose {
             Purpose::Step(index) => (index + self.job.offset(), false),
-            Purpose::Command { .. } => (0, true),
+            Purpose::Command { .. } => (self.records.len(), true),
         };
         let mark = self.job.mark();
         let terms =
@@ -477,7 +514,8 @@ impl Run<'_, '_> {
         match purpose {
             Purpose::Command { .. } => {
                 let [stdout, stderr] = over.captured;
-                self.end_command(purpose, status, stdout, stderr);
+                let silent = over.ending.stopped == Some(Stop::Quiet);
+                self.end_command(purpose, Ended { status, stdout, stderr, silent, stopped: false });
             }
             Purpose::Step(index) => {
                 let step = &self.job.recipe.steps[index];
@@ -516,9 +554,17 @@ impl Run<'_, '_> {
         if let Some(error) = self.reporter.broken() {
             (outcome, reason) = (Outcome::InfraError, Some(format!("it cannot be recorded: {error}")));
         }
-        let facts: BTreeMap<String, String> =
-            self.prepared.as_ref().map(|prepared| prepared.facts.clone()).unwrap_or_default();
         let Job { recipe, tags, run_id, facts: machine, .. } = self.job;
+        let mut facts = self.job.reported.clone();
+        facts.extend(self.prepared.iter().flat_map(|prepared| prepared.facts.clone()));
+        let environment: BTreeMap<String, Option<String>> = self
+            .prepared
+            .iter()
+            .flat_map(|prepared| &prepared.env)
+            .map(|(name, value)| {
+                (name.clone(), value.as_ref().map(|value| value.to_string_lossy().into_owned()))
+            })
+            .collect();
         let made_tempdir = self.job.tempdir.exists();
         let record = RunRecord {
             format: 1,
@@ -535,7 +581,10 @@ impl Run<'_, '_> {
             duration: self.since(self.began),
             recipe: recipe.path.display().to_string(),
             checkout: self.prepared.as_ref().and_then(context::checkout_record),
+            tip: self.prepared.as_ref().and_then(|prepared| prepared.tip.clone()),
             facts,
+            cwd: self.prepared.as_ref().map(|prepared| prepared.cwd.display().to_string()),
+            environment,
             tempdir: made_tempdir.then(|| self.job.tempdir.display().to_string()),
             kept: made_tempdir && self.job.keep.keeps(outcome),
             steps: self.records,

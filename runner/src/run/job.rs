@@ -2,19 +2,20 @@
 
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 
-use pony_contexts::{Place, Request, Since, Source, git::Want};
+use pony_contexts::{
+    Fact, Network, Place, Request, Since, Source, Stage, archive, git, hg, path, svn, virtualenv,
+};
 
 use crate::{
     event::StepHead,
-    recipe::{Action, Context, Facts, Recipe, Step, StepKind},
+    recipe::{Action, Context, DEFAULT_QUIET_TIMEOUT, Facts, Recipe, Step, StepKind},
     record::Outcome,
     run::{unit::Environment, watch::Limits},
+    slots::Ingredients,
 };
 
 /// The environment variable that marks a run's processes: what is left of them is found by it.
 pub const MARK: &str = "PONY_RUN_ID";
-/// Name of the step that a source makes.
-pub const CHECKOUT: &str = "checkout";
 
 /// When the tempdir is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -50,12 +51,18 @@ pub struct Job {
     pub run_id: String,
     /// This machine.
     pub facts: Facts,
-    /// What the children inherit.
+    /// What is reported of this machine and its environment.
+    pub reported: BTreeMap<String, Fact>,
+    /// What the build is made from, besides the code.
+    pub made_from: Ingredients,
+    /// What pony-run was started in: what contexts see, which need the person's own settings.
     pub inherited: Environment,
+    /// What of it steps see.
+    pub environment: Environment,
     /// The folder that the recipe lies in.
     pub recipe_dir: PathBuf,
-    /// Where the source comes from.
-    pub source: Option<Source>,
+    /// How to deal with what lies beyond this machine.
+    pub network: Network,
     /// The tempdir that the context makes, if it makes one.
     pub tempdir: PathBuf,
     /// Where mirrors are kept.
@@ -81,12 +88,12 @@ impl Job {
         }
     }
 
-    /// How many steps there are before the recipe's own: 1 with a source, else 0.
+    /// How many steps there are before the recipe's own: those of the context.
     pub fn offset(&self) -> usize {
-        usize::from(self.source.is_some())
+        self.request().stages().count()
     }
 
-    /// The steps as they are announced, the checkout first.
+    /// The steps as they are announced, those of the context first.
     pub fn heads(&self) -> Vec<StepHead> {
         let head = |name: &str, kind, command| StepHead {
             name: name.to_owned(),
@@ -94,10 +101,17 @@ impl Job {
             command,
             usual: self.usual.get(name).copied(),
         };
-        let checkout = self.source.iter().map(|source| head(CHECKOUT, StepKind::Setup, source_line(source)));
+        let request = self.request();
+        let stages = request.stages().map(|stage| {
+            let line = match stage {
+                Stage::Checkout => request.source.as_ref().map(source_line),
+                Stage::Virtualenv => request.virtualenv.as_ref().map(virtualenv_line),
+            };
+            head(stage.name(), StepKind::Setup, line.unwrap_or_default())
+        });
         let steps =
             self.recipe.steps.iter().map(|step| head(&step.name, step.kind, command_line(&step.action)));
-        checkout.chain(steps).collect()
+        stages.chain(steps).collect()
     }
 
     /// What every child of this run carries in its environment, as `NAME=value`.
@@ -112,12 +126,24 @@ impl Job {
             recipe_dir: self.recipe_dir.clone(),
             cache: self.cache.clone(),
             tempdir: self.tempdir.clone(),
-            source: self.source.clone(),
-            place: match self.recipe.context {
-                Context::Tempdir => Place::Tempdir,
-                Context::Here => Place::Here,
+            path: match self.recipe.environment.get("PATH") {
+                Some(path) => path.into(),
+                None => self.environment.get(&OsString::from("PATH")).cloned().unwrap_or_default(),
             },
+            source: self.recipe.source.clone(),
+            place: match &self.recipe.context {
+                Context::Tempdir | Context::Virtualenv(_) => Place::Tempdir,
+                Context::Here => Place::Here,
+                Context::Directory(dir) => Place::Directory(dir.clone()),
+            },
+            virtualenv: match &self.recipe.context {
+                Context::Virtualenv(wanted) => Some(wanted.clone()),
+                Context::Tempdir | Context::Here | Context::Directory(_) => None,
+            },
+            private: self.recipe.private,
+            tools: self.recipe.tools.clone(),
             since: self.since.clone(),
+            network: self.network.clone(),
         }
     }
 
@@ -127,19 +153,25 @@ impl Job {
     }
 
     /// How long a command of a context may take: only the run's time bounds it, and silence.
-    pub fn context_limits() -> Limits {
-        Limits { total: None, quiet: Some(Duration::from_mins(20)) }
+    pub fn context_limits(silence: Option<Duration>) -> Limits {
+        Limits { total: None, quiet: Some(silence.unwrap_or(DEFAULT_QUIET_TIMEOUT)) }
     }
 
-    /// What every child of this run sees: the inherited environment, then ours. `overlay` comes on top (`None` removes).
+    /// What the commands of contexts see: what pony-run was started in, and the run's mark.
+    pub fn environment_of_contexts(&self) -> Environment {
+        let mut env = self.inherited.clone();
+        env.insert(MARK.into(), self.run_id.clone().into());
+        env
+    }
+
+    /// What a step sees: its share of what pony-run was started in, then ours. `overlay` comes on top (`None` removes).
     pub fn environment<'o, I>(&self, cwd: &std::path::Path, overlay: I) -> Environment
     where
         I: IntoIterator<Item = (&'o str, Option<OsString>)>,
     {
-        let mut env = self.inherited.clone();
+        let mut env = self.environment.clone();
         // Stale otherwise: programs trust it to say where they are.
         env.insert("PWD".into(), cwd.into());
-        env.remove(&OsString::from("OLDPWD"));
         // Into a pipe, Python would keep its output back until it ends; a build is watched live.
         env.entry("PYTHONUNBUFFERED".into()).or_insert_with(|| "1".into());
         for (name, value) in overlay {
@@ -182,16 +214,39 @@ pub fn quoted<S: AsRef<str>>(words: &[S]) -> String {
     words.iter().map(|word| quote(word.as_ref())).collect::<Vec<_>>().join(" ")
 }
 
-fn source_line(source: &Source) -> String {
+/// A source as one line for people.
+pub fn source_line(source: &Source) -> String {
+    let named = |kind: &str, url: &pony_contexts::Url, named: Option<(&str, &String)>| match named {
+        None => format!("{kind} {url}"),
+        Some((what, name)) => format!("{kind} {url} {what} {name}"),
+    };
     match source {
-        Source::Git(wanted) => match &wanted.want {
-            Want::Default => format!("git {}", wanted.url),
-            Want::Branch(name) => format!("git {} branch {name}", wanted.url),
-            Want::Tag(name) => format!("git {} tag {name}", wanted.url),
-            Want::Revision(id) => format!("git {} revision {id}", wanted.url),
+        Source::Git(git::Wanted { url, want, .. }) => match want {
+            git::Want::Default => named("git", url, None),
+            git::Want::Branch(name) => named("git", url, Some(("branch", name))),
+            git::Want::Tag(name) => named("git", url, Some(("tag", name))),
+            git::Want::Revision(id) => named("git", url, Some(("revision", id))),
         },
-        Source::Path { dir } => format!("path {}", dir.display()),
+        Source::Hg(hg::Wanted { url, want, .. }) => match want {
+            hg::Want::Default => named("hg", url, None),
+            hg::Want::Branch(name) => named("hg", url, Some(("branch", name))),
+            hg::Want::Tag(name) => named("hg", url, Some(("tag", name))),
+            hg::Want::Revision(id) => named("hg", url, Some(("revision", id))),
+        },
+        Source::Svn(svn::Wanted { url, revision, .. }) => {
+            named("svn", url, revision.as_ref().map(|revision| ("revision", revision)))
+        }
+        Source::Archive(archive::Wanted { url, .. }) => named("archive", url, None),
+        Source::Path(path::Wanted { dir, .. }) => format!("path {}", dir.display()),
     }
+}
+
+fn virtualenv_line(wanted: &virtualenv::Wanted) -> String {
+    let python = wanted.python.as_deref().unwrap_or("python3");
+    let required = wanted.requirements.iter().map(String::as_str);
+    let optional = wanted.optional.iter().map(String::as_str);
+    let words: Vec<&str> = std::iter::once(python).chain(required).chain(optional).collect();
+    format!("virtualenv {}", quoted(&words))
 }
 
 #[cfg(test)]

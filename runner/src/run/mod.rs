@@ -2,6 +2,7 @@
 //!
 //! `state` and `watch` decide, `dispatch` is the one loop, `child` carries out what a watch decides, `unit` spawns, `os` signals.
 
+mod ask;
 mod capture;
 mod child;
 mod context;
@@ -15,5 +16,7 @@ mod upload;
 mod verdict;
 pub mod watch;
 
+pub use ask::Asker;
+pub use context::words_for;
 pub use dispatch::{Finished, run};
 pub use job::{Job, Keep};

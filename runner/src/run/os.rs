@@ -1,6 +1,6 @@
 //! Signals and process groups: what the run needs of the operating system beyond spawning.
 
-use std::{fs, io};
+use std::{collections::BTreeMap, fs, io};
 
 use nix::{
     errno::Errno,
@@ -55,23 +55,42 @@ impl Group {
     }
 }
 
+/// How often marked processes are looked for: those that were begun while others were looked at are found by the next look.
+const LOOKS: usize = 20;
+
 /// Kills every process whose environment holds `mark` (`NAME=value`), except ourselves: what a build left behind outside
 /// its groups. Returns who they were, each `pid name`. Where there is no `/proc`, nobody.
 pub fn kill_marked(mark: &str) -> Vec<String> {
+    let mut killed = BTreeMap::new();
+    for _ in 0..LOOKS {
+        let before = killed.len();
+        killed.extend(marked(mark).filter(|(pid, _)| kill(Pid::from_raw(*pid), Signal::SIGKILL).is_ok()));
+        if killed.len() == before {
+            break;
+        }
+    }
+    killed.into_iter().map(|(pid, name)| format!("{pid} {name}")).collect()
+}
+
+/// Id and name of every process whose environment holds `mark`, except ourselves.
+fn marked(mark: &str) -> impl Iterator<Item = (i32, String)> {
     let own = std::process::id();
     processes()
-        .filter(|pid| u32::try_from(*pid).is_ok_and(|pid| pid != own))
-        .filter(|pid| {
+        .filter(move |pid| u32::try_from(*pid).is_ok_and(|pid| pid != own))
+        .filter(move |pid| {
             fs::read(format!("/proc/{pid}/environ"))
                 .is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|entry| entry == mark.as_bytes()))
         })
         .filter_map(|pid| {
             let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
             let (name, _) = name_and_group(&stat)?;
-            kill(Pid::from_raw(pid), Signal::SIGKILL).ok()?;
-            Some(format!("{pid} {name}"))
+            Some((pid, name.to_owned()))
         })
-        .collect()
+}
+
+/// Whether any process works in `dir` or below it, as far as `/proc` tells.
+pub fn is_anybody_in(dir: &std::path::Path) -> bool {
+    processes().any(|pid| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(dir)))
 }
 
 fn has_proc() -> bool {

@@ -18,8 +18,13 @@ pub struct StepRule {
 pub enum Input {
     /// The context is ready.
     Prepared,
-    /// The context could not be prepared; the sentence says why.
-    NotPrepared(String),
+    /// The context could not be prepared.
+    NotPrepared {
+        /// A sentence that says why.
+        reason: String,
+        /// A step of the context's own tells of it.
+        told: bool,
+    },
     /// Before the first step: the program that this step needs is missing.
     Missing {
         /// Which step.
@@ -90,7 +95,7 @@ impl State {
         match (input, self.phase) {
             (_, Phase::Over) => Vec::new(),
             (Input::Prepared, Phase::Preparing) => self.go_on(0),
-            (Input::NotPrepared(reason), Phase::Preparing) => self.not_prepared(&reason),
+            (Input::NotPrepared { reason, told }, Phase::Preparing) => self.not_prepared(&reason, told),
             (Input::Missing { step, reason }, Phase::Preparing) => self.missing(step, reason),
             (Input::Ended(outcome), Phase::Running(step)) => {
                 let counts = outcome != Outcome::Passed && !self.steps[step].allow_failure;
@@ -107,7 +112,7 @@ impl State {
             (
                 Input::Tick
                 | Input::Prepared
-                | Input::NotPrepared(_)
+                | Input::NotPrepared { .. }
                 | Input::Missing { .. }
                 | Input::Ended(_),
                 _,
@@ -120,12 +125,17 @@ impl State {
         vec![Action::Stop(why)]
     }
 
-    fn not_prepared(&mut self, reason: &str) -> Vec<Action> {
+    fn not_prepared(&mut self, reason: &str, told: bool) -> Vec<Action> {
         let (outcome, why) = match self.stop {
             Some(stop) => (stop.outcome(), stop_words(stop).to_owned()),
             None => (Outcome::InfraError, reason.to_owned()),
         };
-        let mut actions = self.skip_rest(0, "the context could not be prepared");
+        let mut actions = Vec::new();
+        if !told {
+            // Else no step would say what happened, and servers would be sent none.
+            actions.push(Action::Blame(0, outcome, why.clone()));
+        }
+        actions.extend(self.skip_rest(actions.len(), "the context could not be prepared"));
         actions.push(self.finish(outcome, Some(why)));
         actions
     }
@@ -269,7 +279,7 @@ mod tests {
     fn a_context_that_fails_is_the_machines_fault_and_nothing_runs() {
         let mut state = state(vec![step("a")]);
         assert_eq!(
-            state.on(Input::NotPrepared("no such branch".into()), T),
+            state.on(Input::NotPrepared { reason: "no such branch".into(), told: true }, T),
             [
                 Action::Skip(0, "the context could not be prepared".into()),
                 Action::Finish(Outcome::InfraError, Some("no such branch".into()))
@@ -278,10 +288,23 @@ mod tests {
     }
 
     #[test]
+    fn where_no_step_of_the_context_tells_of_it_the_first_one_does() {
+        let mut state = state(vec![step("a"), step("b")]);
+        assert_eq!(
+            state.on(Input::NotPrepared { reason: "no room".into(), told: false }, T),
+            [
+                Action::Blame(0, Outcome::InfraError, "no room".into()),
+                Action::Skip(1, "the context could not be prepared".into()),
+                Action::Finish(Outcome::InfraError, Some("no room".into()))
+            ]
+        );
+    }
+
+    #[test]
     fn a_cancelled_context_is_a_cancelled_build() {
         let mut state = state(vec![step("a")]);
         assert_eq!(state.on(Input::Cancel, T), [Action::Stop(Stop::Cancelled)]);
-        let actions = state.on(Input::NotPrepared("git fetch was stopped".into()), T);
+        let actions = state.on(Input::NotPrepared { reason: "git fetch was stopped".into(), told: true }, T);
         assert_eq!(
             actions.last(),
             Some(&Action::Finish(Outcome::Cancelled, Some("the run was stopped".into())))

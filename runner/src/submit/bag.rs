@@ -3,7 +3,7 @@
 use std::{collections::HashMap, io, path::Path};
 
 use jiff::{Timestamp, tz::TimeZone};
-use pony_contexts::Changes;
+use pony_contexts::{Changes, Fact, Stage};
 use pony_wire::{
     Call, ClientInfo, Slot, StepResult, Struct, Value,
     text::{self, Colours},
@@ -73,7 +73,7 @@ fn client_info(record: &RunRecord) -> ClientInfo {
         extra.insert(key.to_owned(), value);
     };
     for (name, value) in &record.facts {
-        put(name, string(value));
+        put(name, fact(value));
     }
     put("duration", Value::Double(record.duration));
     put("start_time", string(&wall_clock(record.started)));
@@ -91,14 +91,15 @@ fn client_info(record: &RunRecord) -> ClientInfo {
     if let Some(checkout) = &record.checkout {
         put("revision", string(&checkout.revision));
         put("commit_date", string(&checkout.commit_date));
-        if checkout.dirty {
-            put("dirty", Value::Bool(true));
-        }
-        if let Some(changes) = &checkout.changes_since_last {
-            put("changes", commits(changes));
-        }
-        if let Some(changes) = &checkout.changes_since_success {
-            put("changes_since_success", commits(changes));
+        let changes = [
+            ("changes", "changed_files", &checkout.changes_since_last),
+            ("changes_since_success", "changed_files_since_success", &checkout.changes_since_success),
+        ];
+        for (key, files_key, changes) in changes {
+            if let Some(changes) = changes {
+                put(key, commits(changes));
+                put(files_key, files(changes));
+            }
         }
     }
     let skipped: Vec<Value> = record
@@ -136,7 +137,7 @@ fn step_result(
         ];
         extra.insert(key, Value::Struct(members.map(|(name, value)| (name.to_owned(), value)).into()));
     }
-    if let Some(checkout) = record.checkout.as_ref().filter(|_| step.name == crate::run::job::CHECKOUT) {
+    if let Some(checkout) = record.checkout.as_ref().filter(|_| step.name == Stage::Checkout.name()) {
         extra.insert("version_type".to_owned(), string(&checkout.version_type));
         extra.insert("version_info".to_owned(), string(&checkout.version_info));
     }
@@ -187,6 +188,20 @@ fn commits(changes: &Changes) -> Value {
         Value::Struct(members.map(|(name, text)| (name.to_owned(), string(text))).into())
     };
     Value::Array(changes.commits.iter().map(commit).collect())
+}
+
+/// Paths, and as the last of them that there are more.
+fn files(changes: &Changes) -> Value {
+    let more = changes.more_files.then_some("…");
+    Value::Array(changes.files.iter().map(String::as_str).chain(more).map(string).collect())
+}
+
+fn fact(fact: &Fact) -> Value {
+    match fact {
+        Fact::Flag(flag) => Value::Bool(*flag),
+        Fact::Text(text) => string(text),
+        Fact::List(list) => Value::Array(list.iter().map(|text| string(text)).collect()),
+    }
 }
 
 /// Local wall clock in the one form that every server's date parser reads.

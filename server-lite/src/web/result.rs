@@ -20,7 +20,32 @@ const OUTPUT: usize = 1024 * 1024;
 /// The most and the least that is shown of one output.
 const SHOWN: std::ops::RangeInclusive<usize> = 2 * 1024..=64 * 1024;
 /// Keys that are shown in a place of their own.
-const SHOWN_APART: [&str; 6] = ["allow_failure", "changes", "version_info", "version_type", "out", "run_id"];
+const SHOWN_APART: [&str; 9] = [
+    "allow_failure",
+    "changed_files",
+    "changed_files_since_success",
+    "changes",
+    "changes_since_success",
+    "out",
+    "run_id",
+    "version_info",
+    "version_type",
+];
+/// Keys that tell of the machine more than of the build: they are folded away. So are those of tools, `tool NAME`.
+const OF_THE_MACHINE: [&str; 12] = [
+    "cpu",
+    "cpus",
+    "distribution",
+    "environment",
+    "environment_values",
+    "installed",
+    "installer",
+    "kernel",
+    "libc",
+    "memory",
+    "os",
+    "tempdir",
+];
 
 /// Everything that a result's page shows.
 #[derive(Debug)]
@@ -56,6 +81,7 @@ impl View<'_> {
             (self.facts())
             (changes(&self.bags.client_info.extra))
             (self.steps())
+            (self.machine())
             (self.around())
             form method="post" action=(format!("../{}/request_build", self.key())) {
                 button { "Request a build of this slot" }
@@ -78,7 +104,19 @@ impl View<'_> {
             dt { "architecture" } dd { (arch) }
             @if slot_tags.iter().any(|tag| !tag.starts_with("__")) { dt { "tags" } dd { (tags(slot_tags)) } }
             @for (key, value) in plain(&self.bags.client_info.extra) {
-                @if key != "duration" && !(key == "outcome" && value == outcome_word(*success)) { dt { (key) } dd { (value) } }
+                @if key != "duration" && !is_of_the_machine(key) && !(key == "outcome" && value == outcome_word(*success)) { dt { (key) } dd { (value) } }
+            }
+        } }
+    }
+
+    fn machine(&self) -> Markup {
+        let extra = &self.bags.client_info.extra;
+        let facts: Vec<_> = extra.iter().filter(|(key, _)| is_of_the_machine(key)).collect();
+        html! { @if !facts.is_empty() {
+            h2 { "Machine" }
+            details {
+                summary { "what it was built on and with" }
+                div { dl.facts { @for (key, value) in facts { dt { (key) } dd { (folded(value)) } } } }
             }
         } }
     }
@@ -273,15 +311,46 @@ fn plain(extra: &Struct) -> impl Iterator<Item = (&str, String)> {
     })
 }
 
-/// The commits of a build: `changes`, an array of structs with `id`, `author`, `date` and `subject`.
+fn is_of_the_machine(key: &str) -> bool {
+    OF_THE_MACHINE.contains(&key) || key.starts_with("tool ")
+}
+
+/// A fact that may be long: of lists each entry on its line.
+fn folded(value: &Value) -> Markup {
+    const LINES: usize = 500;
+    match value {
+        Value::Array(items) => html! {
+            @for item in items.iter().filter_map(Value::as_str).take(LINES) { div { (item) } }
+            @if items.len() > LINES { div.quiet { "and " (items.len() - LINES) " more" } }
+        },
+        Value::String(text) => html! { (text.chars().take(2_000).collect::<String>()) },
+        _ => html! {},
+    }
+}
+
+/// What came since the last run, and since the last success: `changes` and `changes_since_success`, arrays of structs
+/// with `id`, `author`, `date` and `subject`; `changed_files` and `changed_files_since_success`, arrays of paths.
 fn changes(extra: &Struct) -> Markup {
+    let of = |commits: &str, files: &str| {
+        let list = |key: &str| extra.get(key).and_then(Value::as_array).unwrap_or_default();
+        (list(commits), list(files))
+    };
+    let since_last = of("changes", "changed_files");
+    let since_success = of("changes_since_success", "changed_files_since_success");
+    html! {
+        (changed("Changes", since_last))
+        @if since_success != since_last { (changed("Changes since the last success", since_success)) }
+    }
+}
+
+fn changed(title: &str, (commits, files): (&[Value], &[Value])) -> Markup {
     /// More than that nobody reads; all are in `inspect` and in the JSON.
     const COMMITS: usize = 100;
-    let commits = extra.get("changes").and_then(Value::as_array).unwrap_or_default();
+    const FILES: usize = 500;
     let text =
         |commit: &Struct, key: &str| commit.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    html! { @if !commits.is_empty() {
-        h2 { "Changes" }
+    html! { @if !commits.is_empty() || !files.is_empty() {
+        h2 { (title) }
         ul.changes { @for commit in commits.iter().filter_map(Value::as_struct).take(COMMITS) { li {
             @let id = text(commit, "id");
             code title=(id) { (id.chars().take(12).collect::<String>()) }
@@ -289,6 +358,10 @@ fn changes(extra: &Struct) -> Markup {
             span.quiet { (text(commit, "author")) " " (text(commit, "date")) }
         } } }
         @if commits.len() > COMMITS { p.quiet { "and " (commits.len() - COMMITS) " more" } }
+        @if !files.is_empty() { details {
+            summary { (files.len()) @if files.len() == 1 { " file" } @else { " files" } }
+            div { ul.files { @for file in files.iter().filter_map(Value::as_str).take(FILES) { li { code { (file) } } } } }
+        } }
     } }
 }
 

@@ -126,6 +126,7 @@ fn a_wrong_branch_is_told_with_what_may_have_been_meant() {
 #[test]
 fn what_cannot_be_fetched_is_exit_12_and_says_why() {
     let world = World::new();
+    world.configure("network: {waits: []}");
     world.write("plain/file", "no repository");
     for (address, said) in [
         ("./plain", "no repository at"),

@@ -1,16 +1,26 @@
 //! End-to-end tests: what people and programs see of `pony-run` and `pony-serve`, from outside.
 #![allow(clippy::unwrap_used, clippy::format_collect, reason = "all of it is tests")]
 
+mod cache;
+mod contexts;
+mod crashes;
 mod endings;
+mod faults;
 mod git;
 mod hello;
+mod kept;
 mod leftovers;
 mod limits;
 mod messages;
+mod needed;
+mod recipes;
 mod screen;
 mod secrets;
+mod seven;
 mod stopping;
 mod streams;
 mod submit;
 mod surroundings;
+mod together;
 mod verbs;
+mod virtualenv;

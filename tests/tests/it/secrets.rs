@@ -48,6 +48,7 @@ fn each_line_of_a_key_is_secret() {
 #[test]
 fn credentials_of_a_repository_show_nowhere() {
     let world = World::new();
+    world.configure("network: {waits: []}");
     let server = world.python("2009");
     let recipe = world.recipe(
         "source: {git: 'http://ann:hunter2-s3cr3t@127.0.0.1:1/x.git'}\nsteps:\n- run: git remote -v\n",

@@ -1,179 +1,125 @@
-//! What git's messages mean. Git is run with `LC_ALL=C`, so they are in English.
+//! What the messages of version control programs mean. They are run with `LC_ALL=C`, so they are in English.
 
 use std::path::Path;
 
+use super::Tool;
 use crate::{Ended, error::Error, url::Url};
 
 /// Longest message that is repeated, in characters.
 const LONGEST: usize = 300;
 
+/// Killed by SIGPIPE: who was spoken to had gone.
+const BROKEN_PIPE: i64 = -13;
+
+/// What a message means, whichever program it comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Meaning {
+pub(crate) enum Meaning {
     DiskFull,
     NoSuchHost,
     Authentication,
     NoSuchRepository,
     Unreachable,
+    /// What is in the cache is broken.
     Damaged,
 }
 
-/// Parts of messages, in lower case, the more telling first: a broken connection is also said to be "no repository".
-const MESSAGES: [(Meaning, &[&str]); 6] = [
-    (Meaning::DiskFull, &["no space left on device", "disk quota exceeded", "disk full"]),
+/// What all programs say alike, as it comes from the system, from ssh or from a library that many use.
+const COMMON: [(Meaning, &[&str]); 4] = [
+    (Meaning::DiskFull, &["no space left on device", "disk quota exceeded", "disk full", "disk is full"]),
     (
         Meaning::NoSuchHost,
         &[
             "could not resolve host",
-            "unable to look up",
             "name or service not known",
             "nodename nor servname",
+            "failed to lookup address",
         ],
     ),
-    (
-        Meaning::Authentication,
-        &[
-            "could not read username",
-            "could not read password",
-            "authentication failed",
-            "terminal prompts disabled",
-            "invalid username or ",
-            "permission denied (",
-            "host key verification failed",
-            "requested url returned error: 401",
-            "requested url returned error: 403",
-            "basic: access denied",
-        ],
-    ),
-    (
-        Meaning::NoSuchRepository,
-        &[
-            "does not appear to be a git repository",
-            "repository not found",
-            "' not found",
-            "repository not exported",
-            "not valid: is this a git repository",
-            "does not exist",
-            "invalid gitfile format",
-            "bundle file",
-            "requested url returned error: 404",
-            "could not be found",
-        ],
-    ),
+    (Meaning::Authentication, &["permission denied (", "host key verification failed"]),
     (
         Meaning::Unreachable,
         &[
-            "failed to connect",
-            "could not connect",
-            "couldn't connect",
-            "unable to connect",
+            "connection aborted",
+            "connection broken",
+            "connection closed",
             "connection refused",
             "connection reset",
             "connection timed out",
-            "connection closed",
-            "operation timed out",
-            "operation too slow",
-            "timed out",
             "network is unreachable",
             "no route to host",
+            "operation timed out",
             "temporary failure in name resolution",
-            "ssl certificate",
-            "ssl_",
-            "gnutls",
-            "tls ",
-            "rpc failed",
-            "unexpected disconnect",
-            "hung up unexpectedly",
-            "requested url returned error: 5",
-            "requested url returned error: 429",
-        ],
-    ),
-    (
-        Meaning::Damaged,
-        &[
-            "not a git repository",
-            "bad object",
-            "bad tree",
-            "missing blob",
-            "missing tree",
-            "missing object",
-            "missing commit",
-            "object file",
-            "loose object",
-            "packfile",
-            "pack file",
-            "pack has bad",
-            "index file",
-            ".pack",
-            ".idx",
-            "corrupt",
-            "inflate",
-            "unable to read tree",
-            "unable to read sha1",
-            "unable to read",
-            "unable to parse",
-            "could not parse",
-            "could not read tree",
-            "did not send all necessary objects",
-            "invalid object",
-            "invalid sha1 pointer",
-            "broken ref",
-            "bad config",
-            "bad ref",
-            "bad signature",
-            "packed-refs",
-            "unknown index entry format",
         ],
     ),
 ];
 
-/// The words for a git command that failed.
-pub(super) fn read(label: &str, ended: &Ended, url: &Url, mirror: &Path) -> Error {
+/// Parts of messages in lower case that have this meaning whichever program says them.
+fn common(meaning: Meaning) -> &'static [&'static str] {
+    COMMON.iter().find(|(of, _)| *of == meaning).map_or(&[], |(_, parts)| parts)
+}
+
+/// Whether `line`, in lower case, has this meaning whichever program says it.
+pub(crate) fn says(line: &str, meaning: Meaning) -> bool {
+    common(meaning).iter().any(|part| line.contains(part))
+}
+
+/// The words for a command that failed; `place` is its entry in the cache.
+pub(super) fn read(tool: &Tool, label: &str, ended: &Ended, url: &Url, place: &Path) -> Error {
     let text = String::from_utf8_lossy(&ended.stderr);
     // Progress is overwritten with `\r`.
     let lines: Vec<&str> = text.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty()).collect();
     if ended.status == -1 {
-        return Error::MissingProgram { program: "git".to_owned(), said: telling(&lines) };
+        return Error::MissingProgram { program: tool.name.to_owned(), said: telling(&lines) };
     }
-    if ended.status == 129 {
+    if tool.usage == Some(ended.status) {
         let said = lines.first().map_or(String::new(), |line| cut(line));
-        return Error::TooOld { program: "git".to_owned(), said };
+        return Error::TooOld { program: tool.name.to_owned(), said, oldest: tool.oldest };
     }
-    let Some((meaning, line)) = meaning(&lines) else {
+    if ended.silent {
+        return Error::Unreachable { url: url.clone(), said: "it fell silent".to_owned() };
+    }
+    let Some((meaning, line)) = meaning(tool, &lines) else {
+        if ended.status == BROKEN_PIPE {
+            return Error::Unreachable { url: url.clone(), said: "the connection was closed".to_owned() };
+        }
         return Error::Command { step: label.to_owned(), status: ended.status, said: telling(&lines) };
     };
     let (url, said) = (url.clone(), cut(line));
     match meaning {
         Meaning::DiskFull => Error::DiskFull { said },
         Meaning::NoSuchHost => Error::NoSuchHost { url, said },
-        Meaning::Authentication => Error::Authentication { url, said },
-        Meaning::NoSuchRepository => Error::NoSuchRepository { url, said },
+        Meaning::Authentication => Error::Authentication { program: Some(tool.name), url, said },
+        Meaning::NoSuchRepository => Error::NoSuchRepository { program: tool.name, url, said },
         Meaning::Unreachable => Error::Unreachable { url, said },
-        Meaning::Damaged => Error::Damaged { url, said, mirror: mirror.to_owned() },
+        Meaning::Damaged => Error::Damaged { url, said, cache: place.to_owned() },
     }
 }
 
 /// The first meaning of the table that a line has, and that line.
-fn meaning<'a>(lines: &[&'a str]) -> Option<(Meaning, &'a str)> {
+fn meaning<'a>(tool: &Tool, lines: &[&'a str]) -> Option<(Meaning, &'a str)> {
     let lower: Vec<String> = lines.iter().map(|line| line.to_lowercase()).collect();
-    MESSAGES.iter().find_map(|(meaning, parts)| {
-        let says = |line: &String| {
+    tool.messages.iter().find_map(|(meaning, parts)| {
+        let is_it = |line: &String| {
             // What the other side says of its own objects is not about ours.
             let theirs = *meaning == Meaning::Damaged && line.starts_with("remote:");
-            !theirs && parts.iter().any(|part| line.contains(part))
+            !theirs && (says(line, *meaning) || parts.iter().any(|part| line.contains(part)))
         };
-        lower.iter().position(says).map(|index| (*meaning, lines[index]))
+        lower.iter().position(is_it).map(|index| (*meaning, lines[index]))
     })
 }
 
-/// The line that says why: the first `fatal:` or `error:`, else the last.
+/// How the line begins that says why.
+const PREFIXES: [&str; 4] = ["fatal:", "error:", "abort:", "svn: E"];
+
+/// The line that says why, else the last.
 fn telling(lines: &[&str]) -> String {
-    let why = |line: &&&str| line.starts_with("fatal:") || line.starts_with("error:");
+    let why = |line: &&&str| PREFIXES.iter().any(|prefix| line.starts_with(prefix));
     let line = lines.iter().find(why).or(lines.last()).copied().unwrap_or("it said nothing");
     cut(line)
 }
 
 fn cut(line: &str) -> String {
-    line.trim_start_matches("fatal: ").chars().take(LONGEST).collect()
+    line.trim_start_matches("fatal: ").trim_start_matches("abort: ").chars().take(LONGEST).collect()
 }
 
 #[cfg(test)]
@@ -181,8 +127,14 @@ mod tests {
     use super::*;
 
     fn said(stderr: &str) -> Error {
-        let ended = Ended { status: 128, stdout: Vec::new(), stderr: stderr.into(), stopped: false };
-        read("cache_update", &ended, &"https://host/x".parse().unwrap(), Path::new("/cache/x"))
+        let ended = Ended { status: 128, stderr: stderr.into(), ..Ended::default() };
+        read(
+            &crate::git::TOOL,
+            "cache_update",
+            &ended,
+            &"https://host/x".parse().unwrap(),
+            Path::new("/cache/x"),
+        )
     }
 
     #[test]
@@ -229,6 +181,15 @@ mod tests {
         ] {
             assert_eq!(said(stderr).to_string(), message);
         }
+    }
+
+    #[test]
+    fn a_program_that_spoke_to_nobody_blames_the_network() {
+        let ended = Ended { status: BROKEN_PIPE, ..Ended::default() };
+        let url = "git://host/x".parse().unwrap();
+        let error = read(&crate::git::TOOL, "remote_head", &ended, &url, Path::new("/cache/x"));
+        assert_eq!(error.to_string(), "`git://host/x` cannot be reached (the connection was closed)");
+        assert!(error.is_of_the_network());
     }
 
     #[test]

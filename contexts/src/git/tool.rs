@@ -1,17 +1,15 @@
 //! How git is called: the environment and options that make it hermetic and keep it from asking questions.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ffi::{OsStr, OsString},
-    path::{Path, PathBuf},
-};
+use std::ffi::OsString;
 
 use crate::{
-    Command, Ended, Shell,
-    error::Error,
-    git::refusal,
+    program::{Meaning, Overlay, Tool},
     url::{Login, Url},
 };
+
+/// Git, as a [`Program`](crate::program::Program).
+pub(crate) static TOOL: Tool =
+    Tool { name: "git", frame, messages: &MESSAGES, usage: Some(129), oldest: "2.30" };
 
 /// Variables that would point git at another repository than the one it is meant to work on, as they are set where
 /// pony-run is started from a git hook. Configuration that a person sets (`GIT_CONFIG_GLOBAL`, `GIT_CONFIG_COUNT`) stays.
@@ -35,19 +33,110 @@ pub(crate) const REDIRECTING: [&str; 17] = [
     "GIT_WORK_TREE",
 ];
 
-/// Set for every git command: nothing may ask a person, and messages are to be understood. Ssh is told to ask a program
-/// that always refuses, which leaves `GIT_SSH_COMMAND` and `core.sshCommand` to the person.
-const SETTINGS: [(&str, &str); 6] = [
+/// Set wherever git may run: nothing may ask a person. Ssh is told to ask a program that always refuses, which leaves
+/// `GIT_SSH_COMMAND` and `core.sshCommand` to the person.
+pub(crate) const UNASKING: [(&str, &str); 5] = [
     ("GCM_INTERACTIVE", "never"),
     ("GIT_ASKPASS", ""),
     ("GIT_TERMINAL_PROMPT", "0"),
-    ("LC_ALL", "C"),
     ("SSH_ASKPASS", "false"),
     ("SSH_ASKPASS_REQUIRE", "force"),
 ];
 
-/// No program runs that somebody's configuration or repository names for these moments.
-const CONFIG: [&str; 8] = [
+/// A broken connection is also said to be "no repository".
+const MESSAGES: [(Meaning, &[&str]); 6] = [
+    (Meaning::DiskFull, &[]),
+    (Meaning::NoSuchHost, &["unable to look up"]),
+    (
+        Meaning::Authentication,
+        &[
+            "could not read username",
+            "could not read password",
+            "authentication failed",
+            "terminal prompts disabled",
+            "invalid username or ",
+            "requested url returned error: 401",
+            "requested url returned error: 403",
+            "basic: access denied",
+        ],
+    ),
+    (
+        Meaning::NoSuchRepository,
+        &[
+            "does not appear to be a git repository",
+            "repository not found",
+            "' not found",
+            "repository not exported",
+            "not valid: is this a git repository",
+            "does not exist",
+            "invalid gitfile format",
+            "bundle file",
+            "requested url returned error: 404",
+            "could not be found",
+        ],
+    ),
+    (
+        Meaning::Unreachable,
+        &[
+            "failed to connect",
+            "could not connect",
+            "couldn't connect",
+            "unable to connect",
+            "operation too slow",
+            "timed out",
+            "ssl certificate",
+            "ssl_",
+            "gnutls",
+            "tls ",
+            "rpc failed",
+            "unexpected disconnect",
+            "hung up unexpectedly",
+            "requested url returned error: 5",
+            "requested url returned error: 429",
+        ],
+    ),
+    (
+        Meaning::Damaged,
+        &[
+            "not a git repository",
+            "bad object",
+            "bad tree",
+            "missing blob",
+            "missing tree",
+            "missing object",
+            "missing commit",
+            "object file",
+            "loose object",
+            "packfile",
+            "pack file",
+            "pack has bad",
+            "index file",
+            ".pack",
+            ".idx",
+            "corrupt",
+            "inflate",
+            "unable to read tree",
+            "unable to read sha1",
+            "unable to read",
+            "unable to parse",
+            "could not parse",
+            "could not read tree",
+            "did not send all necessary objects",
+            "invalid object",
+            "invalid sha1 pointer",
+            "broken ref",
+            "bad config",
+            "bad ref",
+            "bad signature",
+            "packed-refs",
+            "unknown index entry format",
+        ],
+    ),
+];
+
+/// No program runs that somebody's configuration or repository names for these moments; and what looks like a repository in
+/// a tree is none.
+const CONFIG: [&str; 10] = [
     "-c",
     "core.hooksPath=/dev/null",
     "-c",
@@ -56,6 +145,8 @@ const CONFIG: [&str; 8] = [
     "protocol.ext.allow=never",
     "-c",
     "submodule.recurse=false",
+    "-c",
+    "safe.bareRepository=explicit",
 ];
 
 /// Answers git's question for a login from the environment, so that no credential is in an argument, a
@@ -63,96 +154,14 @@ const CONFIG: [&str; 8] = [
 const HELPER: &str =
     r#"!f() { printf 'username=%s\npassword=%s\n' "$PONY_GIT_USERNAME" "$PONY_GIT_PASSWORD"; }; f"#;
 
-/// Arguments of different types of string.
-macro_rules! args {
-    ($($arg:expr),* $(,)?) => { [$(::std::ffi::OsStr::new($arg)),*] };
-}
-pub(super) use args;
-
-/// Runs git for one source.
-pub(crate) struct Git<'a, S> {
-    shell: &'a mut S,
-    url: &'a Url,
-    mirror: PathBuf,
-    labels: BTreeSet<String>,
-}
-
-impl<'a, S: Shell> Git<'a, S> {
-    /// For the repository at `url`, whose mirror is (to be) the directory `mirror`.
-    pub(crate) fn new(url: &'a Url, mirror: PathBuf, shell: &'a mut S) -> Self {
-        Self { shell, url, mirror, labels: BTreeSet::new() }
-    }
-
-    /// Whose commands these are.
-    pub(crate) fn url(&self) -> &'a Url {
-        self.url
-    }
-
-    /// Where the mirror of it is, or will be.
-    pub(crate) fn mirror(&self) -> &Path {
-        &self.mirror
-    }
-
-    /// A line for the person.
-    pub(crate) fn note(&mut self, text: &str) {
-        self.shell.note(text);
-    }
-
-    /// Runs git in `cwd` and answers with its output, or with the words for its failure.
-    pub(crate) async fn run(
-        &mut self,
-        label: &str,
-        cwd: &Path,
-        args: &[impl AsRef<OsStr>],
-    ) -> Result<Vec<u8>, Error> {
-        let ended = self.attempt(label, cwd, args).await?;
-        if ended.status == 0 { Ok(ended.stdout) } else { Err(self.refusal(label, &ended)) }
-    }
-
-    /// As [`Git::run`], where a failure can be an answer; only a command that could not do its work at all, or that was
-    /// stopped, is an error.
-    pub(crate) async fn attempt(
-        &mut self,
-        label: &str,
-        cwd: &Path,
-        args: &[impl AsRef<OsStr>],
-    ) -> Result<Ended, Error> {
-        let (mut words, env) = frame(self.url);
-        words.extend(args.iter().map(|arg| arg.as_ref().to_owned()));
-        let command = Command { label: self.unused(label), argv: words, cwd: cwd.to_owned(), env };
-        let ended = self.shell.run(command).await;
-        if ended.stopped {
-            return Err(Error::Stopped);
-        }
-        match ended.status {
-            -1 | 129 => Err(self.refusal(label, &ended)),
-            _ => Ok(ended),
-        }
-    }
-
-    /// The words for a failed command.
-    pub(crate) fn refusal(&self, label: &str, ended: &Ended) -> Error {
-        refusal::read(label, ended, self.url, &self.mirror)
-    }
-
-    /// `clone`, then `clone 2`: labels are keys of one record.
-    fn unused(&mut self, label: &str) -> String {
-        let mut unused = label.to_owned();
-        let mut count = 1;
-        while !self.labels.insert(unused.clone()) {
-            count += 1;
-            unused = format!("{label} {count}");
-        }
-        unused
-    }
-}
-
 /// Git with the options that all its commands get, and their environment.
-fn frame(url: &Url) -> (Vec<OsString>, BTreeMap<String, Option<OsString>>) {
+fn frame(url: &Url) -> (Vec<OsString>, Overlay) {
     let mut argv: Vec<OsString> = vec!["git".into()];
     argv.extend(CONFIG.map(OsString::from));
     let mut env = unredirected();
-    env.extend(SETTINGS.map(|(name, value)| (name.to_owned(), Some(value.into()))));
+    // Messages are to be understood.
+    let settings = UNASKING.into_iter().chain([("LC_ALL", "C")]);
+    env.extend(settings.map(|(name, value)| (name.to_owned(), Some(value.into()))));
     if let Some(scope) = url.login_scope() {
         let mut configure = |key: &str, value: &str| {
             argv.extend(["-c".into(), format!("credential.{scope}.{key}={value}").into()]);
@@ -173,15 +182,17 @@ fn frame(url: &Url) -> (Vec<OsString>, BTreeMap<String, Option<OsString>>) {
 }
 
 /// An environment in which git finds its repository by the working directory alone.
-pub(crate) fn unredirected() -> BTreeMap<String, Option<OsString>> {
+pub(crate) fn unredirected() -> Overlay {
     REDIRECTING.into_iter().map(|name| (name.to_owned(), None)).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+
     use super::*;
 
-    fn framed(url: &str) -> (String, BTreeMap<String, Option<OsString>>) {
+    fn framed(url: &str) -> (String, Overlay) {
         let (argv, env) = frame(&url.parse().unwrap());
         let words: Vec<_> = argv.iter().map(|arg| arg.to_str().unwrap()).collect();
         (words.join(" "), env)

@@ -1,0 +1,106 @@
+//! `pony-run shell RUN`: a shell in a kept tree, as a step would find it.
+
+use std::{
+    ffi::OsString,
+    fs,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use super::{Failure, say, session};
+use crate::{
+    environment::of_steps, exit::Exit, facts, folder::RunFolder, home::Home, kept, recipe, record::RunRecord,
+    run::unit::Environment,
+};
+
+/// Becomes that shell, or `command`; comes back only if that fails.
+pub(super) fn shell(run: Option<&str>, command: &[OsString]) -> Result<Exit, Failure> {
+    let home = session::home()?;
+    let folder = find(&home, run)?;
+    let record = folder.read_result().map_err(wrong)?;
+    let cwd = match &record.cwd {
+        Some(cwd) if Path::new(cwd).is_dir() => PathBuf::from(cwd),
+        Some(cwd) => {
+            return Err(wrong(format!(
+                "the tree of that run, `{cwd}`, is no longer there; `--keep always` keeps the trees of runs that pass too"
+            )));
+        }
+        None => return Err(wrong("that run ended before it had a tree".to_owned())),
+    };
+    let env = environment(&folder, &record, &cwd)?;
+    let default = env.get(&OsString::from("SHELL")).cloned().unwrap_or_else(|| "/bin/sh".into());
+    let (program, arguments) = if let Some((program, arguments)) = command.split_first() {
+        (program.clone(), arguments)
+    } else {
+        let when = record.started.strftime("%Y-%m-%d %H:%M UTC");
+        say(&format!("the run of {} of {when}, in {}", record.package, cwd.display()));
+        (default, &[][..])
+    };
+    // Looked for where steps would: a new program is found by the old environment else.
+    let path = env.get(&OsString::from("PATH"));
+    let found = which::which_in(&program, path, &cwd).unwrap_or_else(|_| PathBuf::from(&program));
+    #[expect(clippy::disallowed_methods, reason = "nothing is spawned: this process becomes the shell")]
+    let error = Command::new(found).args(arguments).current_dir(&cwd).env_clear().envs(env).exec();
+    Err(wrong(format!("cannot start `{}`: {error}", program.display())))
+}
+
+/// What a step of the run sees, but for the run's mark: nobody shall take the shell for a leftover.
+fn environment(folder: &RunFolder, record: &RunRecord, cwd: &Path) -> Result<Environment, Failure> {
+    let path = folder.recipe();
+    let bytes = recipe::read(&path).map_err(wrong)?;
+    let recipe = recipe::load(&path, &bytes, &[], &facts::of_this_machine())
+        .map_err(|errors| wrong(errors.render(false)))?;
+    let inherited: Environment = std::env::vars_os().collect();
+    let mut env = of_steps(&inherited, recipe.environment_from, &recipe.secrets);
+    for (name, value) in &record.environment {
+        match value {
+            Some(value) => env.insert(name.into(), value.into()),
+            None => env.remove(&OsString::from(name)),
+        };
+    }
+    env.extend(recipe.environment.iter().map(|(name, value)| (name.into(), value.into())));
+    env.insert("PWD".into(), cwd.into());
+    Ok(env)
+}
+
+/// The run's folder, by its path, its id, or a package.
+fn find(home: &Home, run: Option<&str>) -> Result<RunFolder, Failure> {
+    let Some(run) = run else {
+        let kept = kept::list(home).unwrap_or_default();
+        return kept.iter().find_map(|tree| by_id(home, &tree.run_id)).ok_or_else(|| {
+            wrong("no tree is kept; `--keep always` keeps the trees of runs that pass too".to_owned())
+        });
+    };
+    let path = Path::new(run);
+    if run.contains('/') && path.is_dir() {
+        return Ok(RunFolder::at(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned())));
+    }
+    if let Some(folder) = by_id(home, run) {
+        return Ok(folder);
+    }
+    let kept = kept::list(home).unwrap_or_default();
+    let of_package = kept
+        .iter()
+        .filter_map(|tree| by_id(home, &tree.run_id))
+        .find(|folder| folder.read_result().is_ok_and(|record| record.package == run));
+    of_package.ok_or_else(|| {
+        let kept: Vec<String> = kept.into_iter().map(|tree| tree.run_id).collect();
+        let kept = if kept.is_empty() { "none".to_owned() } else { kept.join(", ") };
+        wrong(format!("no run `{run}`, and no kept tree of a package of that name; kept are: {kept}"))
+    })
+}
+
+fn by_id(home: &Home, run_id: &str) -> Option<RunFolder> {
+    // An id is one file name.
+    if run_id.is_empty() || run_id.contains('/') || run_id.starts_with('.') {
+        return None;
+    }
+    let packages = fs::read_dir(home.runs()).ok()?.filter_map(Result::ok);
+    let path = packages.map(|package| package.path().join(run_id)).find(|path| path.is_dir())?;
+    Some(RunFolder::at(&path))
+}
+
+fn wrong(message: impl std::fmt::Display) -> Failure {
+    Failure::new(Exit::Usage, format!("pony-run: {message}"))
+}

@@ -1,0 +1,73 @@
+//! After a run: its tempdir goes or is noted as kept, and all that is kept of trees and sources stays within its bounds.
+
+use std::path::Path;
+
+use pony_contexts::{bytes_of, cache, remove_tree};
+
+use super::session::Session;
+use crate::{
+    config::Config,
+    exit::Exit,
+    kept::{self, Kept},
+    record::RunRecord,
+};
+
+/// Removes the tempdir of a run, or notes it as kept. A signal ends that early: what is left then, the next run finds, as
+/// long as the run is not closed.
+pub(super) async fn clear(session: &mut Session, record: &RunRecord) -> Result<(), Exit> {
+    let Some(tempdir) = record.tempdir.as_ref().map(Path::new) else { return Ok(()) };
+    if !record.kept {
+        return remove(session, tempdir).await;
+    }
+    let tree = tempdir.to_owned();
+    let bytes = aside(session, move || bytes_of(&tree)).await?;
+    let (run_id, since) = (record.run_id.clone(), record.ended);
+    let kept = Kept { run_id, tempdir: tempdir.to_owned(), bytes, since };
+    if let Err(error) = kept::note(&session.home, &kept) {
+        session.note(format!("cannot note that {} is kept: {error}", tempdir.display()));
+    }
+    Ok(())
+}
+
+/// Removes kept trees and cached sources that are too many, too old or too large.
+pub(super) async fn bounds(session: &mut Session, config: &Config) -> Result<(), Exit> {
+    let trees = kept::list(&session.home).unwrap_or_default();
+    for tree in kept::surplus(&trees, &config.kept, session.clock.wall()) {
+        // Somebody looks at it right now.
+        if kept::is_in_use(&tree.tempdir) {
+            continue;
+        }
+        remove(session, &tree.tempdir).await?;
+        let _ = kept::forget(&session.home, tree);
+    }
+    let entries = cache::list(&session.home.cache()).unwrap_or_default();
+    for entry in cache::surplus(&entries, config.cache.size.as_u64()) {
+        let held = entry.clone();
+        match aside(session, move || held.remove()).await? {
+            Ok(true) => session.note(format!("removed {} from the cache, which was too large", entry.name())),
+            Ok(false) => {}
+            Err(error) => session.note(format!("cannot remove {} from the cache: {error}", entry.name())),
+        }
+    }
+    Ok(())
+}
+
+async fn remove(session: &mut Session, dir: &Path) -> Result<(), Exit> {
+    let tree = dir.to_owned();
+    if let Err(left) = aside(session, move || remove_tree(&tree)).await? {
+        session.note(format!("cannot remove {}: {left}", dir.display()));
+    }
+    Ok(())
+}
+
+/// Blocking work that a signal does not wait for.
+async fn aside<T: Send + 'static>(
+    session: &mut Session,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Exit> {
+    let task = tokio::task::spawn_blocking(work);
+    tokio::select! {
+        done = task => done.map_err(|_| Exit::CannotRecord),
+        signal = session.signals.next() => Err(Exit::Signal(signal)),
+    }
+}

@@ -1,0 +1,199 @@
+//! `config.yaml` of the home: what holds for all recipes on this machine. Read once, at the start.
+
+use std::{fs, io, path::PathBuf, time::Duration};
+
+use bytesize::ByteSize;
+use pony_contexts::Network;
+use serde::{Deserialize, Deserializer, de::Error as _};
+
+use crate::{home::Home, recipe::duration};
+
+/// All of it; what the file does not say is as in [`Config::default`].
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Config {
+    /// The cache of sources.
+    pub cache: Cache,
+    /// Trees that are kept to be looked at.
+    pub kept: Kept,
+    /// What lies beyond this machine.
+    pub network: Net,
+    /// `--if-needed` builds again after a failure that was not the code's.
+    pub retry_after: After,
+}
+
+/// `cache`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cache {
+    /// More than this is removed after a run, what was not used for longest first.
+    pub size: ByteSize,
+}
+
+/// `kept`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Kept {
+    /// No more trees than this are kept.
+    pub count: usize,
+    /// None is kept for longer.
+    #[serde(deserialize_with = "read_duration")]
+    pub age: Duration,
+    /// Nor more bytes of them in all.
+    pub size: ByteSize,
+}
+
+/// `network`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Net {
+    /// Who says nothing for so long is taken for dead.
+    #[serde(deserialize_with = "read_duration")]
+    pub silence: Duration,
+    /// How long to wait before each further try.
+    #[serde(deserialize_with = "read_durations")]
+    pub waits: Vec<Duration>,
+}
+
+/// A time that passes before something is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct After(#[serde(deserialize_with = "read_duration")] pub Duration);
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self { size: ByteSize::gb(20) }
+    }
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self { count: 10, age: Duration::from_hours(14 * 24), size: ByteSize::gb(20) }
+    }
+}
+
+impl Default for Net {
+    fn default() -> Self {
+        Self { silence: Duration::from_mins(5), waits: vec![Duration::from_secs(2), Duration::from_secs(8)] }
+    }
+}
+
+impl Default for After {
+    fn default() -> Self {
+        Self(Duration::from_hours(1))
+    }
+}
+
+impl Net {
+    /// For contexts.
+    pub fn network(&self, offline: bool) -> Network {
+        Network { offline, waits: self.waits.clone(), silence: self.silence }
+    }
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read `{}`: {source}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// What is in it is wrong.
+    #[error("`{}` is wrong: {what}", path.display())]
+    Content {
+        /// Which.
+        path: PathBuf,
+        /// Where and why.
+        what: String,
+    },
+}
+
+impl Config {
+    /// Reads the home's configuration; none is as good as an empty one.
+    pub fn load(home: &Home) -> Result<Self, ConfigError> {
+        let path = home.config();
+        match fs::read_to_string(&path) {
+            Ok(text) => Self::parse(&text).map_err(|what| ConfigError::Content { path, what }),
+            // That a home is no folder is told when it is to be written to.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Ok(Self::default())
+            }
+            Err(source) => Err(ConfigError::Read { path, source }),
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let config: Option<Self> = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+        Ok(config.unwrap_or_default())
+    }
+}
+
+/// A scalar as it is written.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Number(f64),
+    Text(String),
+}
+
+impl Written {
+    fn duration<E: serde::de::Error>(self) -> Result<Duration, E> {
+        let text = match self {
+            Self::Number(seconds) => seconds.to_string(),
+            Self::Text(text) => text,
+        };
+        duration::parse(&text)
+            .map_err(|wrong| E::custom(format_args!("`{text}` {wrong}; {}", duration::HELP)))
+    }
+}
+
+fn read_duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    Written::deserialize(from)?.duration()
+}
+
+fn read_durations<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Duration>, D::Error> {
+    const MOST: usize = 20;
+    let waits: Vec<Written> = Vec::deserialize(from)?;
+    if waits.len() > MOST {
+        return Err(D::Error::custom(format_args!("no more than {MOST} tries")));
+    }
+    waits.into_iter().map(Written::duration).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_said_is_as_usual() {
+        assert_eq!(Config::parse("").unwrap(), Config::default());
+        assert_eq!(Config::parse("# nothing\n").unwrap(), Config::default());
+        let text = "cache: {size: 5 GB}\nkept: {count: 2, age: 3d}\nnetwork: {waits: [1s, 0.5], silence: 30}\nretry-after: 10m\n";
+        let config = Config::parse(text).unwrap();
+        assert_eq!(config.cache.size, ByteSize::gb(5));
+        assert_eq!((config.kept.count, config.kept.age), (2, Duration::from_hours(72)));
+        assert_eq!(config.kept.size, Kept::default().size);
+        assert_eq!(config.network.waits, [Duration::from_secs(1), Duration::from_millis(500)]);
+        assert_eq!(config.network.silence, Duration::from_secs(30));
+        assert_eq!(config.retry_after.0, Duration::from_mins(10));
+        assert_eq!(Config::parse("network: {waits: []}").unwrap().network.waits, []);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_place() {
+        for (text, words) in [
+            ("cahce: {size: 5 GB}", ["cahce", "1"]),
+            ("kept:\n  count: many\n", ["count", "2"]),
+            ("kept:\n  age: soon\n", ["`soon` is not a duration", "2"]),
+            ("cache: {size: big}", ["size", "1"]),
+            ("cache: [", ["1", ""]),
+        ] {
+            let error = Config::parse(text).unwrap_err();
+            assert!(words.iter().all(|word| error.contains(word)), "{text}: {error}");
+        }
+    }
+}

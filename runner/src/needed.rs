@@ -1,0 +1,269 @@
+//! Whether a build is needed: the rules of `--if-needed`, in order. Pure; who asks upstream and the server is `app/needed`.
+
+use std::{fmt, time::Duration};
+
+use jiff::Timestamp;
+
+use crate::{
+    record::Outcome,
+    report::words,
+    slots::{Ingredients, LastRun, Memory},
+};
+
+/// The rule that decided, as a sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rule {
+    /// `--force`.
+    Forced,
+    /// Another run of this slot has not ended yet.
+    UnderWay,
+    /// The slot was never built here.
+    Never,
+    /// The recipe has changed.
+    Recipe,
+    /// The machine has changed, from this to that.
+    Machine(String, String),
+    /// The last run ended like this, which says nothing of the code.
+    Inconclusive(Outcome, Duration),
+    /// The last run ended like this; it is tried again after so long.
+    Wait(Outcome, Duration),
+    /// Upstream has something new: from this to that.
+    Moved(Option<String>, String),
+    /// What is new is in none of the files that count.
+    Unwatched(String),
+    /// The last run is so long ago.
+    Old(Duration),
+    /// Nothing of all this.
+    Unchanged(String),
+    /// There is no telling whether the source has changed; only the server can be asked.
+    Untold,
+    /// Upstream cannot be asked, so nothing new could be fetched either.
+    Unreachable(String),
+    /// Upstream refuses; the run will say so.
+    Refused(String),
+    /// The server says that somebody asked for a build.
+    Requested(String),
+    /// The server's word, where nothing else can tell.
+    Server(bool, String),
+}
+
+impl Rule {
+    /// Whether it says to build.
+    pub fn builds(&self) -> bool {
+        match self {
+            Self::Forced
+            | Self::Never
+            | Self::Recipe
+            | Self::Machine(..)
+            | Self::Inconclusive(..)
+            | Self::Moved(..)
+            | Self::Old(_)
+            | Self::Refused(_)
+            | Self::Requested(_) => true,
+            Self::UnderWay
+            | Self::Wait(..)
+            | Self::Unwatched(_)
+            | Self::Unchanged(_)
+            | Self::Untold
+            | Self::Unreachable(_) => false,
+            Self::Server(build, _) => *build,
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = |time: &Duration| words::duration(time.as_secs_f64());
+        match self {
+            Self::Forced => f.write_str("it is forced"),
+            Self::UnderWay => f.write_str("a run of it is under way"),
+            Self::Never => f.write_str("it was never built here"),
+            Self::Recipe => f.write_str("its recipe has changed"),
+            Self::Machine(from, to) => write!(f, "this machine has changed from {from} to {to}"),
+            Self::Inconclusive(outcome, ago) => {
+                write!(f, "the last run ended as {} {} ago", outcome.word(), time(ago))
+            }
+            Self::Wait(outcome, left) => {
+                write!(f, "the last run ended as {}, it is tried again in {}", outcome.word(), time(left))
+            }
+            Self::Moved(Some(from), to) => {
+                write!(f, "upstream has moved from {} to {}", short(from), short(to))
+            }
+            Self::Moved(None, to) => write!(f, "upstream is at {}", short(to)),
+            Self::Unwatched(to) => {
+                write!(f, "upstream has moved to {}, but in no file that is watched", short(to))
+            }
+            Self::Old(ago) => write!(f, "the last run was {} ago", time(ago)),
+            Self::Unchanged(tip) => write!(f, "upstream is still at {}", short(tip)),
+            Self::Untold => f.write_str("it has no source that tells whether something changed"),
+            Self::Unreachable(why) => write!(f, "upstream cannot be asked: {why}"),
+            Self::Refused(why) => write!(f, "upstream refuses: {why}"),
+            Self::Requested(said) | Self::Server(_, said) => write!(f, "the server says: {said}"),
+        }
+    }
+}
+
+fn short(tip: &str) -> String {
+    words::plain(tip).chars().take(12).collect()
+}
+
+/// The rules that need nobody to be asked. Nothing if upstream decides.
+pub fn before_asking(
+    memory: &Memory,
+    now_made_from: &Ingredients,
+    now: Timestamp,
+    retry_after: Duration,
+) -> Option<Rule> {
+    let Some(LastRun { outcome, ended, made_from, .. }) = &memory.last else { return Some(Rule::Never) };
+    if made_from.recipe != now_made_from.recipe {
+        return Some(Rule::Recipe);
+    }
+    if made_from.machine != now_made_from.machine {
+        return Some(Rule::Machine(made_from.machine.clone(), now_made_from.machine.clone()));
+    }
+    let ago = since(*ended, now);
+    match outcome {
+        Outcome::Cancelled => Some(Rule::Inconclusive(*outcome, ago)),
+        Outcome::InfraError | Outcome::Crashed => Some(match retry_after.checked_sub(ago) {
+            Some(left) if !left.is_zero() => Rule::Wait(*outcome, left),
+            _ => Rule::Inconclusive(*outcome, ago),
+        }),
+        Outcome::Passed | Outcome::Failed | Outcome::TimedOut | Outcome::Quiet | Outcome::Skipped => None,
+    }
+}
+
+/// The rule when upstream's tip is known, or cannot be told. What is new has still to be looked at where not every
+/// file counts.
+pub fn of_tip(memory: &Memory, tip: Option<&str>, force_every: Option<Duration>, now: Timestamp) -> Rule {
+    let built = memory.tip.as_deref();
+    let is_new = tip.is_some_and(|tip| !built.is_some_and(|built| is_same(built, tip)));
+    if let (true, Some(tip)) = (is_new, tip) {
+        return Rule::Moved(built.map(str::to_owned), tip.to_owned());
+    }
+    of_age(memory, force_every, now)
+        .unwrap_or_else(|| tip.map_or(Rule::Untold, |tip| Rule::Unchanged(tip.to_owned())))
+}
+
+/// Whether `tip` is what was built: the same, or the first digits of a commit's id.
+fn is_same(built: &str, tip: &str) -> bool {
+    const ID: usize = 40;
+    built == tip || built.len() >= ID && tip.len() >= 4 && built.starts_with(tip)
+}
+
+/// The last run may be too long ago.
+pub fn of_age(memory: &Memory, force_every: Option<Duration>, now: Timestamp) -> Option<Rule> {
+    let ago = memory.last.as_ref().map(|last| since(last.ended, now))?;
+    force_every.filter(|limit| ago >= *limit).map(|_| Rule::Old(ago))
+}
+
+/// The rule when the server has answered. Its word counts where nobody else has one; else only that a build was asked for:
+/// that a result is old or bad is known here as well.
+pub fn of_server(rule: Rule, build: bool, said: String) -> Rule {
+    let is_request = build && said.contains("request");
+    let is_reserved = !build && said.contains("may be in build");
+    match rule {
+        Rule::Forced => Rule::Forced,
+        // By the same slot's client elsewhere: another user of this machine.
+        rule if rule.builds() && is_reserved => Rule::Server(false, said),
+        rule if rule.builds() => rule,
+        Rule::UnderWay => Rule::UnderWay,
+        _ if is_request => Rule::Requested(said),
+        Rule::Untold => Rule::Server(build, said),
+        rule => rule,
+    }
+}
+
+/// A clock that was put back makes no time negative.
+fn since(then: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(then)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_hours(1);
+    const ID: &str = "abcdef0123456789abcdef0123456789abcdef01";
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_700_000_000 + second).unwrap()
+    }
+
+    fn ingredients() -> Ingredients {
+        Ingredients::new("package: demo", "linux-x86_64 Debian 12".to_owned())
+    }
+
+    fn memory(outcome: Outcome) -> Memory {
+        let last = LastRun { outcome, ended: at(0), made_from: ingredients() };
+        Memory { last: Some(last), tip: Some(ID.to_owned()), ..Memory::default() }
+    }
+
+    #[test]
+    fn what_is_known_here_decides_first() {
+        let before = |memory: &Memory, second| before_asking(memory, &ingredients(), at(second), HOUR);
+        assert_eq!(before(&Memory::default(), 0), Some(Rule::Never));
+        assert_eq!(before(&memory(Outcome::Passed), 10), None);
+        assert_eq!(before(&memory(Outcome::Failed), 10), None);
+        let ago = Duration::from_secs;
+        assert_eq!(
+            before(&memory(Outcome::Cancelled), 10),
+            Some(Rule::Inconclusive(Outcome::Cancelled, ago(10)))
+        );
+        assert_eq!(
+            before(&memory(Outcome::InfraError), 600),
+            Some(Rule::Wait(Outcome::InfraError, ago(3000)))
+        );
+        assert_eq!(
+            before(&memory(Outcome::Crashed), 3600),
+            Some(Rule::Inconclusive(Outcome::Crashed, ago(3600)))
+        );
+        // A clock that was put back.
+        assert_eq!(before(&memory(Outcome::InfraError), -99), Some(Rule::Wait(Outcome::InfraError, HOUR)));
+    }
+
+    #[test]
+    fn another_recipe_or_machine_is_another_build() {
+        let mut other = ingredients();
+        other.machine = "linux-x86_64 Debian 13".to_owned();
+        let infra = memory(Outcome::InfraError);
+        let rule = before_asking(&infra, &other, at(1), HOUR).unwrap();
+        assert_eq!(
+            rule.to_string(),
+            "this machine has changed from linux-x86_64 Debian 12 to linux-x86_64 Debian 13"
+        );
+        let other = Ingredients::new("package: demo2", String::new());
+        assert_eq!(before_asking(&infra, &other, at(1), HOUR), Some(Rule::Recipe));
+    }
+
+    #[test]
+    fn a_tip_is_compared_with_the_one_that_was_built() {
+        let memory = memory(Outcome::Failed);
+        let of = |tip, every| of_tip(&memory, tip, every, at(7200));
+        assert_eq!(of(Some(ID), None), Rule::Unchanged(ID.into()));
+        assert_eq!(of(Some("abcd"), None), Rule::Unchanged("abcd".into()));
+        assert_eq!(of(Some("abce"), None), Rule::Moved(Some(ID.into()), "abce".into()));
+        assert_eq!(of(Some(ID), Some(HOUR)), Rule::Old(2 * HOUR));
+        assert_eq!(of(Some(ID), Some(3 * HOUR)), Rule::Unchanged(ID.into()));
+        // Revision numbers are no beginnings of each other.
+        let svn = Memory { tip: Some("123".into()), ..Memory::default() };
+        assert_eq!(of_tip(&svn, Some("12"), None, at(0)), Rule::Moved(Some("123".into()), "12".into()));
+        assert_eq!(of(None, None), Rule::Untold);
+        assert_eq!(of_tip(&Memory::default(), Some("x"), None, at(0)), Rule::Moved(None, "x".into()));
+    }
+
+    #[test]
+    fn the_server_is_heard_where_it_knows_more() {
+        let unchanged = || Rule::Unchanged("x".into());
+        assert_eq!(
+            of_server(unchanged(), true, "build requested".into()),
+            Rule::Requested("build requested".into())
+        );
+        assert_eq!(of_server(unchanged(), true, "last build was unsuccessful; go!".into()), unchanged());
+        assert!(of_server(Rule::Untold, true, "no build recorded".into()).builds());
+        assert!(!of_server(Rule::Untold, false, "build up to date".into()).builds());
+        assert!(!of_server(Rule::Never, false, "may be in build now".into()).builds());
+        assert_eq!(of_server(Rule::Forced, false, "may be in build now".into()), Rule::Forced);
+        assert_eq!(of_server(Rule::Recipe, false, "build up to date".into()), Rule::Recipe);
+        assert_eq!(of_server(Rule::UnderWay, true, "build requested".into()), Rule::UnderWay);
+    }
+}

@@ -1,0 +1,149 @@
+//! `source`: which tree is built.
+
+use std::path::Path;
+
+use pony_contexts::{Source, Url, archive, git, hg, path, svn};
+
+use super::{
+    check::Fields,
+    diagnostic::{Diagnostic, quoted},
+    keys::SOURCE,
+    reader::{Reader, plain},
+    tree::Node,
+};
+
+/// Reads `source` of a recipe that lies in `folder`.
+pub(super) fn read<'t>(reader: &mut Reader<'t>, node: &'t Node, folder: &Path) -> Option<Source> {
+    let fields = reader.checker.fields(node, &SOURCE, "{git: https://…}")?;
+    if let Some(node) = fields.get("path") {
+        let dir = reader.line(node, "`path`");
+        let gitignore = fields.get("gitignore").and_then(|node| reader.checker.flag(node, "`gitignore`"));
+        let dir = dir.filter(|dir| reader.no_home(node, dir).is_some())?;
+        return Some(Source::Path(path::Wanted {
+            dir: folder.join(dir),
+            gitignore: gitignore.unwrap_or(false),
+        }));
+    }
+    let subdir = fields.get("subdir").and_then(|node| reader.inner_path(node, "`subdir`"));
+    let dir = fields.get("dir").and_then(|node| reader.folder_name(node));
+    if let Some(node) = fields.get("svn") {
+        let url = reader.url(node, "`svn`", folder);
+        let revision = fields.get("revision").and_then(|node| reader.svn_revision(node));
+        return Some(Source::Svn(svn::Wanted { url: url?, revision, subdir, dir }));
+    }
+    if let Some(node) = fields.get("archive") {
+        let url = reader.url(node, "`archive`", folder);
+        let sha256 = fields.get("sha256").and_then(|node| reader.sha256(node));
+        return Some(Source::Archive(archive::Wanted { url: url?, sha256, subdir, dir }));
+    }
+    let named = reader.named(&fields);
+    if let Some(node) = fields.get("hg") {
+        let url = reader.url(node, "`hg`", folder);
+        let want = match named {
+            Named::Default => hg::Want::Default,
+            Named::Branch(name) => hg::Want::Branch(name),
+            Named::Tag(name) => hg::Want::Tag(name),
+            Named::Revision(id) => hg::Want::Revision(id),
+        };
+        return Some(Source::Hg(hg::Wanted { url: url?, want, subdir, dir }));
+    }
+    let url = fields.get("git").and_then(|node| reader.url(node, "`git`", folder));
+    let submodules = fields.get("submodules").and_then(|node| reader.checker.flag(node, "`submodules`"));
+    let want = match named {
+        Named::Default => git::Want::Default,
+        Named::Branch(name) => git::Want::Branch(name),
+        Named::Tag(name) => git::Want::Tag(name),
+        Named::Revision(id) => git::Want::Revision(id),
+    };
+    Some(Source::Git(git::Wanted { url: url?, want, submodules: submodules.unwrap_or(false), subdir, dir }))
+}
+
+/// Which commit, whatever keeps the history.
+enum Named {
+    Default,
+    Branch(String),
+    Tag(String),
+    Revision(String),
+}
+
+impl<'t> Reader<'t> {
+    fn named(&mut self, fields: &Fields<'t>) -> Named {
+        let branch = fields.get("branch").and_then(|node| self.argument(node, "`branch`")).map(Named::Branch);
+        let tag = fields.get("tag").and_then(|node| self.argument(node, "`tag`")).map(Named::Tag);
+        let revision = fields.get("revision").and_then(|node| self.commit(node)).map(Named::Revision);
+        branch.or(tag).or(revision).unwrap_or(Named::Default)
+    }
+
+    /// A relative path is one from the recipe's folder: a program would take it from wherever it happens to run.
+    fn url(&mut self, node: &'t Node, what: &str, folder: &Path) -> Option<Url> {
+        let text = self.argument(node, what)?;
+        // Git's own rule for what is a path: no scheme, and no colon before the first slash.
+        let is_path = !text.contains("://") && !text.split('/').next().unwrap_or_default().contains(':');
+        let text = if is_path {
+            self.no_home(node, &text)?;
+            plain(&folder.join(text)).display().to_string()
+        } else {
+            text
+        };
+        text.parse()
+            .map_err(|error| {
+                self.checker.wrong(node, |at| {
+                    Diagnostic::at(at, format!("{error}")).label("expected a URL or a path")
+                });
+            })
+            .ok()
+    }
+
+    fn commit(&mut self, node: &'t Node) -> Option<String> {
+        let revision = self.argument(node, "`revision`")?;
+        if (7..=64).contains(&revision.len()) && revision.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Some(revision);
+        }
+        self.checker.wrong(node, |at| {
+            Diagnostic::at(at, format!("{} is not a commit hash", quoted(&revision)))
+                .label("expected 7 to 64 hexadecimal digits")
+                .help("names go under `branch` or `tag`")
+        });
+        None
+    }
+
+    fn svn_revision(&mut self, node: &'t Node) -> Option<String> {
+        let revision = self.argument(node, "`revision`")?;
+        let number = revision.strip_prefix('r').unwrap_or(&revision);
+        if (1..=10).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Some(number.to_owned());
+        }
+        self.checker.wrong(node, |at| {
+            Diagnostic::at(at, format!("{} is not a revision of Subversion", quoted(&revision)))
+                .label("expected a number")
+                .help("leave it out to build the newest; a branch is part of the URL")
+        });
+        None
+    }
+
+    fn sha256(&mut self, node: &'t Node) -> Option<String> {
+        let digest = self.line(node, "`sha256`")?.to_lowercase();
+        if digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Some(digest);
+        }
+        self.checker.wrong(node, |at| {
+            Diagnostic::at(at, "`sha256` is not a SHA-256")
+                .label("expected 64 hexadecimal digits")
+                .help("`sha256sum FILE` prints it")
+        });
+        None
+    }
+
+    /// One name of a folder.
+    fn folder_name(&mut self, node: &'t Node) -> Option<String> {
+        let path = self.inner_path(node, "`dir`")?;
+        let name = path.to_str().filter(|name| !name.contains('/') && !name.starts_with('.'));
+        if name.is_none() {
+            self.checker.wrong(node, |at| {
+                Diagnostic::at(at, "`dir` is one folder's name")
+                    .label("expected a name without `/` that does not begin with `.`")
+            });
+        }
+        name.map(str::to_owned)
+    }
+}

@@ -1,0 +1,163 @@
+//! Commands whose output is wanted and nothing else: no step, no record, nothing on screen.
+
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use pony_contexts::{
+    Command, Ended, Stage,
+    shell::{Download, DownloadError, Downloaded},
+};
+
+use super::{
+    capture::Capture,
+    os::Group,
+    unit::{Environment, Message, Spec, Unit},
+    verdict,
+};
+use crate::download;
+
+/// No question takes longer.
+const LIMIT: Duration = Duration::from_mins(10);
+
+/// The `Shell` for questions that are asked without a run.
+#[derive(Debug)]
+pub struct Asker {
+    env: Environment,
+    /// What the person is to be told.
+    pub notes: Vec<String>,
+}
+
+impl Asker {
+    /// Its commands see `env`.
+    pub fn new(env: Environment) -> Self {
+        Self { env, notes: Vec::new() }
+    }
+}
+
+impl pony_contexts::Shell for Asker {
+    async fn run(&mut self, command: Command) -> Ended {
+        let limit = command.silence.unwrap_or(LIMIT);
+        ask(&spec(command, &self.env), limit).await
+    }
+
+    async fn ask(&mut self, command: Command, limit: Duration) -> Ended {
+        ask(&spec(command, &self.env), limit).await
+    }
+
+    async fn download(&mut self, download: Download) -> Result<Downloaded, DownloadError> {
+        download::fetch(&download).await
+    }
+
+    async fn pause(&mut self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
+    fn find(&self, program: &OsStr, path: &OsStr, cwd: &Path) -> Option<PathBuf> {
+        which::which_in(program, Some(path), cwd).ok()
+    }
+
+    fn begin(&mut self, _: Stage) {}
+
+    fn complete(&mut self, _: String) {}
+
+    fn note(&mut self, text: &str) {
+        self.notes.push(text.to_owned());
+    }
+}
+
+/// How long is waited for who still holds the pipes of a command that has ended.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// A context's command with all that it sees: `env`, then its own.
+pub(super) fn spec(command: Command, env: &Environment) -> Spec {
+    let mut env = env.clone();
+    for (name, value) in command.env {
+        match value {
+            Some(value) => env.insert(name.into(), value),
+            None => env.remove(OsStr::new(&name)),
+        };
+    }
+    Spec { argv: command.argv, cwd: command.cwd, env }
+}
+
+/// Runs `spec`, no longer than `limit`. Dropping this kills it.
+pub(crate) async fn ask(spec: &Spec, limit: Duration) -> Ended {
+    let mut unit = match Unit::spawn(spec) {
+        Ok(unit) => unit,
+        Err(error) => {
+            let stderr = verdict::cannot_start(spec, &error).into_bytes();
+            return Ended { status: -1, stderr, ..Ended::default() };
+        }
+    };
+    let _leash = Leash(unit.group());
+    let mut captures = [Capture::default(), Capture::default()];
+    let (mut exit, mut open, mut silent) = (None, 2, false);
+    let mut deadline = Box::pin(tokio::time::sleep(limit));
+    while exit.is_none() || open > 0 {
+        tokio::select! {
+            message = unit.next() => match message {
+                Message::Output(stream, bytes) => captures[stream.index()].push(&bytes),
+                Message::Closed(_) => open -= 1,
+                Message::Exited(how) => {
+                    exit = Some(how);
+                    deadline.set(tokio::time::sleep(LINGER));
+                }
+            },
+            () = &mut deadline => {
+                silent |= exit.is_none();
+                unit.group().kill();
+                unit.abandon();
+                deadline.set(tokio::time::sleep(limit.max(LINGER)));
+            }
+        }
+    }
+    let [stdout, stderr] = captures.map(Capture::into_bytes);
+    let status = exit.map_or(-1, super::watch::Exit::protocol_status);
+    Ended { status, stdout, stderr, silent, stopped: false }
+}
+
+/// Nothing of a group is left when this goes.
+struct Leash(Group);
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        self.0.kill();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+
+    fn sh(script: &str) -> Spec {
+        let argv = ["sh", "-c", script].map(OsString::from).to_vec();
+        Spec { argv, cwd: "/".into(), env: std::env::vars_os().collect() }
+    }
+
+    const LONG: Duration = Duration::from_mins(1);
+
+    #[tokio::test]
+    async fn its_words_and_its_end_come_back() {
+        let ended = ask(&sh("echo out; echo err >&2; exit 3"), LONG).await;
+        assert_eq!((ended.status, ended.stdout, ended.stderr), (3, b"out\n".to_vec(), b"err\n".to_vec()));
+        let ended = ask(&Spec { argv: vec!["/no/such".into()], ..sh("") }, LONG).await;
+        assert!(ended.status == -1 && !ended.stderr.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_takes_too_long_is_killed() {
+        let ended = ask(&sh("echo begun; sleep 1000"), Duration::from_millis(50)).await;
+        assert!(ended.silent && ended.status < 0);
+    }
+
+    #[tokio::test]
+    async fn who_holds_its_pipes_is_not_waited_for() {
+        let ended = ask(&sh("sleep 1000 & echo done"), LONG).await;
+        assert_eq!((ended.status, ended.stdout, ended.silent), (0, b"done\n".to_vec(), false));
+    }
+}

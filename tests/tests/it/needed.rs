@@ -1,0 +1,172 @@
+//! `--if-needed`: which rule decides, seen from outside.
+
+use std::fs;
+
+use pony_tests::{Stream, World};
+
+const IF_NEEDED: [&str; 2] = ["--if-needed", "demo.yaml"];
+
+/// Builds if needed; whether it did, and the words for it.
+fn ask(world: &World, more: &[&str]) -> (bool, String) {
+    let ended = world.pony(&[&IF_NEEDED[..], more].concat()).end();
+    let err = ended.err();
+    let verdict = err.lines().find(|line| line.contains("to be built") || line.contains("nothing to do"));
+    (ended.out().contains("built"), verdict.unwrap_or_else(|| panic!("{ended}")).to_owned())
+}
+
+fn built(world: &World, more: &[&str], why: &str) {
+    let (built, words) = ask(world, more);
+    assert!(built && words.contains(why), "{why:?} is expected: {words}");
+}
+
+fn not_built(world: &World, more: &[&str], why: &str) {
+    let runs = world.runs().len();
+    let (built, words) = ask(world, more);
+    assert!(!built && words.contains(why), "{why:?} is expected: {words}");
+    assert_eq!(world.runs().len(), runs);
+}
+
+#[test]
+fn what_moved_is_built_once() {
+    let world = World::new();
+    let upstream = world.repository("work/up");
+    world.recipe("source: {git: ./up}\nsteps:\n- run: echo built\n");
+    built(&world, &[], "never built here");
+    not_built(&world, &[], "upstream is still at");
+    upstream.commit("two");
+    world
+        .pony(&["--explain", "--if-needed", "demo.yaml"])
+        .end()
+        .code(0)
+        .out_is("")
+        .err_has("upstream has moved");
+    built(&world, &[], "upstream has moved from");
+    not_built(&world, &[], "upstream is still at");
+}
+
+#[test]
+fn a_recipe_that_changes_is_built_again() {
+    let world = World::new();
+    world.repository("work/up");
+    let recipe = |echo: &str| {
+        world.recipe(&format!(
+            "source: {{git: ./up}}\nvariables: {{flags: none}}\nsteps:\n- run: echo {echo} {{{{flags}}}}\n"
+        ));
+    };
+    recipe("built");
+    built(&world, &[], "never built here");
+    built(&world, &["--set", "flags=-O2"], "its recipe has changed");
+    not_built(&world, &["--set", "flags=-O2"], "upstream is still at");
+    recipe("built anew");
+    built(&world, &[], "its recipe has changed");
+    world
+        .pony(&["--if-needed", "--force", "--explain", "demo.yaml"])
+        .end()
+        .code(0)
+        .out_is("")
+        .err_has("it is forced");
+    world.pony(&["--if-needed", "--force", "demo.yaml"]).end().code(0).out_has("built anew");
+}
+
+#[test]
+fn only_watched_files_count() {
+    let world = World::new();
+    let upstream = world.repository("work/up");
+    world.recipe("source: {git: ./up}\nwatch: {include: ['src/**'], exclude: ['**/*.md']}\nsteps:\n- run: echo built\n");
+    built(&world, &[], "never built here");
+    upstream.write("docs/a", "a");
+    upstream.write("src/README.md", "a");
+    upstream.commit("no code");
+    not_built(&world, &[], "in no file that is watched");
+    upstream.write("src/deep/x.c", "x");
+    upstream.commit("code");
+    built(&world, &[], "upstream has moved");
+}
+
+#[test]
+fn a_red_build_is_not_repeated_and_an_old_one_is() {
+    let world = World::new();
+    world.repository("work/up");
+    world.recipe("source: {git: ./up}\nsteps:\n- run: echo built; exit 1\n");
+    built(&world, &[], "never built here");
+    not_built(&world, &[], "upstream is still at");
+    world.recipe("source: {git: ./up}\nforce-every: 0.001\nsteps:\n- run: echo built; exit 1\n");
+    built(&world, &[], "its recipe has changed");
+    built(&world, &[], "the last run was 0.");
+}
+
+#[test]
+fn what_was_not_the_codes_fault_is_tried_again_after_a_while() {
+    let world = World::new();
+    world.repository("work/up");
+    world.recipe("source: {git: ./up, branch: later}\nsteps:\n- run: echo built\n");
+    let ended = world.pony(&IF_NEEDED).end().code(12);
+    assert!(ended.err().contains("no branch `later`"), "{ended}");
+    not_built(&world, &[], "ended as infra-error, it is tried again in 59 m");
+    world.configure("retry-after: 0.001");
+    let ended = world.pony(&IF_NEEDED).end().code(12).err_has("the last run ended as infra-error");
+    assert!(ended.err().contains("to be built"), "{ended}");
+    world.git("work/up", &["branch", "later"]);
+    built(&world, &[], "the last run ended as infra-error");
+    not_built(&world, &[], "upstream is still at");
+}
+
+#[test]
+fn an_upstream_that_is_not_there_or_refuses() {
+    let world = World::new();
+    world.repository("work/up");
+    world.recipe("source: {git: ./up}\nsteps:\n- run: echo built\n");
+    built(&world, &[], "never built here");
+    fs::rename(world.path("work/up"), world.path("work/away")).unwrap();
+    // It will not mend itself: the run says so, once an hour.
+    let ended = world.pony(&IF_NEEDED).end().code(12).err_has("upstream refuses");
+    assert!(ended.err().contains("no repository at"), "{ended}");
+    not_built(&world, &[], "tried again in");
+}
+
+#[test]
+fn nobody_who_is_out_of_reach_makes_a_build() {
+    let world = World::new();
+    let upstream = world.repository("work/up");
+    let daemon = world.git_daemon("work");
+    let text = format!("source: {{git: '{}/up'}}\nsteps:\n- run: echo built\n", daemon.url());
+    world.configure("network: {waits: []}");
+    world.recipe(&text);
+    built(&world, &[], "never built here");
+    upstream.commit("two");
+    drop(daemon);
+    not_built(&world, &[], "upstream cannot be asked");
+    // Asked for, it is built from what is here.
+    world.pony(&["-f", "demo.yaml"]).end().code(0).out_has("built").err_has("building what the cache holds");
+    assert!(world.last_run().result()["checkout"]["offline"].as_str().unwrap().contains("cannot be reached"));
+    world.pony(&["--offline", "demo.yaml"]).end().code(0).out_has("built").err_has("being offline");
+}
+
+#[test]
+fn a_run_that_is_under_way_is_not_repeated() {
+    let world = World::new();
+    world.repository("work/up");
+    let go = world.fifo("go");
+    let recipe = world.recipe(&format!(
+        "source: {{git: ./up}}\nsteps:\n- run: 'echo begun; read x <{}; echo built'\n",
+        go.display()
+    ));
+    let mut live = world.pony(&[recipe]).start();
+    live.until(Stream::Out, "begun");
+    not_built(&world, &[], "a run of it is under way");
+    world.release(&go);
+    let _ = live.end().code(0);
+    not_built(&world, &[], "upstream is still at");
+}
+
+#[test]
+fn a_folder_counts_by_what_is_in_it() {
+    let world = World::new();
+    world.write("src/a", "1");
+    world.recipe("source: {path: ./src}\nsteps:\n- run: echo built\n");
+    built(&world, &[], "never built here");
+    not_built(&world, &[], "upstream is still at");
+    world.write("src/deep/b", "2");
+    built(&world, &[], "upstream has moved");
+    not_built(&world, &[], "upstream is still at");
+}
