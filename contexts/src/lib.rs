@@ -179,6 +179,9 @@ pub async fn prepare(request: &Request, shell: &mut impl Shell) -> Result<Prepar
         Some(source) => {
             shell.begin(Stage::Checkout);
             let brought = bring(source, request, room, shell).await?;
+            if let Some(checkout) = &brought.checkout {
+                shell.checked_out(checkout, brought.tip.as_deref());
+            }
             shell.complete(brought.checkout.as_ref().map(Checkout::words).unwrap_or_default());
             brought
         }

@@ -10,7 +10,7 @@ use std::{
 
 use thiserror::Error;
 
-use crate::url::Url;
+use crate::{record::Checkout, url::Url};
 
 /// One command that a context wants run. Never through a shell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,6 +148,9 @@ pub trait Shell: Send {
 
     /// The stage that was begun last is complete; a line for the person about what it made.
     fn complete(&mut self, words: String);
+
+    /// What has been checked out, and what [`tip`](crate::tip) would have answered for it; told before anything is built on it.
+    fn checked_out(&mut self, _checkout: &Checkout, _tip: Option<&str>) {}
 
     /// A line for the person at the terminal, recorded with the events ("using the mirror in …").
     fn note(&mut self, text: &str);

@@ -13,10 +13,13 @@ use crate::{home::Home, recipe::duration};
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Config {
     /// The cache of sources.
+    #[serde(deserialize_with = "or_usual")]
     pub cache: Cache,
     /// Trees that are kept to be looked at.
+    #[serde(deserialize_with = "or_usual")]
     pub kept: Kept,
     /// What lies beyond this machine.
+    #[serde(deserialize_with = "or_usual")]
     pub network: Net,
     /// `--if-needed` builds again after a failure that was not the code's.
     pub retry_after: After,
@@ -132,6 +135,11 @@ impl Config {
     }
 }
 
+/// A key with nothing after it is one that was left out.
+fn or_usual<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
 /// A scalar as it is written.
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -172,6 +180,7 @@ mod tests {
     fn what_is_not_said_is_as_usual() {
         assert_eq!(Config::parse("").unwrap(), Config::default());
         assert_eq!(Config::parse("# nothing\n").unwrap(), Config::default());
+        assert_eq!(Config::parse("cache:\n#  size: 1GB\nkept:\n").unwrap(), Config::default());
         let text = "cache: {size: 5 GB}\nkept: {count: 2, age: 3d}\nnetwork: {waits: [1s, 0.5], silence: 30}\nretry-after: 10m\n";
         let config = Config::parse(text).unwrap();
         assert_eq!(config.cache.size, ByteSize::gb(5));

@@ -8,6 +8,7 @@ use crate::{
     clock::Moment,
     recipe::StepKind,
     record::{RunRecord, StepRecord},
+    slots::Ingredients,
 };
 
 /// Which pipe of a child.
@@ -69,6 +70,9 @@ pub enum Event {
         tempdir: String,
         /// Servers that shall have the result: URLs without credentials, or `embedded`.
         deliver_to: Vec<String>,
+        /// What it is made from, besides the code.
+        #[serde(default)]
+        made_from: Box<Ingredients>,
         /// Every step there is.
         steps: Vec<StepHead>,
     },

@@ -92,6 +92,11 @@ impl RunFolder {
         Ok((Self { path }, Active { marker, _lock: lock }))
     }
 
+    /// Where the folder of a run is.
+    pub fn of(home: &Home, package: &str, run_id: &str) -> Self {
+        Self { path: home.runs().join(slug(package)).join(run_id) }
+    }
+
     /// A folder that is there.
     pub fn at(path: &Path) -> Self {
         Self { path: path.to_path_buf() }

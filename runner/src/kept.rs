@@ -26,26 +26,42 @@ pub struct Kept {
     pub since: Timestamp,
 }
 
-/// Notes a tree that is kept.
+/// Notes a tree that is kept, or its size when that is known. Others read while this writes.
 pub fn note(home: &Home, kept: &Kept) -> io::Result<()> {
     fs::create_dir_all(home.kept())?;
-    fs::write(home.kept().join(&kept.run_id), serde_json::to_vec(kept).map_err(io::Error::other)?)
+    let unseen = home.kept().join(format!(".{}", kept.run_id));
+    fs::write(&unseen, serde_json::to_vec(kept).map_err(io::Error::other)?)?;
+    fs::rename(unseen, home.kept().join(&kept.run_id))
 }
 
-/// Forgets one that is gone.
-pub fn forget(home: &Home, kept: &Kept) -> io::Result<()> {
-    fs::remove_file(home.kept().join(&kept.run_id))
+/// Whether that run's tree is noted.
+pub fn is_noted(home: &Home, run_id: &str) -> bool {
+    home.kept().join(run_id).exists()
+}
+
+/// Forgets one, if it is gone.
+pub fn forget(home: &Home, kept: &Kept) {
+    if !kept.tempdir.exists() {
+        let _ = fs::remove_file(home.kept().join(&kept.run_id));
+    }
 }
 
 /// The trees that are still there, newest first. Notes of those that are gone are removed.
 pub fn list(home: &Home) -> io::Result<Vec<Kept>> {
     let mut kept: Vec<Kept> = Vec::new();
     for entry in fs::read_dir(home.kept())? {
-        let path = entry?.path();
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        let path = entry.path();
         let note = fs::read(&path).ok().and_then(|text| serde_json::from_slice::<Kept>(&text).ok());
         match note.filter(|note| note.tempdir.is_dir()) {
             Some(note) => kept.push(note),
-            None => fs::remove_file(&path)?,
+            // Another run may have been quicker.
+            None => {
+                let _ = fs::remove_file(&path);
+            }
         }
     }
     kept.sort_by(|a, b| (b.since, &b.run_id).cmp(&(a.since, &a.run_id)));

@@ -157,10 +157,12 @@ pub fn of_age(memory: &Memory, force_every: Option<Duration>, now: Timestamp) ->
 }
 
 /// The rule when the server has answered. Its word counts where nobody else has one; else only that a build was asked for:
-/// that a result is old or bad is known here as well.
-pub fn of_server(rule: Rule, build: bool, said: String) -> Rule {
-    let is_request = build && said.contains("request");
-    let is_reserved = !build && said.contains("may be in build");
+/// that a result is old or bad is known here as well. A reservation that a run of ours may have left without delivering its
+/// result (`reserved_by_us`) says nothing.
+pub fn of_server(rule: Rule, build: bool, said: String, reserved_by_us: bool) -> Rule {
+    // By their first words: others repeat the slot, in whose names anything may stand.
+    let is_request = build && said.starts_with("build requested");
+    let is_reserved = !build && said.starts_with("may be in build") && !reserved_by_us;
     match rule {
         Rule::Forced => Rule::Forced,
         // By the same slot's client elsewhere: another user of this machine.
@@ -255,15 +257,21 @@ mod tests {
     fn the_server_is_heard_where_it_knows_more() {
         let unchanged = || Rule::Unchanged("x".into());
         assert_eq!(
-            of_server(unchanged(), true, "build requested".into()),
+            of_server(unchanged(), true, "build requested".into(), false),
             Rule::Requested("build requested".into())
         );
-        assert_eq!(of_server(unchanged(), true, "last build was unsuccessful; go!".into()), unchanged());
-        assert!(of_server(Rule::Untold, true, "no build recorded".into()).builds());
-        assert!(!of_server(Rule::Untold, false, "build up to date".into()).builds());
-        assert!(!of_server(Rule::Never, false, "may be in build now".into()).builds());
-        assert_eq!(of_server(Rule::Forced, false, "may be in build now".into()), Rule::Forced);
-        assert_eq!(of_server(Rule::Recipe, false, "build up to date".into()), Rule::Recipe);
-        assert_eq!(of_server(Rule::UnderWay, true, "build requested".into()), Rule::UnderWay);
+        assert_eq!(
+            of_server(unchanged(), true, "last build was unsuccessful; go!".into(), false),
+            unchanged()
+        );
+        assert!(of_server(Rule::Untold, true, "no build recorded".into(), false).builds());
+        assert!(!of_server(Rule::Untold, false, "build up to date".into(), false).builds());
+        assert!(!of_server(Rule::Never, false, "may be in build now".into(), false).builds());
+        assert_eq!(of_server(Rule::Forced, false, "may be in build now".into(), false), Rule::Forced);
+        assert_eq!(of_server(Rule::Recipe, false, "build up to date".into(), false), Rule::Recipe);
+        assert_eq!(of_server(Rule::Never, false, "may be in build now".into(), true), Rule::Never);
+        let named = "no build recorded for frozenset(['__package=requests']); build!";
+        assert_eq!(of_server(unchanged(), true, named.into(), false), unchanged());
+        assert_eq!(of_server(Rule::UnderWay, true, "build requested".into(), false), Rule::UnderWay);
     }
 }

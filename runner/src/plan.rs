@@ -1,13 +1,14 @@
 //! From recipes and options to builds that can run: nothing is left to be found out. Pure but for the run's random id.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     path::{Path, PathBuf},
     str::FromStr,
 };
 
 use jiff::Timestamp;
-use pony_contexts::{Fact, Source, Url};
+use pony_contexts::{Fact, Since, Source, Url};
 
 use crate::{
     cli::RunOptions,
@@ -19,7 +20,7 @@ use crate::{
     mask::{self, Mask},
     recipe::{Context, Recipe},
     run::{Job, Keep, unit::Environment},
-    slots::{Ingredients, Memory},
+    slots::Ingredients,
     submit::Target,
 };
 
@@ -28,8 +29,6 @@ use crate::{
 pub struct Build {
     /// What to do.
     pub job: Job,
-    /// What is remembered of its slot.
-    pub memory: Memory,
     /// What must never be shown.
     pub mask: Mask,
 }
@@ -120,7 +119,6 @@ pub fn plan(
     }
     let tags = tags(&recipe, &options.tags)?;
     let facts = facts::of_this_machine();
-    let memory = Memory::load(surroundings.home, &recipe.package, &facts.host, &facts.arch, &tags);
     let run_id = folder::new_run_id(now, random());
     let tempdir = surroundings.temp_root.join(format!("pony-{}-{run_id}", folder::slug(&recipe.package)));
     let recipe_dir = std::path::absolute(&recipe.path)
@@ -149,13 +147,13 @@ pub fn plan(
         tempdir,
         recipe_dir,
         cache: surroundings.home.cache(),
-        since: memory.since(),
-        usual: memory.durations.clone(),
+        since: Since::default(),
+        usual: BTreeMap::new(),
         keep: if options.no_clean_temp { Keep::Always } else { options.keep },
         deliver_to: if options.no_report { Vec::new() } else { vec![surroundings.target.name()] },
         recipe,
     };
-    Ok(Build { job, memory, mask: Mask::new(secrets)? })
+    Ok(Build { job, mask: Mask::new(secrets)? })
 }
 
 fn secrets_of_source(source: &Source) -> Vec<String> {

@@ -8,7 +8,10 @@ use jiff::Timestamp;
 use pony_contexts::{Changes, Facts};
 use serde::{Deserialize, Serialize};
 
-use crate::recipe::StepKind;
+use crate::{
+    recipe::{EnvironmentFrom, StepKind},
+    slots::Ingredients,
+};
 
 /// How a run or a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -208,6 +211,9 @@ pub struct RunRecord {
     /// What was checked out; absent without a source or if it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkout: Option<CheckoutRecord>,
+    /// What it was made from, besides the code.
+    #[serde(default)]
+    pub made_from: Ingredients,
     /// What upstream's tip was, to be compared with when it is asked whether something is new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tip: Option<String>,
@@ -217,9 +223,15 @@ pub struct RunRecord {
     /// Where steps ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
-    /// What the context set (or removed) for every step.
+    /// What of the surrounding environment steps saw.
+    #[serde(default)]
+    pub environment_from: EnvironmentFrom,
+    /// What the context and the recipe set (or removed) for every step.
     #[serde(default)]
     pub environment: BTreeMap<String, Option<String>>,
+    /// Names of variables that steps saw in any case, and whose values are nowhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
     /// The folder that the context made for the build.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tempdir: Option<String>,

@@ -6,12 +6,14 @@ use std::{
 };
 
 use jiff::Timestamp;
-use pony_contexts::remove_tree;
+use pony_contexts::{bytes_of, remove_tree};
 
 use crate::{
     event::{Event, Stamped},
     folder::{Open, RunFolder, open_runs},
     home::Home,
+    kept::{self, Kept},
+    recipe::EnvironmentFrom,
     record::{Log, Outcome, RunRecord, StepRecord},
     report,
     run::{job::MARK, os},
@@ -35,10 +37,12 @@ pub fn recover(home: &Home) -> io::Result<Vec<Result<Recovered, (PathBuf, io::Er
     for open in open_runs(home)? {
         if open.folder.result().exists() {
             // Over and waiting for delivery; it may have been cut short while it tidied up.
-            if let Ok(record) = open.folder.read_result()
-                && let Some(tempdir) = record.tempdir.as_ref().filter(|_| !record.kept)
-            {
-                remove(Path::new(tempdir), &record.run_id);
+            if let Ok(record) = open.folder.read_result() {
+                tidy_up(home, &record);
+                if record.deliver_to.is_empty() {
+                    // Nobody waits for it.
+                    let _ = open.active.close();
+                }
             }
             continue;
         }
@@ -51,6 +55,17 @@ pub fn recover(home: &Home) -> io::Result<Vec<Result<Recovered, (PathBuf, io::Er
         }
     }
     Ok(recovered)
+}
+
+/// What a run does with its tree at its end.
+fn tidy_up(home: &Home, record: &RunRecord) {
+    let Some(tempdir) = record.tempdir.as_ref().map(PathBuf::from) else { return };
+    if !record.kept {
+        remove(&tempdir, &record.run_id);
+    } else if tempdir.is_dir() && !kept::is_noted(home, &record.run_id) {
+        let (run_id, since) = (record.run_id.clone(), record.ended);
+        let _ = kept::note(home, &Kept { run_id, bytes: bytes_of(&tempdir), tempdir, since });
+    }
 }
 
 /// Writes the result of a run that crashed. None where it was cut short before its first event: nothing had begun.
@@ -101,6 +116,7 @@ fn record_of(events: impl Iterator<Item = Stamped>, size: impl Fn(&str) -> Optio
                 recipe,
                 tempdir,
                 deliver_to,
+                made_from,
                 steps,
                 ..
             } => {
@@ -121,10 +137,13 @@ fn record_of(events: impl Iterator<Item = Stamped>, size: impl Fn(&str) -> Optio
                     duration: 0.0,
                     recipe,
                     checkout: None,
+                    made_from: *made_from,
                     tip: None,
                     facts: pony_contexts::Facts::new(),
                     cwd: None,
+                    environment_from: EnvironmentFrom::default(),
                     environment: std::collections::BTreeMap::new(),
+                    secrets: Vec::new(),
                     tempdir: Some(tempdir),
                     kept: false,
                     steps: Vec::new(),
@@ -201,6 +220,7 @@ mod tests {
             folder: "/f".into(),
             tempdir: "/tmp/pony-p-r1".into(),
             deliver_to: vec!["embedded".into()],
+            made_from: Box::default(),
             steps: ["one", "two", "three"].map(head).into(),
         }
     }

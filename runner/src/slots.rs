@@ -72,13 +72,17 @@ impl Memory {
         fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
     }
 
-    /// What is to be remembered after this run; what a crashed one was made from is not known any more. Pure.
+    /// What is to be remembered after this run. Pure.
     #[must_use]
-    pub fn after(mut self, record: &RunRecord, made_from: Option<&Ingredients>) -> Self {
+    pub fn after(mut self, record: &RunRecord) -> Self {
         self.run_id.clone_from(&record.run_id);
-        let known = self.last.map(|last| last.made_from);
-        let made_from = made_from.cloned().or(known).unwrap_or_default();
-        self.last = Some(LastRun { outcome: record.outcome, ended: record.ended, made_from });
+        // Time that was over before there was a tree says nothing of the code.
+        let outcome = match record.outcome {
+            Outcome::TimedOut | Outcome::Quiet if record.cwd.is_none() => Outcome::InfraError,
+            outcome => outcome,
+        };
+        let made_from = record.made_from.clone();
+        self.last = Some(LastRun { outcome, ended: record.ended, made_from });
         // A run that did not get so far says nothing of it.
         self.tip = record.tip.clone().or(self.tip);
         if let Some(checkout) = &record.checkout {

@@ -134,7 +134,7 @@ pub(crate) async fn make(
         let why = "it brings no package; in `requirements` it holds for all".to_owned();
         return Err(Error::Requirement { entry: shown.clone(), why });
     }
-    let mut tools = Tools::new(shell, request, cwd, wanted.secrets());
+    let mut tools = Tools::new(shell, request, cwd, env.clone(), wanted.secrets());
     let Some(python) = Python::choose(wanted.python.as_deref(), request, &tools) else {
         return Err(python::missing(wanted.python.as_deref().unwrap_or("python3"), &mut tools).await?);
     };

@@ -92,14 +92,22 @@ pub(super) struct Tools<'a, S> {
     pub(super) request: &'a Request,
     /// The tree's root: what requirements are relative to.
     pub(super) cwd: &'a Path,
+    /// What steps have, as far as it is set: the run's own `HOME` and `TMPDIR`.
+    env: Overlay,
     /// What messages are not to repeat, longest first.
     pub(super) secrets: Vec<String>,
     labels: BTreeSet<String>,
 }
 
 impl<'a, S: Shell> Tools<'a, S> {
-    pub(super) fn new(shell: &'a mut S, request: &'a Request, cwd: &'a Path, secrets: Vec<String>) -> Self {
-        Self { shell, request, cwd, secrets, labels: BTreeSet::new() }
+    pub(super) fn new(
+        shell: &'a mut S,
+        request: &'a Request,
+        cwd: &'a Path,
+        env: Overlay,
+        secrets: Vec<String>,
+    ) -> Self {
+        Self { shell, request, cwd, env, secrets, labels: BTreeSet::new() }
     }
 
     /// The file that `program` names.
@@ -120,7 +128,7 @@ impl<'a, S: Shell> Tools<'a, S> {
             label: unused(&mut self.labels, label),
             argv: words,
             cwd: self.cwd.to_owned(),
-            env: environment(&self.request.path),
+            env: self.env.clone().into_iter().chain(environment(&self.request.path)).collect(),
             silence,
         };
         let ended = self.shell.run(command).await;

@@ -5,34 +5,46 @@ use crate::{
     cli::RunOptions,
     config::Config,
     exit::Exit,
+    folder::RunFolder,
     needed::{self, Rule},
     plan::Build,
     run::{self, Asker},
+    slots::Memory,
     submit::{self, Target},
 };
 
-/// Whether to build, told to the person; not where another run of the slot is `under_way`. A signal ends it.
+/// What is known here of the slot of a build.
+pub(super) struct Slot<'s> {
+    /// Of its earlier runs.
+    pub(super) memory: &'s Memory,
+    /// Another run of it has not ended yet.
+    pub(super) under_way: bool,
+}
+
+/// Whether to build, told to the person. A signal ends it.
 pub(super) async fn is_needed(
     session: &mut Session,
     build: &Build,
+    slot: &Slot<'_>,
     target: &Target,
     options: &RunOptions,
     config: &Config,
-    under_way: bool,
 ) -> Result<bool, Exit> {
     if options.force && !options.explain {
         return Ok(true);
     }
-    let rule = match (options.force, under_way) {
+    let rule = match (options.force, slot.under_way) {
         (true, _) => Rule::Forced,
         (false, true) => Rule::UnderWay,
-        (false, false) => here_and_upstream(session, build, config).await?,
+        (false, false) => here_and_upstream(session, build, slot.memory, config).await?,
     };
     // To be asked takes a request away, and reserves: not for a mere explanation.
-    let rule = if options.explain || rule == Rule::UnderWay {
-        rule
+    // Nor for a run that reports to nobody, but where nobody else can tell.
+    let ask = !options.explain && rule != Rule::UnderWay && (!options.no_report || rule == Rule::Untold);
+    let rule = if ask {
+        at_server(session, build, slot.memory, target, rule, !options.no_report).await?
     } else {
-        at_server(session, build, target, rule, !options.no_report).await?
+        rule
     };
     let package = &build.job.recipe.package;
     let verdict = if rule.builds() { "to be built" } else { "nothing to do" };
@@ -43,14 +55,19 @@ pub(super) async fn is_needed(
     Ok(rule.builds() && !options.explain)
 }
 
-async fn here_and_upstream(session: &mut Session, build: &Build, config: &Config) -> Result<Rule, Exit> {
-    let Build { job, memory, .. } = build;
+async fn here_and_upstream(
+    session: &mut Session,
+    build: &Build,
+    memory: &Memory,
+    config: &Config,
+) -> Result<Rule, Exit> {
+    let Build { job, .. } = build;
     let now = session.clock.wall();
     if let Some(rule) = needed::before_asking(memory, &job.made_from, now, config.retry_after.0) {
         return Ok(rule);
     }
     let mut asker = Asker::new(job.inherited.clone());
-    let question = upstream(build, &mut asker, now);
+    let question = upstream(build, memory, &mut asker, now);
     let rule = tokio::select! {
         rule = question => rule,
         signal = session.signals.next() => return Err(Exit::Signal(signal)),
@@ -61,14 +78,18 @@ async fn here_and_upstream(session: &mut Session, build: &Build, config: &Config
     Ok(rule)
 }
 
-async fn upstream(build: &Build, asker: &mut Asker, now: jiff::Timestamp) -> Rule {
-    let Build { job, memory, .. } = build;
+async fn upstream(build: &Build, memory: &Memory, asker: &mut Asker, now: jiff::Timestamp) -> Rule {
+    let Build { job, .. } = build;
     let mut request = job.request();
     // The next time is soon enough.
     request.network.waits.clear();
     let recipe = &job.recipe;
     let tip = match pony_contexts::tip(&request, asker).await {
         Ok(tip) => tip,
+        // What the cache holds can be built again, if it is time.
+        Err(error) if error.is_of_the_network() => {
+            return needed::of_age(memory, recipe.force_every, now).unwrap_or_else(|| refused(&error));
+        }
         Err(error) => return refused(&error),
     };
     let rule = needed::of_tip(memory, tip.as_deref(), recipe.force_every, now);
@@ -94,6 +115,7 @@ fn refused(error: &pony_contexts::Error) -> Rule {
 async fn at_server(
     session: &mut Session,
     build: &Build,
+    memory: &Memory,
     target: &Target,
     rule: Rule,
     report: bool,
@@ -104,7 +126,12 @@ async fn at_server(
         signal = session.signals.next() => return Err(Exit::Signal(signal)),
     };
     match answer {
-        Ok(submit::Needed { build, reason }) => Ok(needed::of_server(rule, build, reason)),
+        Ok(submit::Needed { build: needed, reason }) => {
+            // The last run may have reserved the slot and then not delivered what would give it back.
+            let last = RunFolder::of(&session.home, &build.job.recipe.package, &memory.run_id);
+            let ours = !memory.run_id.is_empty() && !last.is_delivered_to(&target.name());
+            Ok(needed::of_server(rule, needed, reason, ours))
+        }
         Err(error) => {
             session.note(format!("{} was not asked whether to build: {error}", target.name()));
             Ok(if rule == Rule::Untold {

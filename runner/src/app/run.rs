@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     Failure, load,
-    needed::is_needed,
+    needed::{Slot, is_needed},
     print,
     session::{self, Session, cannot_record},
     tidy::{bounds, clear},
@@ -24,7 +24,7 @@ use crate::{
     record::RunRecord,
     report::{Reporter, Spool},
     run,
-    slots::{self, Ingredients, Memory},
+    slots::{self, Memory},
     submit::{self, EMBEDDED, Target},
 };
 
@@ -56,19 +56,24 @@ pub(super) async fn run(options: &RunOptions) -> Result<Exit, Failure> {
         return Ok(print(&dry_run(&builds, &server)));
     }
     session.home.make().map_err(cannot_record)?;
-    let crashed = session.recover();
+    // An explanation changes nothing.
+    let crashed = if options.explain { Vec::new() } else { session.recover() };
     let mut exit = Exit::Ok;
     for crash in &crashed {
-        if let Err(error) = remember(&session, &crash.record, None) {
+        if let Err(error) = remember(&session, &crash.record) {
             session.note(format!("cannot remember a crashed run for the next one: {error}"));
         }
     }
-    for build in builds {
+    for mut build in builds {
         // Others see from here on that a run of the slot is under way; without the lock it runs all the same.
         let held = slots::hold(&session.home, &build.job.slot());
+        // Only now: until the slot is ours, another run may leave something new to remember.
+        let slot = build.job.slot();
+        let memory = Memory::load(&session.home, &slot.package, &slot.host, &slot.arch, &slot.tags);
+        build.job.recall(&memory);
         let needed = if options.if_needed {
-            let under_way = matches!(held, Ok(None));
-            is_needed(&mut session, &build, &target, options, &config, under_way).await
+            let slot = Slot { memory: &memory, under_way: matches!(held, Ok(None)) };
+            is_needed(&mut session, &build, &slot, &target, options, &config).await
         } else {
             Ok(true)
         };
@@ -128,7 +133,7 @@ async fn one(session: &mut Session, build: &Build, target: &Target, config: &Con
     if let Some(error) = finished.not_recorded {
         return cannot(session, folder.path(), error);
     }
-    if let Err(error) = remember(session, &record, Some(&job.made_from)) {
+    if let Err(error) = remember(session, &record) {
         session.note(format!("cannot remember this run for the next one: {error}"));
     }
     let exit = finished.signal.map_or_else(|| Exit::of(record.outcome, record.signal), Exit::Signal);
@@ -139,11 +144,9 @@ async fn one(session: &mut Session, build: &Build, target: &Target, config: &Con
     exit.worst(bounds(session, config).await.err().unwrap_or(Exit::Ok))
 }
 
-fn remember(session: &Session, record: &RunRecord, made_from: Option<&Ingredients>) -> io::Result<()> {
+fn remember(session: &Session, record: &RunRecord) -> io::Result<()> {
     let RunRecord { package, host, arch, tags, .. } = record;
-    Memory::load(&session.home, package, host, arch, tags)
-        .after(record, made_from)
-        .save(&session.home, record)
+    Memory::load(&session.home, package, host, arch, tags).after(record).save(&session.home, record)
 }
 
 /// Delivers a run to `target` if it is to be there, and closes it when nothing is left to do.

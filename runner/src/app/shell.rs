@@ -10,7 +10,7 @@ use std::{
 
 use super::{Failure, say, session};
 use crate::{
-    environment::of_steps, exit::Exit, facts, folder::RunFolder, home::Home, kept, recipe, record::RunRecord,
+    environment::of_steps, exit::Exit, folder::RunFolder, home::Home, kept, record::RunRecord,
     run::unit::Environment,
 };
 
@@ -28,7 +28,7 @@ pub(super) fn shell(run: Option<&str>, command: &[OsString]) -> Result<Exit, Fai
         }
         None => return Err(wrong("that run ended before it had a tree".to_owned())),
     };
-    let env = environment(&folder, &record, &cwd)?;
+    let env = environment(&record, &cwd);
     let default = env.get(&OsString::from("SHELL")).cloned().unwrap_or_else(|| "/bin/sh".into());
     let (program, arguments) = if let Some((program, arguments)) = command.split_first() {
         (program.clone(), arguments)
@@ -46,22 +46,18 @@ pub(super) fn shell(run: Option<&str>, command: &[OsString]) -> Result<Exit, Fai
 }
 
 /// What a step of the run sees, but for the run's mark: nobody shall take the shell for a leftover.
-fn environment(folder: &RunFolder, record: &RunRecord, cwd: &Path) -> Result<Environment, Failure> {
-    let path = folder.recipe();
-    let bytes = recipe::read(&path).map_err(wrong)?;
-    let recipe = recipe::load(&path, &bytes, &[], &facts::of_this_machine())
-        .map_err(|errors| wrong(errors.render(false)))?;
+fn environment(record: &RunRecord, cwd: &Path) -> Environment {
     let inherited: Environment = std::env::vars_os().collect();
-    let mut env = of_steps(&inherited, recipe.environment_from, &recipe.secrets);
+    let mut env = of_steps(&inherited, record.environment_from, &record.secrets);
+    env.entry("PYTHONUNBUFFERED".into()).or_insert_with(|| "1".into());
     for (name, value) in &record.environment {
         match value {
             Some(value) => env.insert(name.into(), value.into()),
             None => env.remove(&OsString::from(name)),
         };
     }
-    env.extend(recipe.environment.iter().map(|(name, value)| (name.into(), value.into())));
     env.insert("PWD".into(), cwd.into());
-    Ok(env)
+    env
 }
 
 /// The run's folder, by its path, its id, or a package.

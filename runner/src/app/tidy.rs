@@ -19,13 +19,16 @@ pub(super) async fn clear(session: &mut Session, record: &RunRecord) -> Result<(
     if !record.kept {
         return remove(session, tempdir).await;
     }
-    let tree = tempdir.to_owned();
-    let bytes = aside(session, move || bytes_of(&tree)).await?;
     let (run_id, since) = (record.run_id.clone(), record.ended);
-    let kept = Kept { run_id, tempdir: tempdir.to_owned(), bytes, since };
+    let mut kept = Kept { run_id, tempdir: tempdir.to_owned(), bytes: 0, since };
+    // Before it is measured, which takes its time.
     if let Err(error) = kept::note(&session.home, &kept) {
         session.note(format!("cannot note that {} is kept: {error}", tempdir.display()));
+        return Ok(());
     }
+    let tree = tempdir.to_owned();
+    kept.bytes = aside(session, move || bytes_of(&tree)).await?;
+    let _ = kept::note(&session.home, &kept);
     Ok(())
 }
 
@@ -38,7 +41,7 @@ pub(super) async fn bounds(session: &mut Session, config: &Config) -> Result<(),
             continue;
         }
         remove(session, &tree.tempdir).await?;
-        let _ = kept::forget(&session.home, tree);
+        kept::forget(&session.home, tree);
     }
     let entries = cache::list(&session.home.cache()).unwrap_or_default();
     for entry in cache::surplus(&entries, config.cache.size.as_u64()) {

@@ -98,7 +98,7 @@ pub enum Context {
 }
 
 /// What steps see of the environment that pony-run is started in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EnvironmentFrom {
     /// All of it but what changes builds behind one's back.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use pony_contexts::{
-    Command, Ended, Prepared, Stage,
+    Checkout, Command, Ended, Prepared, Stage,
     shell::{Download, DownloadError, Downloaded},
 };
 use tokio::sync::{mpsc, oneshot};
@@ -29,6 +29,7 @@ pub(super) enum Request {
         said: String,
     },
     Begin(Stage),
+    CheckedOut(Box<Checkout>, Option<String>),
     Complete(String),
     Note(String),
 }
@@ -95,6 +96,10 @@ impl pony_contexts::Shell for Handle {
         self.send(Request::Complete(words));
     }
 
+    fn checked_out(&mut self, checkout: &Checkout, tip: Option<&str>) {
+        self.send(Request::CheckedOut(Box::new(checkout.clone()), tip.map(str::to_owned)));
+    }
+
     fn note(&mut self, text: &str) {
         self.send(Request::Note(text.to_owned()));
     }
@@ -120,9 +125,8 @@ pub fn words_for(error: &pony_contexts::Error) -> String {
 }
 
 /// What `result.json` says of what was checked out.
-pub(super) fn checkout_record(prepared: &Prepared) -> Option<CheckoutRecord> {
-    let checkout = prepared.checkout.as_ref()?;
-    Some(CheckoutRecord {
+pub(super) fn checkout_record(checkout: &Checkout) -> CheckoutRecord {
+    CheckoutRecord {
         version_type: checkout.version_type.to_owned(),
         version_info: checkout.version_info.clone(),
         revision: checkout.revision.clone(),
@@ -131,5 +135,5 @@ pub(super) fn checkout_record(prepared: &Prepared) -> Option<CheckoutRecord> {
         offline: checkout.offline.clone(),
         changes_since_last: checkout.changes_since_last.clone(),
         changes_since_success: checkout.changes_since_success.clone(),
-    })
+    }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use pony_contexts::{Ended, Prepared, Stage};
+use pony_contexts::{Checkout, Ended, Prepared, Stage};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
@@ -59,7 +59,7 @@ pub async fn run(
     signals: &mut Signals,
 ) -> Finished {
     let (requests_in, requests) = mpsc::unbounded_channel();
-    let handle = Handle::new(requests_in, clock, job.environment_of_contexts());
+    let handle = Handle::new(requests_in, clock, job.environment_of(None));
     let context = tokio::spawn(context::prepare(job.request(), handle));
     let rules = job.recipe.steps.iter().map(|step| StepRule {
         name: step.name.clone(),
@@ -81,6 +81,7 @@ pub async fn run(
         stage: None,
         child: None,
         uploading: None,
+        version: None,
         prepared: None,
         doubtful: Vec::new(),
         records: Vec::new(),
@@ -130,6 +131,8 @@ struct Run<'r, 'd> {
     stage: Option<UnderWay>,
     child: Option<(Child, Purpose)>,
     uploading: Option<Uploading>,
+    /// What was checked out, and upstream's tip; known before all is prepared.
+    version: Option<(Checkout, Option<String>)>,
     prepared: Option<Prepared>,
     /// Scripts whose first program was not there before the first step: step and program.
     doubtful: Vec<(usize, String)>,
@@ -161,6 +164,7 @@ impl Run<'_, '_> {
             folder: self.folder.path().display().to_string(),
             tempdir: self.job.tempdir.display().to_string(),
             deliver_to: self.job.deliver_to.clone(),
+            made_from: Box::new(self.job.made_from.clone()),
             steps: self.job.heads(),
         });
     }
@@ -261,6 +265,7 @@ impl Run<'_, '_> {
                 let (started, began) = (self.clock.wall(), self.clock.now());
                 self.stage = Some(UnderWay { stage, started, began, commands: Vec::new() });
             }
+            Request::CheckedOut(checkout, tip) => self.version = Some((*checkout, tip)),
             Request::Complete(words) => {
                 self.end_stage(Outcome::Passed, Some(words).filter(|words| !words.is_empty()));
             }
@@ -275,7 +280,9 @@ impl Run<'_, '_> {
         let label = command.label.clone();
         self.reporter.emit(Event::CommandStarted { step, label: label.clone(), command: line.clone() });
         let limits = Job::context_limits(command.silence);
-        let spec = ask::spec(command, &self.job.environment_of_contexts());
+        let stage = self.stage.as_ref().map(|under_way| under_way.stage);
+        let mut spec = ask::spec(command, &self.job.environment_of(stage));
+        spec.env.insert("PWD".into(), spec.cwd.clone().into());
         let purpose = Purpose::Command { label, line, reply };
         if let Err((error, purpose)) = self.spawn(&spec, purpose, limits) {
             let reason = verdict::cannot_start(&spec, &error);
@@ -557,6 +564,10 @@ impl Run<'_, '_> {
         let Job { recipe, tags, run_id, facts: machine, .. } = self.job;
         let mut facts = self.job.reported.clone();
         facts.extend(self.prepared.iter().flat_map(|prepared| prepared.facts.clone()));
+        let prepared_tip = self.prepared.as_ref().and_then(|prepared| prepared.tip.clone());
+        let tip = prepared_tip.or_else(|| self.version.as_ref().and_then(|(_, tip)| tip.clone()));
+        let of_the_recipe =
+            recipe.environment.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
         let environment: BTreeMap<String, Option<String>> = self
             .prepared
             .iter()
@@ -564,6 +575,7 @@ impl Run<'_, '_> {
             .map(|(name, value)| {
                 (name.clone(), value.as_ref().map(|value| value.to_string_lossy().into_owned()))
             })
+            .chain(of_the_recipe)
             .collect();
         let made_tempdir = self.job.tempdir.exists();
         let record = RunRecord {
@@ -580,11 +592,14 @@ impl Run<'_, '_> {
             ended: self.clock.wall(),
             duration: self.since(self.began),
             recipe: recipe.path.display().to_string(),
-            checkout: self.prepared.as_ref().and_then(context::checkout_record),
-            tip: self.prepared.as_ref().and_then(|prepared| prepared.tip.clone()),
+            checkout: self.version.as_ref().map(|(checkout, _)| context::checkout_record(checkout)),
+            made_from: self.job.made_from.clone(),
+            tip,
             facts,
             cwd: self.prepared.as_ref().map(|prepared| prepared.cwd.display().to_string()),
+            environment_from: recipe.environment_from,
             environment,
+            secrets: recipe.secrets.clone(),
             tempdir: made_tempdir.then(|| self.job.tempdir.display().to_string()),
             kept: made_tempdir && self.job.keep.keeps(outcome),
             steps: self.records,

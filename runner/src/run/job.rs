@@ -11,7 +11,7 @@ use crate::{
     recipe::{Action, Context, DEFAULT_QUIET_TIMEOUT, Facts, Recipe, Step, StepKind},
     record::Outcome,
     run::{unit::Environment, watch::Limits},
-    slots::Ingredients,
+    slots::{Ingredients, Memory},
 };
 
 /// The environment variable that marks a run's processes: what is left of them is found by it.
@@ -67,7 +67,7 @@ pub struct Job {
     pub tempdir: PathBuf,
     /// Where mirrors are kept.
     pub cache: PathBuf,
-    /// What was built before in this slot.
+    /// What was built before in this slot; see [`Job::recall`].
     pub since: Since,
     /// Seconds that each step took last time.
     pub usual: BTreeMap<String, f64>,
@@ -157,11 +157,27 @@ impl Job {
         Limits { total: None, quiet: Some(silence.unwrap_or(DEFAULT_QUIET_TIMEOUT)) }
     }
 
-    /// What the commands of contexts see: what pony-run was started in, and the run's mark.
-    pub fn environment_of_contexts(&self) -> Environment {
-        let mut env = self.inherited.clone();
+    /// What the commands of a context see. What brings the source needs all that the person has set up for it; what
+    /// fills a virtualenv may run code of the source, and sees what steps see.
+    pub fn environment_of(&self, stage: Option<Stage>) -> Environment {
+        let mut env = match stage {
+            Some(Stage::Checkout) => self.inherited.clone(),
+            Some(Stage::Virtualenv) | None => {
+                let mut env = self.environment.clone();
+                let recipe = &self.recipe.environment;
+                env.extend(recipe.iter().map(|(name, value)| (name.into(), value.into())));
+                env
+            }
+        };
+        env.remove(&OsString::from("OLDPWD"));
         env.insert(MARK.into(), self.run_id.clone().into());
         env
+    }
+
+    /// Takes up what is remembered of earlier runs of the slot.
+    pub fn recall(&mut self, memory: &Memory) {
+        self.since = memory.since();
+        self.usual.clone_from(&memory.durations);
     }
 
     /// What a step sees: its share of what pony-run was started in, then ours. `overlay` comes on top (`None` removes).

@@ -319,12 +319,13 @@ fn is_of_the_machine(key: &str) -> bool {
 fn folded(value: &Value) -> Markup {
     const LINES: usize = 500;
     match value {
-        Value::Array(items) => html! {
+        Value::Array(items) if items.iter().all(|item| item.as_str().is_some()) => html! {
             @for item in items.iter().filter_map(Value::as_str).take(LINES) { div { (item) } }
             @if items.len() > LINES { div.quiet { "and " (items.len() - LINES) " more" } }
         },
         Value::String(text) => html! { (text.chars().take(2_000).collect::<String>()) },
-        _ => html! {},
+        // Of another client's making.
+        other => tree(other, &mut (64 * 1024)),
     }
 }
 
@@ -351,15 +352,17 @@ fn changed(title: &str, (commits, files): (&[Value], &[Value])) -> Markup {
         |commit: &Struct, key: &str| commit.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     html! { @if !commits.is_empty() || !files.is_empty() {
         h2 { (title) }
-        ul.changes { @for commit in commits.iter().filter_map(Value::as_struct).take(COMMITS) { li {
+        @if !commits.is_empty() { ul.changes { @for commit in commits.iter().filter_map(Value::as_struct).take(COMMITS) { li {
             @let id = text(commit, "id");
             code title=(id) { (id.chars().take(12).collect::<String>()) }
             " " (text(commit, "subject")) " "
             span.quiet { (text(commit, "author")) " " (text(commit, "date")) }
-        } } }
+        } } } }
         @if commits.len() > COMMITS { p.quiet { "and " (commits.len() - COMMITS) " more" } }
         @if !files.is_empty() { details {
-            summary { (files.len()) @if files.len() == 1 { " file" } @else { " files" } }
+            @let more = files.last().and_then(Value::as_str) == Some("…");
+            @let count = files.len() - usize::from(more);
+            summary { @if more { "more than " } (count) @if count == 1 { " file" } @else { " files" } }
             div { ul.files { @for file in files.iter().filter_map(Value::as_str).take(FILES) { li { code { (file) } } } } }
         } }
     } }

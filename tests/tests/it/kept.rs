@@ -91,3 +91,11 @@ fn a_tree_that_somebody_is_in_stays() {
     let _ = world.pony(&[recipe]).end().code(10);
     assert_eq!(world.temporary().len(), 1);
 }
+
+#[test]
+fn a_secret_that_occurs_in_the_recipe_does_not_keep_the_shell_from_opening() {
+    let world = World::new();
+    let recipe = world.recipe("secrets: [TOKEN]\nenvironment: {COLOUR: blue}\nsteps:\n- run: exit 1\n");
+    let _ = world.pony(&["-n", recipe]).env("TOKEN", "environment").end().code(10);
+    world.pony(&["shell", "--", "sh", "-c", "echo $COLOUR"]).end().code(0).out_is("blue\n");
+}

@@ -170,3 +170,100 @@ fn a_folder_counts_by_what_is_in_it() {
     built(&world, &[], "upstream has moved");
     not_built(&world, &[], "upstream is still at");
 }
+
+#[test]
+fn names_of_slots_are_no_requests() {
+    let world = World::new();
+    let serve = world.serve_file("elsewhere.db");
+    world.repository("work/up");
+    let recipe =
+        world.write("rq.yaml", "package: requests\nsource: {git: ./up}\nsteps: [{run: echo built}]\n");
+    let recipe = recipe.to_str().unwrap();
+    // The server has heard of no build of this slot, and says so with its name.
+    let _ = world.pony(&["-n", recipe]).end().code(0);
+    let ended = world.pony(&["--if-needed", "-s", &serve.url(), recipe]).end().code(0).out_is("");
+    assert!(ended.err().contains("upstream is still at"), "{ended}");
+}
+
+#[test]
+fn a_crash_is_not_repeated_at_once() {
+    let world = World::new();
+    world.repository("work/up");
+    let go = world.fifo("go");
+    let recipe = world
+        .recipe(&format!("source: {{git: ./up}}\nsteps:\n- run: 'echo begun; read x <{}'\n", go.display()));
+    let mut live = world.pony(&["--if-needed", recipe]).start();
+    live.until(Stream::Out, "begun");
+    live.signal(nix::sys::signal::Signal::SIGKILL);
+    let _ = live.end();
+    let ended = world.pony(&["--if-needed", recipe]).end().code(0).out_is("");
+    assert!(ended.err().contains("ended as crashed, it is tried again in 59 m"), "{ended}");
+    world.configure("retry-after: 0.001");
+    world.release(&go);
+    world.pony(&["--if-needed", recipe]).end().code(0).err_has("the last run ended as crashed");
+}
+
+#[test]
+fn what_another_run_has_built_meanwhile_is_not_built_again() {
+    let world = World::new();
+    world.repository("work/up");
+    let recipe = world.recipe("source: {git: ./up}\nsteps:\n- run: echo built\n");
+    let ended = world.pony(&["--if-needed", recipe, recipe]).end().code(0).out_is("built\n");
+    assert!(ended.err().contains("upstream is still at"), "{ended}");
+}
+
+#[test]
+fn a_request_waits_for_a_run_that_reports() {
+    let world = World::new();
+    let serve = world.serve_file("elsewhere.db");
+    world.repository("work/up");
+    let recipe = world.recipe("source: {git: ./up}\nsteps:\n- run: echo built\n");
+    let url = serve.url();
+    let _ = world.pony(&["-s", &url, recipe]).end().code(0);
+    let form = "application/x-www-form-urlencoded";
+    let key = serve.json("/p/demo/show_all?format=json")["results"][0]["key"].as_str().unwrap().to_owned();
+    let _ = pony_tests::post(serve.address(), &format!("/p/demo/{key}/request_build"), form, b"");
+    world.pony(&["--if-needed", "-n", "-s", &url, recipe]).end().code(0).out_is("");
+    world
+        .pony(&["--if-needed", "-s", &url, recipe])
+        .end()
+        .code(0)
+        .out_is("built\n")
+        .err_has("build requested");
+}
+
+#[test]
+fn a_reservation_of_ours_that_was_not_given_back_stops_nothing() {
+    let world = World::new();
+    let serve = world.serve_file("elsewhere.db");
+    let upstream = world.repository("work/up");
+    let go = world.fifo("go");
+    let recipe = world.recipe(&format!(
+        "source: {{git: ./up}}\nsteps:\n- run: 'echo begun; read x <{}; echo built'\n",
+        go.display()
+    ));
+    let arguments = ["--if-needed", "-s", &serve.url(), recipe];
+    let mut live = world.pony(&arguments).start();
+    live.until(Stream::Out, "begun");
+    live.signal(nix::sys::signal::Signal::SIGTERM);
+    let _ = live.end().code(143);
+    upstream.commit("two");
+    let mut live = world.pony(&arguments).start();
+    live.until(Stream::Out, "begun");
+    world.release(&go);
+    let _ = live.end().code(0).out_has("built");
+}
+
+#[test]
+fn time_that_is_over_before_there_is_a_tree_is_not_spent_again_at_once() {
+    let world = World::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let recipe = world.recipe(&format!(
+        "source: {{git: 'git://{address}/x', branch: main}}\ntimeout: 0.3\nsteps: [{{run: echo built}}]\n"
+    ));
+    let ended = world.pony(&["--if-needed", recipe]).end();
+    assert_eq!(world.run().result()["outcome"], "timed-out", "{ended}");
+    not_built(&world, &[], "it is tried again in 59 m");
+    drop(listener);
+}

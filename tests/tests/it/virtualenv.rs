@@ -157,3 +157,39 @@ fn a_wheel_of_the_tree_and_a_file_of_requirements() {
     // The folder itself is as it was.
     assert!(!Path::new(&world.path("work/library/build")).exists());
 }
+
+#[test]
+fn code_of_the_source_that_an_installation_runs_sees_what_steps_see() {
+    let world = world();
+    world.write(
+        "code/setup.py",
+        "import os, sys\nopen(os.environ['TOLD'], 'w').write('\\n'.join(sorted(os.environ)))\nsys.exit(1)\n",
+    );
+    let told = world.path("work/told");
+    let recipe = world.recipe(&format!(
+        "source: {{path: ./code}}\nenvironment-from: clean\nprivate: [home]\nenvironment: {{FOO: bar, TOLD: '{}'}}\n\
+         context: {{virtualenv: {{requirements: [--no-build-isolation, .], installer: venv}}}}\nsteps: [{{run: 'true'}}]\n",
+        told.display()
+    ));
+    let ended = world.pony(&["-n", recipe]).env("MY_TOKEN", "x").env("MAKEFLAGS", "-k").end().code(12);
+    let names = std::fs::read_to_string(&told).unwrap_or_else(|_| panic!("{ended}"));
+    assert!(names.contains("FOO") && !names.contains("MY_TOKEN") && !names.contains("MAKEFLAGS"), "{names}");
+}
+
+#[test]
+fn what_was_checked_out_is_told_also_where_the_environment_fails() {
+    let world = world();
+    let upstream = world.repository("work/up");
+    let recipe = world.recipe(
+        "source: {git: ./up}\ncontext: {virtualenv: {requirements: [absent-xyz]}}\nsteps: [{run: 'true'}]\n",
+    );
+    let server = world.python("2009");
+    let _ = world.pony(&["-s", &server.url(), recipe]).end().code(12);
+    let result = world.run().result();
+    assert_eq!(
+        (&result["checkout"]["revision"], &result["tip"]),
+        (&upstream.head().into(), &upstream.head().into())
+    );
+    let (_, steps) = server.submission();
+    assert_eq!(steps[0]["version_type"], "git");
+}
