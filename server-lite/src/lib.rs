@@ -12,6 +12,7 @@ mod http;
 mod listen;
 mod memory;
 mod rpc;
+mod status;
 mod store;
 mod submission;
 mod web;

@@ -4,6 +4,7 @@ use pony_wire::{ClientInfo, StepResult, Value, encode_value};
 use sha2::{Digest, Sha256};
 
 use crate::clock::{Time, duration_from_seconds};
+use crate::status::Status;
 use crate::store::{NewResult, SlotName};
 
 /// The key that lets a client add to its result: 128 random bits. Only its hash is stored.
@@ -35,11 +36,14 @@ pub(crate) fn prepare(
     auth: &AuthKey,
 ) -> Result<NewResult, serde_json::Error> {
     let extra = |key| client_info.extra.get(key);
+    let status = Status::of(client_info);
     Ok(NewResult {
         slot: SlotName::new(&client_info.slot)?,
         received,
         success: client_info.success,
-        failed_step: (client_info.success == Some(false)).then(|| failed_step(results)).flatten(),
+        outcome: status.outcome(),
+        chain: extra("chain").and_then(Value::as_str).and_then(chain).map(str::to_owned),
+        failed_step: (status == Status::Failed).then(|| failed_step(results)).flatten(),
         duration: extra("duration").and_then(Value::as_f64).and_then(duration_from_seconds),
         client_ip: client_ip.to_owned(),
         run_id: extra("run_id").and_then(Value::as_str).filter(|id| !id.is_empty()).map(str::to_owned),
@@ -47,6 +51,11 @@ pub(crate) fn prepare(
         client_info: encode_value(&client_info.to_value()),
         results: encode_value(&Value::Array(results.iter().map(StepResult::to_value).collect())),
     })
+}
+
+/// The name of a chain, if it can be one.
+pub(crate) fn chain(text: &str) -> Option<&str> {
+    (1..=200).contains(&text.len()).then_some(text)
 }
 
 /// Whether a step failed the build: it did not end well, and the client does not say that it may (`allow_failure`).

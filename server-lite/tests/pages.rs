@@ -240,6 +240,11 @@ fn text_never_becomes_markup() {
         ("nested".to_owned(), Value::Struct(nested.clone())),
         ("list".to_owned(), Value::Array(vec![evil.into()])),
         ("when".to_owned(), Value::DateTime(evil.to_owned())),
+        ("chain".to_owned(), evil.into()),
+        (
+            "needs".to_owned(),
+            Value::Array(vec![need(evil, evil, evil.into()), need(evil, evil, Value::Int(1))]),
+        ),
     ]);
     let field = || Some(evil.to_owned());
     let hostile = StepResult {
@@ -272,6 +277,7 @@ fn text_never_becomes_markup() {
         server.get(&result),
         server.get(&format!("{result}inspect")),
         server.get(&format!("{result}request_build")),
+        follow(&server, &result, "all builds of this chain").1,
         server.get(&format!("{package}999/")),
         server.get("/p/%3Cscript%3Ealert(1)%3C%2Fscript%3E/"),
     ];
@@ -283,6 +289,77 @@ fn text_never_becomes_markup() {
         }
         assert!(all(&html, "body").concat().contains("<script>alert(1)</script>"), "{}", reply.text());
     }
+}
+
+/// An entry of `needs` in a client's bag.
+fn need(package: &str, outcome: &str, key: Value) -> Value {
+    let texts =
+        [("name", package), ("package", package), ("revision", "3f2504e04f8911d3"), ("outcome", outcome)];
+    let mut need: Struct = texts.map(|(key, text)| (key.to_owned(), Value::from(text))).into();
+    need.insert("result_key".to_owned(), key);
+    need.insert("reused".to_owned(), Value::Bool(outcome == "passed"));
+    Value::Struct(need)
+}
+
+#[test]
+fn builds_that_need_each_other_lead_to_each_other() {
+    let (_folder, server) = server();
+    let of_chain = |package: &str, success, more: Vec<(&str, Value)>| {
+        let mut info = info(package, "h", success);
+        let more = more.into_iter().chain([("chain", Value::from("c 1/2"))]);
+        info.extra.extend(more.map(|(key, value)| (key.to_owned(), value)));
+        info
+    };
+    let zlib = server.add(of_chain("zlib", true, vec![]), vec![step("make", 0, "")]);
+    let png = server.add(of_chain("a/png", false, vec![]), vec![step("make", 2, "")]);
+    let needs = vec![
+        need("zlib", "passed", zlib.to_string().into()),
+        need("a/png", "failed", Value::Int(png)),
+        need("lost", "skipped", "x".into()),
+        Value::Int(7),
+    ];
+    let skipped = vec![("needs", Value::Array(needs)), ("outcome", "skipped".into())];
+    let app = server.add(of_chain("app", false, skipped), vec![]);
+    server
+        .add(of_chain("stopped", false, vec![("outcome", "cancelled".into())]), vec![step("make", -15, "")]);
+    server.add(info("other", "h", true), vec![]);
+
+    let path = format!("/p/app/{app}/");
+    let result = page(&server.get(&path));
+    assert_eq!(all(&result, "h1 .skipped"), ["skipped"]);
+    let list = all(&result, "ul.changes li");
+    assert_eq!(
+        list,
+        ["passed zlib 3f2504e04f89 reused", "failed a/png 3f2504e04f89", "skipped lost 3f2504e04f89"]
+    );
+    assert_eq!(follow(&server, &path, "a/png").0, format!("/p/a%2Fpng/{png}/"));
+    assert_eq!(follow(&server, &path, "zlib").0, format!("/p/zlib/{zlib}/"));
+
+    let (chain, reply) = follow(&server, &path, "all builds of this chain");
+    assert_eq!(chain, "/chain/c%201%2F2");
+    let chain_page = page(&reply);
+    assert_eq!(all(&chain_page, "tbody tr td:first-child"), ["zlib", "a/png", "app", "stopped"]);
+    assert_eq!(all(&chain_page, "tbody .badge"), ["passed", "failed", "skipped", "cancelled"]);
+    assert!(text(&chain_page).contains("in make") && !text(&chain_page).contains("cancelled in"));
+    assert_eq!(follow(&server, &chain, "skipped").0, path);
+    let json = server.get(&format!("{chain}?format=json")).json();
+    assert_eq!(
+        (&json["results"][1]["path"], &json["next"]),
+        (&format!("p/a%2Fpng/{png}/").into(), &().into())
+    );
+    assert_eq!(json["results"][2]["summary"]["status"], "skipped");
+    assert_eq!(server.get("/chain/c%201").status, 404);
+
+    for (list, selector) in [("/p/app/", "tbody .skipped"), ("/p/stopped/show_all", "tbody .cancelled")] {
+        assert_eq!(all(&page(&server.get(list)), selector).len(), 1, "{list}");
+    }
+    // No slot of theirs fails.
+    let first = page(&server.get("/"));
+    assert_eq!(all(&first, "tbody .badge"), ["failed", "unknown", "passed", "unknown", "passed"]);
+    assert_eq!(
+        server.get(&format!("{path}?format=json")).json()["client_info"]["needs"][2]["outcome"],
+        "skipped"
+    );
 }
 
 #[test]

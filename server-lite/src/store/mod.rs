@@ -20,7 +20,7 @@ use sqlx::{Executor, SqlSafeStr};
 use crate::clock::Time;
 use crate::memory::Budget;
 
-pub(crate) use read::{PackageRow, Page, SlotRow, Stored, Summary};
+pub(crate) use read::{ChainRow, PackageRow, Page, SlotRow, Stored, Summary};
 pub(crate) use write::NewResult;
 
 /// How long one process waits for another that writes.
@@ -166,13 +166,13 @@ fn pool(connections: u32) -> SqlitePoolOptions {
 /// Two processes may create the same file in the same moment. One is first; the other, whose attempt then fails because
 /// the tables are there, finds them done when it looks again.
 async fn migrate(writer: &SqlitePool) -> Result<(), MigrateError> {
-    let migrator = Migrator::with_migrations(vec![Migration::new(
-        1,
-        Cow::Borrowed("results"),
-        MigrationType::Simple,
-        include_str!("../../migrations/0001_results.sql").into_sql_str(),
-        false,
-    )]);
+    let migration = |version, name, sql: &'static str| {
+        Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    let migrator = Migrator::with_migrations(vec![
+        migration(1, "results", include_str!("../../migrations/0001_results.sql")),
+        migration(2, "chains", include_str!("../../migrations/0002_chains.sql")),
+    ]);
     let mut attempts = 3;
     loop {
         match migrator.run(writer).await {

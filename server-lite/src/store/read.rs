@@ -8,6 +8,7 @@ use sqlx::{FromRow, Row, query, query_as, query_scalar};
 
 use super::{Store, StoreError, Time, from_micros, tagset_text};
 use crate::memory::Held;
+use crate::status::Status;
 
 /// One page of a list, and where the next one begins.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +34,7 @@ pub(crate) struct PackageRow {
     pub(crate) slots: i64,
     /// Slots whose newest result is a failure.
     pub(crate) failing: i64,
-    /// Slots whose newest result does not say.
+    /// Slots whose newest result says neither.
     pub(crate) unknown: i64,
     /// Key and time of the newest result.
     pub(crate) latest: i64,
@@ -49,9 +50,16 @@ pub(crate) struct Summary {
     pub(crate) arch: String,
     pub(crate) tags: Vec<String>,
     pub(crate) received: Time,
-    pub(crate) success: Option<bool>,
+    pub(crate) status: Status,
     pub(crate) failed_step: Option<String>,
     pub(crate) duration: Option<Duration>,
+}
+
+/// A result of a chain, and the package that it is of.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ChainRow {
+    pub(crate) package: String,
+    pub(crate) result: Summary,
 }
 
 /// A slot: its newest result, and whether a build of it was asked for.
@@ -112,6 +120,8 @@ impl<'r> FromRow<'r, SqliteRow> for PackageRow {
 impl<'r> FromRow<'r, SqliteRow> for Summary {
     fn from_row(row: &'r SqliteRow) -> Result<Self, sqlx::Error> {
         let tags: String = row.try_get("tags")?;
+        let success: Option<i64> = row.try_get("success")?;
+        let outcome: Option<String> = row.try_get("outcome")?;
         Ok(Self {
             key: row.try_get("id")?,
             slot: row.try_get("slot")?,
@@ -119,10 +129,16 @@ impl<'r> FromRow<'r, SqliteRow> for Summary {
             arch: row.try_get("arch")?,
             tags: serde_json::from_str(&tags).map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
             received: Time(row.try_get("received")?),
-            success: row.try_get::<Option<i64>, _>("success")?.map(|success| success != 0),
+            status: Status::new(success.map(|success| success != 0), outcome.as_deref()),
             failed_step: row.try_get("failed_step")?,
             duration: row.try_get::<Option<i64>, _>("duration")?.map(from_micros),
         })
+    }
+}
+
+impl<'r> FromRow<'r, SqliteRow> for ChainRow {
+    fn from_row(row: &'r SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self { package: row.try_get("name")?, result: Summary::from_row(row)? })
     }
 }
 
@@ -140,8 +156,8 @@ impl Store {
         limit: u16,
     ) -> Result<Page<PackageRow, String>, StoreError> {
         let rows = query_as(
-            "SELECT p.name, COUNT(*) AS slots, COUNT(CASE WHEN r.success = 0 THEN 1 END) AS failing, \
-             COUNT(CASE WHEN r.success IS NULL THEN 1 END) AS unknown, MAX(r.id) AS latest, \
+            "SELECT p.name, COUNT(*) AS slots, COUNT(CASE WHEN r.success = 0 AND r.outcome IS NULL THEN 1 END) AS failing, \
+             COUNT(CASE WHEN r.success IS NULL OR r.outcome IS NOT NULL THEN 1 END) AS unknown, MAX(r.id) AS latest, \
              MAX(r.received) AS received \
              FROM packages p JOIN slots s ON s.package = p.id JOIN results r ON r.id = s.latest \
              WHERE p.name >= $1 GROUP BY p.name ORDER BY p.name LIMIT $2",
@@ -161,7 +177,7 @@ impl Store {
         limit: u16,
     ) -> Result<Page<SlotRow>, StoreError> {
         let rows = query_as(
-            "SELECT r.id, r.slot, r.received, r.success, r.failed_step, r.duration, s.host, s.arch, s.tags, s.requested \
+            "SELECT r.id, r.slot, r.received, r.success, r.outcome, r.failed_step, r.duration, s.host, s.arch, s.tags, s.requested \
              FROM packages p JOIN slots s ON s.package = p.id JOIN results r ON r.id = s.latest \
              WHERE p.name = $1 AND s.latest <= $2 ORDER BY s.latest DESC LIMIT $3",
         )
@@ -184,12 +200,12 @@ impl Store {
         // Two statements, so that each walks its own index.
         let sql = match slot {
             Some(_) => {
-                "SELECT r.id, r.slot, r.received, r.success, r.failed_step, r.duration, s.host, s.arch, s.tags \
+                "SELECT r.id, r.slot, r.received, r.success, r.outcome, r.failed_step, r.duration, s.host, s.arch, s.tags \
                  FROM results r JOIN slots s ON s.id = r.slot JOIN packages p ON p.id = s.package \
                  WHERE p.name = $1 AND r.slot = $4 AND r.id <= $2 ORDER BY r.id DESC LIMIT $3"
             }
             None => {
-                "SELECT r.id, r.slot, r.received, r.success, r.failed_step, r.duration, s.host, s.arch, s.tags \
+                "SELECT r.id, r.slot, r.received, r.success, r.outcome, r.failed_step, r.duration, s.host, s.arch, s.tags \
                  FROM results r JOIN slots s ON s.id = r.slot \
                  WHERE r.package = (SELECT id FROM packages WHERE name = $1) AND r.id <= $2 \
                  ORDER BY r.id DESC LIMIT $3"
@@ -201,6 +217,26 @@ impl Store {
         }
         let rows = select.fetch_all(&self.reader).await?;
         Ok(Page::cut(rows, limit, |row: &Summary| row.key))
+    }
+
+    /// The results of a chain of builds in the order in which they came, from the key `from` on.
+    pub(crate) async fn chain(
+        &self,
+        chain: &str,
+        from: i64,
+        limit: u16,
+    ) -> Result<Page<ChainRow>, StoreError> {
+        let rows = query_as(
+            "SELECT p.name, r.id, r.slot, r.received, r.success, r.outcome, r.failed_step, r.duration, s.host, s.arch, \
+             s.tags FROM results r JOIN slots s ON s.id = r.slot JOIN packages p ON p.id = r.package \
+             WHERE r.chain = $1 AND r.id >= $2 ORDER BY r.id LIMIT $3",
+        )
+        .bind(chain)
+        .bind(from)
+        .bind(i64::from(limit) + 1)
+        .fetch_all(&self.reader)
+        .await?;
+        Ok(Page::cut(rows, limit, |row: &ChainRow| row.result.key))
     }
 
     /// A result by its key, as `get_results` asks for it.
@@ -215,7 +251,7 @@ impl Store {
         let Some(size) = size else { return Ok(None) };
         let held = self.bags.hold(usize::try_from(size).unwrap_or(usize::MAX)).await;
         let row: Option<SqliteRow> = query(
-            "SELECT p.name, r.id, r.slot, r.received, r.success, r.failed_step, r.duration, r.client_ip, \
+            "SELECT p.name, r.id, r.slot, r.received, r.success, r.outcome, r.failed_step, r.duration, r.client_ip, \
              r.client_info, r.results, s.host, s.arch, s.tags, s.requested \
              FROM results r JOIN slots s ON s.id = r.slot JOIN packages p ON p.id = r.package WHERE r.id = $1",
         )

@@ -24,6 +24,8 @@ fn result(success: bool, run_id: Option<&str>, auth: u8) -> NewResult {
         slot: slot(),
         received: T0,
         success: Some(success),
+        outcome: None,
+        chain: None,
         failed_step: None,
         duration: Some(Duration::from_secs(5)),
         client_ip: "::1".to_owned(),
@@ -76,6 +78,36 @@ async fn a_file_of_a_newer_version_is_left_alone() {
         matches!(error, OpenError::Tables { .. }) && error.to_string().contains("newer pony-serve"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_file_of_an_older_version_is_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.db");
+    let store = Store::open(&path).await.unwrap();
+    store.add(&result(true, None, 1)).await.unwrap();
+    let older = "DROP INDEX results_chain; ALTER TABLE results DROP COLUMN chain; \
+        ALTER TABLE results DROP COLUMN outcome; DELETE FROM _sqlx_migrations WHERE version = 2";
+    store.writer.execute(older).await.unwrap();
+    store.close().await;
+
+    let store = Store::open(&path).await.unwrap();
+    let skipped = Some("skipped");
+    store
+        .add(&NewResult { outcome: skipped, chain: Some("c".to_owned()), ..result(false, None, 2) })
+        .await
+        .unwrap();
+    let rows = store.history("p", None, i64::MAX, 9).await.unwrap().rows;
+    let words: Vec<&str> = rows.iter().map(|row| row.status.word()).collect();
+    assert_eq!(words, ["skipped", "passed"]);
+    assert_eq!(store.chain("c", 0, 9).await.unwrap().rows[0].result, rows[0]);
+    let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(
+        "EXPLAIN QUERY PLAN SELECT id FROM results r WHERE r.chain = 'c' AND r.id >= 0 ORDER BY r.id",
+    )
+    .fetch_all(&store.reader)
+    .await
+    .unwrap();
+    assert!(plan.len() == 1 && plan[0].3.contains("results_chain"), "{plan:?}");
 }
 
 #[tokio::test]

@@ -13,6 +13,10 @@ pub(crate) struct NewResult {
     pub(crate) slot: SlotName,
     pub(crate) received: Time,
     pub(crate) success: Option<bool>,
+    /// `skipped` or `cancelled`, where that is why there is no success.
+    pub(crate) outcome: Option<&'static str>,
+    /// The client's name for the builds that this one was made with.
+    pub(crate) chain: Option<String>,
     pub(crate) failed_step: Option<String>,
     pub(crate) duration: Option<Duration>,
     pub(crate) client_ip: String,
@@ -48,7 +52,8 @@ impl Store {
         let (package, slot) = ensure_slot(&mut tx, &new.slot).await?;
         let inserted: Option<i64> = query_scalar(
             "INSERT INTO results (package, slot, received, success, failed_step, duration, client_ip, run_id, auth, \
-             client_info, results) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+             client_info, results, outcome, chain) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
              ON CONFLICT (package, run_id) WHERE run_id IS NOT NULL DO NOTHING RETURNING id",
         )
         .bind(package)
@@ -62,6 +67,8 @@ impl Store {
         .bind(&new.auth[..])
         .bind(&new.client_info)
         .bind(&new.results)
+        .bind(new.outcome)
+        .bind(new.chain.as_deref())
         .fetch_optional(&mut *tx)
         .await?;
         let added = if let Some(key) = inserted {

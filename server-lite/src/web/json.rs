@@ -4,18 +4,18 @@ use serde_json::{Value as Json, json};
 
 use pony_wire::StoredResult;
 
-use super::layout::{outcome_word, timestamp};
+use super::layout::timestamp;
 use super::links::segment;
-use super::lists::package_outcome;
+use super::lists::package_status;
 use crate::clock::Time;
-use crate::store::{PackageRow, Page, SlotRow, Summary};
+use crate::store::{ChainRow, PackageRow, Page, SlotRow, Summary};
 
 pub(super) fn packages(list: &Page<PackageRow, String>) -> Json {
     let row = |row: &PackageRow| {
         json!({
             "package": row.name,
             "path": format!("p/{}/", segment(&row.name)),
-            "status": outcome_word(package_outcome(row)),
+            "status": package_status(row).word(),
             "slots": row.slots,
             "failing": row.failing,
             "latest": {"key": row.latest.to_string(), "received": timestamp(Time(row.received))},
@@ -35,6 +35,14 @@ pub(super) fn history(package: &str, list: &Page<Summary>) -> Json {
         "results": list.rows.iter().map(summary).collect::<Vec<_>>(),
         "next": cursor(list.next),
     })
+}
+
+pub(super) fn chain(chain: &str, list: &Page<ChainRow>) -> Json {
+    let row = |row: &ChainRow| {
+        let path = format!("p/{}/{}/", segment(&row.package), row.result.key);
+        json!({"package": row.package, "path": path, "summary": summary(&row.result)})
+    };
+    json!({"chain": chain, "results": list.rows.iter().map(row).collect::<Vec<_>>(), "next": cursor(list.next)})
 }
 
 pub(super) fn result(
@@ -60,7 +68,7 @@ fn summary(result: &Summary) -> Json {
     json!({
         "key": result.key.to_string(),
         "slot": result.slot.to_string(),
-        "status": outcome_word(result.success),
+        "status": result.status.word(),
         "failed_step": result.failed_step,
         "received": timestamp(result.received),
         "duration": result.duration.map(|duration| duration.as_secs_f64()),

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, html};
 
 use crate::clock::Time;
+use crate::status::Status;
 
 /// A whole page. `root` is the way to the first page; `trail` is where the reader is: names and links.
 pub(super) fn page(root: &str, title: &str, trail: &[(String, String)], content: &Markup) -> Markup {
@@ -31,17 +32,9 @@ pub(super) fn page(root: &str, title: &str, trail: &[(String, String)], content:
 }
 
 /// An outcome, as a word with a mark.
-pub(super) fn outcome(success: Option<bool>) -> Markup {
-    let word = outcome_word(success);
+pub(super) fn outcome(status: Status) -> Markup {
+    let word = status.word();
     html! { span class=(format!("badge {word}")) { (word) } }
-}
-
-pub(super) fn outcome_word(success: Option<bool>) -> &'static str {
-    match success {
-        Some(true) => "passed",
-        Some(false) => "failed",
-        None => "unknown",
-    }
 }
 
 /// A moment: how long ago for the eye, the exact time for the pointer and for machines.

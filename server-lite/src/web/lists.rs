@@ -5,7 +5,8 @@ use maud::{Markup, html};
 use super::layout::{moment, outcome, page, took};
 use super::links::{query, segment};
 use crate::clock::Time;
-use crate::store::{PackageRow, Page, SlotRow, Summary};
+use crate::status::Status;
+use crate::store::{ChainRow, PackageRow, Page, SlotRow, Summary};
 
 pub(super) fn packages(root: &str, list: &Page<PackageRow, String>, now: Time) -> Markup {
     let content = html! {
@@ -20,7 +21,7 @@ pub(super) fn packages(root: &str, list: &Page<PackageRow, String>, now: Time) -
                     @let link = format!("p/{}/", segment(&row.name));
                     tr {
                         td { a href=(link) { (row.name) } }
-                        td { (outcome(package_outcome(row)))
+                        td { (outcome(package_status(row)))
                             @if row.failing > 0 && row.slots > 1 { span.quiet { " " (row.failing) " of " (row.slots) } } }
                         td data-label="slots" { (row.slots) }
                         td data-label="latest" { a href=(format!("{link}{}/", row.latest)) { (moment(Time(row.received), now)) } }
@@ -36,11 +37,11 @@ pub(super) fn packages(root: &str, list: &Page<PackageRow, String>, now: Time) -
 }
 
 /// The worst of its slots.
-pub(super) fn package_outcome(row: &PackageRow) -> Option<bool> {
+pub(super) fn package_status(row: &PackageRow) -> Status {
     match (row.failing, row.unknown) {
-        (0, 0) => Some(true),
-        (0, _) => None,
-        _ => Some(false),
+        (0, 0) => Status::Passed,
+        (0, _) => Status::Unknown,
+        _ => Status::Failed,
     }
 }
 
@@ -101,10 +102,40 @@ pub(super) fn history(
     page(root, &format!("{package}: results"), &trail, &content)
 }
 
+/// Builds that were made together, needs before those that need them.
+pub(super) fn chain(root: &str, chain: &str, list: &Page<ChainRow>, now: Time) -> Markup {
+    let here = format!("{root}chain/{}", segment(chain));
+    let content = html! {
+        h1 { "Builds of one chain" }
+        p.quiet { (chain) }
+        table {
+            thead { tr { th { "package" } th { "status" } th { "built" } th { "host" } th { "tags" } th { "took" } } }
+            tbody { @for ChainRow { package, result } in &list.rows {
+                @let link = format!("{root}p/{}/", segment(package));
+                tr {
+                    td { a href=(link) { (package) } }
+                    td {
+                        a href=(format!("{link}{}/", result.key)) { (outcome(result.status)) }
+                        @if let Some(step) = &result.failed_step { span.quiet { " in " } (step) }
+                    }
+                    td data-label="built" { (moment(result.received, now)) }
+                    td data-label="host" { (result.host) }
+                    td { (tags(&result.tags)) }
+                    td data-label="took" { @if let Some(duration) = result.duration { (took(duration)) } }
+                }
+            } }
+        }
+        @if let Some(next) = list.next {
+            nav.pages { a href=(here) { "first page" } a href=(format!("{here}?from={next}")) { "more builds" } }
+        }
+    };
+    page(root, "Builds of one chain", &[("chain".to_owned(), here.clone())], &content)
+}
+
 /// The outcome as a link to the result, and where it failed.
 fn result_link(result: &Summary) -> Markup {
     html! {
-        a href=(format!("{}/", result.key)) { (outcome(result.success)) }
+        a href=(format!("{}/", result.key)) { (outcome(result.status)) }
         @if let Some(step) = &result.failed_step { span.quiet { " in " } (step) }
     }
 }

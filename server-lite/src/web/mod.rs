@@ -29,6 +29,7 @@ pub(crate) fn router(store: Store) -> Router {
     Router::new()
         .route("/", get(packages))
         .route("/style.css", get(style))
+        .route("/chain/{chain}", get(chain_page))
         .route("/p/{package}", get(add_slash))
         .route("/p/{package}/", get(slots))
         .route("/p/{package}/show_all", get(history))
@@ -176,6 +177,25 @@ async fn history(
         Json(json::history(package, &list)).into_response()
     } else {
         lists::history(&wanted.root, package, slot, &list, Time::now()).into_response()
+    })
+}
+
+async fn chain_page(
+    State(store): State<Store>,
+    Path(segment): Path<String>,
+    wanted: Wanted,
+) -> Result<Response, NoPage> {
+    // Where a page of builds begins; the first comes first.
+    let from = wanted.asked.from.as_deref().and_then(|key| key.parse().ok()).unwrap_or(0);
+    let chain = links::package(&segment);
+    let list = store.chain(chain, from, ROWS).await?;
+    if list.rows.is_empty() {
+        return Err(wanted.missing(format!("There are no results of a chain “{chain}”")));
+    }
+    Ok(if wanted.json {
+        Json(json::chain(chain, &list)).into_response()
+    } else {
+        lists::chain(&wanted.root, chain, &list, Time::now()).into_response()
     })
 }
 

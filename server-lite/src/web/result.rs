@@ -5,13 +5,14 @@ use std::borrow::Cow;
 use maud::{Markup, html};
 use pony_wire::{StepResult, StoredResult, Struct, Value};
 
-use super::layout::{date, exit_status, moment, outcome, outcome_word, page, size, took};
-use super::links::query;
+use super::layout::{date, exit_status, moment, outcome, page, size, took};
+use super::links::{query, segment};
 use super::lists::tags;
 use super::terminal::{clip, drawn};
 use crate::clock::{Time, duration_from_seconds};
+use crate::status::Status;
 use crate::store::Summary;
-use crate::submission::failed;
+use crate::submission::{chain, failed};
 
 /// Steps on one page; a result may have any number.
 const STEPS: usize = 400;
@@ -20,12 +21,14 @@ const OUTPUT: usize = 1024 * 1024;
 /// The most and the least that is shown of one output.
 const SHOWN: std::ops::RangeInclusive<usize> = 2 * 1024..=64 * 1024;
 /// Keys that are shown in a place of their own.
-const SHOWN_APART: [&str; 9] = [
+const SHOWN_APART: [&str; 11] = [
     "allow_failure",
+    "chain",
     "changed_files",
     "changed_files_since_success",
     "changes",
     "changes_since_success",
+    "needs",
     "out",
     "run_id",
     "version_info",
@@ -76,9 +79,10 @@ impl View<'_> {
 
     pub(super) fn page(&self) -> Markup {
         let content = html! {
-            h1 { (self.package) " " (outcome(self.summary.success)) }
+            h1 { (self.package) " " (outcome(self.summary.status)) }
             @if self.requested { p.notice { "A build of this slot was requested; the next client that asks will do it." } }
             (self.facts())
+            (self.needs())
             (changes(&self.bags.client_info.extra))
             (self.steps())
             (self.machine())
@@ -91,7 +95,7 @@ impl View<'_> {
     }
 
     fn facts(&self) -> Markup {
-        let Summary { host, arch, tags: slot_tags, received, success, duration, failed_step, .. } =
+        let Summary { host, arch, tags: slot_tags, received, status, duration, failed_step, .. } =
             self.summary;
         html! { dl.facts {
             @if let Some(step) = failed_step {
@@ -104,9 +108,55 @@ impl View<'_> {
             dt { "architecture" } dd { (arch) }
             @if slot_tags.iter().any(|tag| !tag.starts_with("__")) { dt { "tags" } dd { (tags(slot_tags)) } }
             @for (key, value) in plain(&self.bags.client_info.extra) {
-                @if key != "duration" && !is_of_the_machine(key) && !(key == "outcome" && value == outcome_word(*success)) { dt { (key) } dd { (value) } }
+                @if key != "duration" && !is_of_the_machine(key) && !(key == "outcome" && value == status.word()) { dt { (key) } dd { (value) } }
             }
         } }
+    }
+
+    /// What it was built with: `needs`, an array of structs with `name`, `package`, `revision`, `result_key`, `outcome` and
+    /// `reused`; and `chain`, the client's name for all builds that were made together.
+    fn needs(&self) -> Markup {
+        /// More are in `inspect` and in the JSON.
+        const NEEDS: usize = 100;
+        let extra = &self.bags.client_info.extra;
+        let needs = extra.get("needs").and_then(Value::as_array).unwrap_or_default();
+        let needs: Vec<_> = needs.iter().filter_map(Value::as_struct).collect();
+        let chain = extra.get("chain").and_then(Value::as_str).and_then(chain);
+        html! {
+            @if !needs.is_empty() {
+                h2 { "Needs" }
+                ul.changes { @for need in needs.iter().take(NEEDS) { li { (self.need(need)) } } }
+                @if needs.len() > NEEDS { p.quiet { "and " (needs.len() - NEEDS) " more" } }
+            }
+            @if let Some(chain) = chain {
+                nav.pages { a href=(format!("{}chain/{}", self.root, segment(chain))) { "all builds of this chain" } }
+            }
+        }
+    }
+
+    fn need(&self, need: &Struct) -> Markup {
+        let text = |key: &str| -> String {
+            need.get(key).and_then(Value::as_str).unwrap_or_default().chars().take(200).collect()
+        };
+        let (name, package, revision, word) =
+            (text("name"), text("package"), text("revision"), text("outcome"));
+        let name = if name.is_empty() { &package } else { &name };
+        let key = match need.get("result_key") {
+            Some(Value::Int(key)) => Some(*key),
+            Some(Value::String(key)) => key.parse::<i64>().ok(),
+            _ => None,
+        };
+        let status = Status::of_word(&word);
+        html! {
+            span class=(format!("badge {}", status.word())) { @if word.is_empty() { (status.word()) } @else { (word) } }
+            " "
+            @match key.filter(|_| !package.is_empty()) {
+                Some(key) => { a href=(format!("{}p/{}/{key}/", self.root, segment(&package))) { (name) } }
+                None => { (name) }
+            }
+            @if !revision.is_empty() { " " code title=(revision) { (revision.chars().take(12).collect::<String>()) } }
+            @if need.get("reused") == Some(&Value::Bool(true)) { " " span.quiet { "reused" } }
+        }
     }
 
     fn machine(&self) -> Markup {
