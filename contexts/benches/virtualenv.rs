@@ -144,6 +144,8 @@ fn main() {
                 installer: Some(installer),
                 ..Wanted::default()
             }),
+            handed: Vec::new(),
+            search: std::collections::BTreeMap::new(),
             private: Private::default(),
             tools: Vec::new(),
             since: Since::default(),

@@ -54,7 +54,11 @@ pub(crate) async fn aside<T: Send + 'static>(
 /// Takes the exclusive lock on the file at `path`, made if absent; it is given back when the file is closed.
 /// `waiting` is called once if another holds it.
 pub(crate) async fn lock(path: &Path, waiting: impl FnOnce()) -> io::Result<File> {
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+    hold(OpenOptions::new().create(true).truncate(false).write(true).open(path)?, waiting).await
+}
+
+/// Takes the exclusive lock on an open file, as [`lock`] does.
+pub(crate) async fn hold(file: File, waiting: impl FnOnce()) -> io::Result<File> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::Error(error)) => Err(error),

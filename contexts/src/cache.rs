@@ -1,4 +1,5 @@
-//! The cache of sources: one entry for each, kept between runs.
+//! The cache of sources: one entry for each, kept between runs. What is kept of builds (`chain/store`) is listed, bounded and
+//! removed with them.
 //!
 //! `cache/<kind>/<basename>-<12 hex digits of the address's SHA-256>` is an entry, a directory. Beside it lie, under the same
 //! name, `.lock`, which whoever works on it holds; `.json`, its [`Card`], the mark that it is whole; and, while an
@@ -19,6 +20,7 @@ use tempfile::TempDir;
 
 use crate::{
     aside::{aside, lock},
+    chain::store,
     error::Error,
     tree::{bytes_of, remove_tree},
     url::Url,
@@ -45,7 +47,7 @@ pub struct Card {
 /// An entry as whoever looks after the cache sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
-    /// `git`, `hg`, `svn` or `archive`.
+    /// `git`, `hg`, `svn`, `archive`; of a build's outputs `chain`.
     pub kind: String,
     /// Where it is.
     pub dir: PathBuf,
@@ -80,6 +82,9 @@ impl Listed {
 
     /// Removes it, unless somebody works on it; whether it is gone.
     pub fn remove(&self) -> io::Result<bool> {
+        if self.kind == store::KIND {
+            return store::forget(&self.dir);
+        }
         let Some(_held) = self.hold()? else { return Ok(false) };
         self.distrust()?;
         sweep(&self.dir, false)?;
@@ -97,9 +102,9 @@ impl Listed {
 
 /// All entries below `cache`, the one that was not used for longest first.
 pub fn list(cache: &Path) -> io::Result<Vec<Listed>> {
-    let mut listed = Vec::new();
+    let mut listed = store::list(cache)?;
     for kind in read_dir(cache)? {
-        if !kind.file_type()?.is_dir() {
+        if !kind.file_type()?.is_dir() || kind.file_name() == store::KIND {
             continue;
         }
         for entry in read_dir(&kind.path())? {
@@ -135,7 +140,7 @@ fn is_entry(name: &str) -> bool {
     digits.len() == 12 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-fn read_dir(dir: &Path) -> io::Result<Vec<fs::DirEntry>> {
+pub(crate) fn read_dir(dir: &Path) -> io::Result<Vec<fs::DirEntry>> {
     match fs::read_dir(dir) {
         Ok(entries) => entries.collect(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),

@@ -159,6 +159,14 @@ pub enum Error {
         /// They tell of a fault of the network.
         network: bool,
     },
+    /// A needed build hands on a folder of wheels in which there are none.
+    #[error("`{name}` hands on no wheel in `{}`", folder.display())]
+    NoWheels {
+        /// The needed build's.
+        name: String,
+        /// Its output `wheels`.
+        folder: PathBuf,
+    },
     /// The folder inside the checkout is not there.
     #[error("no folder `{0}` in the source")]
     NoSubdir(String),

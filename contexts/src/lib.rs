@@ -10,6 +10,7 @@
 pub mod archive;
 mod aside;
 pub mod cache;
+pub mod chain;
 mod error;
 pub mod git;
 pub mod hg;
@@ -24,6 +25,7 @@ mod tree;
 mod url;
 mod verify;
 pub mod virtualenv;
+mod want;
 
 use std::{
     collections::BTreeMap,
@@ -40,6 +42,7 @@ pub use shell::{Command, Ended, Shell, Stage};
 pub use tree::{Leftover, bytes_of, remove_tree};
 pub use url::{Url, UrlError};
 pub use verify::{Verdict, verify};
+pub use want::Want;
 
 use git::unredirected;
 use place::{Fresh, Lasting};
@@ -64,6 +67,10 @@ pub struct Request {
     pub place: Place,
     /// A Python environment of its own.
     pub virtualenv: Option<virtualenv::Wanted>,
+    /// What needed builds hand on, the nearest first.
+    pub handed: Vec<chain::Handed>,
+    /// What the search paths that `handed` adds to hold for steps so far (`PKG_CONFIG_PATH`, …), but for `PATH`.
+    pub search: BTreeMap<String, OsString>,
     /// What each run gets of its own.
     pub private: Private,
     /// Programs whose versions are to be told.
@@ -87,6 +94,30 @@ pub enum Source {
     Path(path::Wanted),
     /// A packed file.
     Archive(archive::Wanted),
+}
+
+impl Source {
+    /// Its address; a folder has none.
+    pub fn url(&self) -> Option<&Url> {
+        match self {
+            Self::Git(git::Wanted { url, .. })
+            | Self::Hg(hg::Wanted { url, .. })
+            | Self::Svn(svn::Wanted { url, .. })
+            | Self::Archive(archive::Wanted { url, .. }) => Some(url),
+            Self::Path(_) => None,
+        }
+    }
+
+    /// The revision that a recipe names, which is always the same code.
+    pub fn pinned(&self) -> Option<&str> {
+        match self {
+            Self::Git(git::Wanted { want: Want::Revision(id), .. })
+            | Self::Hg(hg::Wanted { want: Want::Revision(id), .. })
+            | Self::Svn(svn::Wanted { revision: Some(id), .. }) => Some(id),
+            Self::Archive(archive::Wanted { sha256: Some(digest), .. }) => Some(digest),
+            Self::Git(_) | Self::Hg(_) | Self::Svn(_) | Self::Archive(_) | Self::Path(_) => None,
+        }
+    }
 }
 
 /// Where steps run.
@@ -157,6 +188,9 @@ pub async fn prepare(request: &Request, shell: &mut impl Shell) -> Result<Prepar
     let mut facts = Facts::new();
     // Not the repository that pony-run was started from, but the one that steps find themselves in.
     let mut env = if request.place == Place::Here { BTreeMap::new() } else { unredirected() };
+    if let Some(rooms) = request.tempdir.parent().filter(|rooms| rooms.starts_with(&request.cache)) {
+        fs::create_dir_all(rooms).map_err(Error::io("create", rooms))?;
+    }
     let fresh = if request.needs_tempdir() { Some(Fresh::new(&request.tempdir)?) } else { None };
     if let Some(fresh) = &fresh {
         facts.insert("tempdir".to_owned(), fresh.path().display().to_string().into());
@@ -179,13 +213,14 @@ pub async fn prepare(request: &Request, shell: &mut impl Shell) -> Result<Prepar
         Some(source) => {
             shell.begin(Stage::Checkout);
             let brought = bring(source, request, room, shell).await?;
-            if let Some(checkout) = &brought.checkout {
-                shell.checked_out(checkout, brought.tip.as_deref());
-            }
+            shell.checked_out(brought.checkout.as_ref(), brought.tip.as_deref());
             shell.complete(brought.checkout.as_ref().map(Checkout::words).unwrap_or_default());
             brought
         }
     };
+    // From here on programs find what needed builds hand on.
+    let path = chain::apply(&request.handed, &request.search, &request.path, &mut env, &mut facts);
+    let request = &Request { path, ..request.clone() };
     if let Some(wanted) = &request.virtualenv {
         shell.begin(Stage::Virtualenv);
         let room = request.tempdir.join(".virtualenv");
@@ -193,10 +228,6 @@ pub async fn prepare(request: &Request, shell: &mut impl Shell) -> Result<Prepar
         shell.complete(words);
     }
     tools::describe(request, &cwd, &env, &mut facts, shell).await?;
-    if let Some(checkout) = &checkout {
-        facts.insert("dirty".to_owned(), checkout.dirty.into());
-        facts.extend(checkout.offline.as_deref().map(|why| ("offline".to_owned(), why.into())));
-    }
     Ok(Prepared { cwd, env, facts, checkout, tip, tempdir: fresh.map(Fresh::keep), held })
 }
 
@@ -212,6 +243,21 @@ pub async fn tip(request: &Request, shell: &mut impl Shell) -> Result<Option<Str
         Some(Source::Archive(wanted)) => archive::tip(wanted, request, shell).await.map(Some),
         Some(Source::Path(wanted)) => path::tip(wanted, request, shell).await,
     }
+}
+
+/// What can be said of the context without making it: the versions of the programs that the recipe names, and of the
+/// interpreter that a virtualenv would be made of.
+pub async fn facts(request: &Request, shell: &mut impl Shell) -> Result<Facts, Error> {
+    let mut facts = Facts::new();
+    let cwd = &request.recipe_dir;
+    if !request.tools.is_empty() {
+        tools::describe(request, cwd, &BTreeMap::new(), &mut facts, shell).await?;
+    }
+    if let Some(wanted) = &request.virtualenv {
+        let python = virtualenv::interpreter(wanted, request, cwd, shell).await?;
+        facts.extend(python.map(|python| ("python".to_owned(), python.into())));
+    }
+    Ok(facts)
 }
 
 /// Paths, from the top of the repository, of the files that differ between the tip `from` and what would be built now.

@@ -1,14 +1,19 @@
 //! Directories that builds have to themselves: a fresh one that goes away again, and those that last, one run at a time.
 
 use std::{
-    fs::{self, DirBuilder, File, TryLockError},
+    fs::{self, DirBuilder, File},
     io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use crate::{aside::aside, cache::beside, error::Error, tree::remove_tree};
+use crate::{
+    aside::{aside, hold},
+    cache::beside,
+    error::Error,
+    tree::remove_tree,
+};
 
 /// A directory that is removed again unless preparing the context comes to its end.
 pub(crate) struct Fresh {
@@ -54,14 +59,7 @@ impl Held {
     /// Waits for `dir`, telling `waiting` if it has to. The directory itself is locked: nothing is left in it.
     pub(crate) async fn lock(dir: &Path, waiting: impl FnOnce()) -> Result<Self, Error> {
         let file = File::open(dir).map_err(Error::io("open", dir))?;
-        let lock = match file.try_lock() {
-            Ok(()) => file,
-            Err(TryLockError::Error(error)) => return Err(Error::io("lock", dir)(error)),
-            Err(TryLockError::WouldBlock) => {
-                waiting();
-                aside(move |_| file.lock().map(|()| file)).await.map_err(Error::io("lock", dir))?
-            }
-        };
+        let lock = hold(file, waiting).await.map_err(Error::io("lock", dir))?;
         Ok(Self { _lock: Arc::new(lock) })
     }
 }

@@ -149,8 +149,9 @@ pub trait Shell: Send {
     /// The stage that was begun last is complete; a line for the person about what it made.
     fn complete(&mut self, words: String);
 
-    /// What has been checked out, and what [`tip`](crate::tip) would have answered for it; told before anything is built on it.
-    fn checked_out(&mut self, _checkout: &Checkout, _tip: Option<&str>) {}
+    /// What has been checked out, if it is under version control, and what [`tip`](crate::tip) would have answered for it; told
+    /// before anything is built on it.
+    fn checked_out(&mut self, _checkout: Option<&Checkout>, _tip: Option<&str>) {}
 
     /// A line for the person at the terminal, recorded with the events ("using the mirror in …").
     fn note(&mut self, text: &str);

@@ -9,8 +9,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// Longest version that is told, in characters.
 const LONGEST: usize = 200;
 
-/// Tells of each tool that was asked for where it is and the first line of its `--version`, as the fact `tool NAME`; and of
-/// the C library.
+/// Tells of each tool that was asked for where it is and the first line of its `--version`, as the fact `tool NAME`.
 pub(crate) async fn describe(
     request: &Request,
     cwd: &Path,
@@ -29,11 +28,6 @@ pub(crate) async fn describe(
             }
         };
         facts.insert(format!("tool {tool}"), told.into());
-    }
-    if let Some(getconf) = shell.find(OsStr::new("getconf"), &path, cwd) {
-        let argv = vec![getconf.into(), "GNU_LIBC_VERSION".into()];
-        let libc = first_line(argv, cwd, env, shell).await?;
-        facts.extend(libc.map(|libc| ("libc".to_owned(), libc.into())));
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::{
     Shell, archive,
     cache::{Card, Listed, read_card},
+    chain::store,
     error::Error,
     git, hg, svn,
     url::Url,
@@ -23,6 +24,9 @@ pub enum Verdict {
 
 /// Looks at all that an entry holds.
 pub async fn verify(listed: &Listed, shell: &mut impl Shell) -> Result<Verdict, Error> {
+    if listed.kind == store::KIND {
+        return store::verify(&listed.dir).map_err(Error::io("look into", &listed.dir));
+    }
     let held = listed.hold().map_err(Error::io("lock", &listed.dir))?;
     let Some(_held) = held else { return Ok(Verdict::InUse) };
     // As it is now that nobody works on it.

@@ -1,11 +1,15 @@
 //! The words people type: `pony-run RECIPE…` and its other verbs.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, num::NonZeroU16, path::PathBuf};
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{report::look::ColourChoice, run::Keep};
+use crate::{
+    graph::show::Format,
+    report::{Output, look::ColourChoice},
+    run::Keep,
+};
 
 /// Runs builds from recipes, shows and records them, and submits one complete result to a pony-build server.
 #[derive(Debug, Parser)]
@@ -24,12 +28,12 @@ pub struct Cli {
 }
 
 /// `pony-run RECIPE…`
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one switch of the command line")]
 pub struct RunOptions {
-    /// Recipes to run, one after another
-    #[arg(value_name = "RECIPE", required = true)]
-    pub recipes: Vec<PathBuf>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type")]
+    pub which: WhichOptions,
     /// Submit to this server instead of the embedded one (with or without /xmlrpc at its end)
     #[arg(short, long, value_name = "URL", env = "PONY_SERVER", hide_env_values = true)]
     pub server: Option<String>,
@@ -54,9 +58,21 @@ pub struct RunOptions {
     /// Add a tag to those of the recipe
     #[arg(short, long = "tag", value_name = "TAG")]
     pub tags: Vec<String>,
-    /// Set a variable of the recipe
-    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_setting)]
-    pub set: Vec<(String, String)>,
+    /// Builds at once; as many as there are processors if not given
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<NonZeroU16>,
+    /// Build what is needed anew, even where it is there: all of it, or the build of this name
+    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub rebuild: Vec<String>,
+    /// After a build that has not passed, begin no other
+    #[arg(long, conflicts_with = "keep_going")]
+    pub fail_fast: bool,
+    /// Build all that can be built (the default)
+    #[arg(long)]
+    pub keep_going: bool,
+    /// Of several builds, how their output is shown
+    #[arg(long, value_name = "HOW", default_value = "interleaved")]
+    pub output: Output,
     /// When the tempdir is kept
     #[arg(long, value_name = "WHEN", default_value = "failure")]
     pub keep: Keep,
@@ -71,8 +87,22 @@ pub struct RunOptions {
     pub show: ShowOptions,
 }
 
+/// Which builds.
+#[derive(Debug, Clone, Args)]
+pub struct WhichOptions {
+    /// Recipes; what they need is found by itself
+    #[arg(value_name = "RECIPE", required = true)]
+    pub recipes: Vec<PathBuf>,
+    /// Set a variable of the recipes
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_setting)]
+    pub set: Vec<(String, String)>,
+    /// Of recipes with a matrix, only the cells with this value
+    #[arg(long, value_name = "AXIS=VALUE", value_parser = parse_setting)]
+    pub matrix: Vec<(String, String)>,
+}
+
 /// How a run is shown.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct ShowOptions {
     /// Where colours are used
     #[arg(long, value_name = "WHEN", default_value = "auto")]
@@ -105,15 +135,21 @@ pub enum MessageFormat {
 pub enum Verb {
     /// Check recipes without running anything
     Check {
-        /// Recipes to check
-        #[arg(value_name = "RECIPE", required = true)]
-        recipes: Vec<PathBuf>,
-        /// Set a variable of the recipes
-        #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_setting)]
-        set: Vec<(String, String)>,
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "documented at its type")]
+        which: WhichOptions,
         /// Where colours are used
         #[arg(long, value_name = "WHEN", default_value = "auto")]
         color: ColourChoice,
+    },
+    /// Show what would be built, what is there already, and why; ask upstream, and build nothing
+    Graph {
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "documented at its type")]
+        run: Box<RunOptions>,
+        /// As what
+        #[arg(long, value_name = "FORMAT", default_value = "text")]
+        format: Format,
     },
     /// Deliver results that wait in their run folders
     Submit {
@@ -133,7 +169,7 @@ pub enum Verb {
         #[arg(last = true, value_name = "COMMAND")]
         command: Vec<OsString>,
     },
-    /// Look after the cache of sources
+    /// Look after the cache of sources and of what builds hand on
     Cache {
         /// What to do; a list if nothing is said
         #[command(subcommand)]

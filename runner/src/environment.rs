@@ -88,33 +88,37 @@ const HARMLESS: &[&str] = &[
     "PYTHONUNBUFFERED",
 ];
 
-/// Variables whose values are reported; of all others only the names are.
+/// Variables besides [`COMPILERS`] whose values are reported; of all others only the names are.
 const TOLD: &[&str] = &[
+    "CI",
+    "LANG",
+    "LANGUAGE",
+    "LD_LIBRARY_PATH",
+    "PATH",
+    "PKG_CONFIG_PATH",
+    "SHELL",
+    "TERM",
+    "TMPDIR",
+    "TZ",
+];
+
+/// Variables that name compilers and what they are told.
+const COMPILERS: &[&str] = &[
     "AR",
     "ARCHFLAGS",
     "CC",
     "CFLAGS",
-    "CI",
     "CPP",
     "CPPFLAGS",
     "CXX",
     "CXXFLAGS",
     "FC",
     "FFLAGS",
-    "LANG",
-    "LANGUAGE",
     "LD",
     "LDFLAGS",
-    "LD_LIBRARY_PATH",
     "LIBS",
-    "PATH",
-    "PKG_CONFIG_PATH",
     "RUSTFLAGS",
-    "SHELL",
     "SOURCE_DATE_EPOCH",
-    "TERM",
-    "TMPDIR",
-    "TZ",
 ];
 
 /// What of `inherited` steps see. `wanted` are passed on whatever they are: the recipe's secrets.
@@ -153,10 +157,19 @@ fn is_meddling(name: &str) -> bool {
     MEDDLING.contains(&name) || begins && !HARMLESS.contains(&name)
 }
 
+/// What of an environment makes compilers make something else, each `NAME=value`.
+pub fn compilers(env: &Environment) -> Vec<String> {
+    let value = |name: &&str| {
+        let value = env.get(OsStr::new(name))?;
+        Some(format!("{name}={}", value.to_string_lossy()))
+    };
+    COMPILERS.iter().filter_map(value).collect()
+}
+
 /// What is reported of an environment: all names; of some, `NAME=value`.
 pub fn report(env: &Environment) -> (Vec<String>, Vec<String>) {
     let names: BTreeSet<String> = env.keys().map(|name| name.to_string_lossy().into_owned()).collect();
-    let is_told = |name: &str| TOLD.contains(&name) || name.starts_with("LC_");
+    let is_told = |name: &str| COMPILERS.contains(&name) || TOLD.contains(&name) || name.starts_with("LC_");
     let told = names.iter().filter(|name| is_told(name)).filter_map(|name| {
         let value = env.get(&OsString::from(name))?;
         Some(format!("{name}={}", value.to_string_lossy()))

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Moment,
+    ingredients::Ingredients,
     recipe::StepKind,
-    record::{RunRecord, StepRecord},
-    slots::Ingredients,
+    record::{NeedRecord, RunRecord, StepRecord},
 };
 
 /// Which pipe of a child.
@@ -46,9 +46,23 @@ pub struct StepHead {
     pub usual: Option<f64>,
 }
 
+/// A build as it is announced among others.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BuildHead {
+    /// Of no other build: `zlib`, `app[3.13, sqlite]`.
+    pub name: String,
+    /// Names of the builds that it needs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<String>,
+    /// Seconds it took last time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usual: Option<f64>,
+}
+
 /// One thing that happened. Steps are counted from 0, the checkout being one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
+#[expect(clippy::large_enum_variant, reason = "the large ones come once a run, and nothing keeps events")]
 pub enum Event {
     /// A run begins; first of its events.
     RunStarted {
@@ -73,8 +87,38 @@ pub enum Event {
         /// What it is made from, besides the code.
         #[serde(default)]
         made_from: Box<Ingredients>,
+        /// Carried by the results of all builds that were begun together.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        chain: Option<String>,
+        /// Builds that it needs.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        needs: Vec<NeedRecord>,
         /// Every step there is.
         steps: Vec<StepHead>,
+    },
+    /// Several builds begin; before all of their events.
+    ChainStarted {
+        /// Carried by all their results.
+        chain: String,
+        /// All of them, needs before those that need them.
+        builds: Vec<BuildHead>,
+    },
+    /// A build is not run: what an earlier run of it made is still here and is what it would make.
+    Reused {
+        /// That run.
+        run_id: String,
+        /// When it had ended.
+        ended: Timestamp,
+    },
+    /// A build was not begun, and is no result.
+    NotBegun {
+        /// Why.
+        reason: String,
+    },
+    /// All builds are over and what could be delivered is; last of all events.
+    ChainEnded {
+        /// As at the start.
+        chain: String,
     },
     /// Something that the person should know.
     Note {

@@ -6,6 +6,38 @@ use pony_contexts::Fact;
 
 use crate::{recipe::Facts, report::words};
 
+/// This machine, looked at once.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// What recipes may know.
+    pub facts: Facts,
+    /// What is reported.
+    pub reported: BTreeMap<String, Fact>,
+    /// Bytes of memory that builds may take, as far as that can be told.
+    pub memory: Option<u64>,
+}
+
+impl Machine {
+    /// Looks at it.
+    pub fn look() -> Self {
+        let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+        Self {
+            facts: of_this_machine(),
+            reported: reported(),
+            memory: meminfo_bytes(&meminfo, "MemAvailable:"),
+        }
+    }
+
+    /// What of it builds depend on: its platform and its distribution's release.
+    pub fn platform(&self) -> String {
+        let release = match self.reported.get("distribution") {
+            Some(Fact::Text(release)) => release.as_str(),
+            _ => "",
+        };
+        format!("{} {release}", self.facts.arch).trim_end().to_owned()
+    }
+}
+
 /// Reads them. `arch` is what Python's `distutils.util.get_platform()` says (`linux-x86_64`), so that slots of old
 /// clients and ours are the same.
 pub fn of_this_machine() -> Facts {
@@ -62,9 +94,13 @@ fn cpu(cpuinfo: &str) -> Option<String> {
 }
 
 fn memory(meminfo: &str) -> Option<String> {
-    let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let kib: u64 = total.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(words::bytes(kib * 1024))
+    meminfo_bytes(meminfo, "MemTotal:").map(words::bytes)
+}
+
+fn meminfo_bytes(meminfo: &str, name: &str) -> Option<u64> {
+    let value = meminfo.lines().find_map(|line| line.strip_prefix(name))?;
+    let kib: u64 = value.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1024)
 }
 
 #[cfg(test)]

@@ -83,11 +83,19 @@ impl RunFolder {
         let marker = home.active().join(run_id);
         // In sight only once it is locked: an unlocked marker is one of a crashed run.
         let unseen = home.active().join(format!(".{run_id}"));
-        let mut lock = File::create_new(&unseen)?;
-        lock.lock()?;
-        lock.write_all(relative.as_os_str().as_encoded_bytes())?;
-        lock.sync_all()?;
-        fs::rename(&unseen, &marker)?;
+        let mark = || -> io::Result<File> {
+            let mut lock = File::create_new(&unseen)?;
+            lock.lock()?;
+            lock.write_all(relative.as_os_str().as_encoded_bytes())?;
+            lock.sync_all()?;
+            fs::rename(&unseen, &marker)?;
+            Ok(lock)
+        };
+        let lock = match mark() {
+            // Another pony-run took it for what a kill had left, before it was locked.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => mark()?,
+            lock => lock?,
+        };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
         Ok((Self { path }, Active { marker, _lock: lock }))
     }
@@ -156,6 +164,18 @@ impl RunFolder {
         self.receipt(server).exists()
     }
 
+    /// What that server said when it took the result.
+    pub fn read_receipt(&self, server: &str) -> Option<Receipt> {
+        serde_json::from_slice(&fs::read(self.receipt(server)).ok()?).ok()
+    }
+
+    /// The folder of another run that is kept in the same home.
+    #[must_use]
+    pub fn other(&self, package: &str, run_id: &str) -> Self {
+        let runs = self.path.parent().and_then(Path::parent).unwrap_or(&self.path);
+        Self { path: runs.join(slug(package)).join(run_id) }
+    }
+
     fn receipt(&self, server: &str) -> PathBuf {
         self.path.join(format!("receipt-{}.json", slug(server)))
     }
@@ -174,8 +194,16 @@ impl Active {
 /// The runs that are neither under way nor closed, oldest first. Markers that lead nowhere are removed.
 pub fn open_runs(home: &Home) -> io::Result<Vec<Open>> {
     let entries = fs::read_dir(home.active())?.filter_map(Result::ok);
-    let seen = entries.filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."));
-    let mut markers: Vec<PathBuf> = seen.map(|entry| entry.path()).collect();
+    let is_unseen = |entry: &fs::DirEntry| entry.file_name().as_encoded_bytes().starts_with(b".");
+    let (unseen, seen): (Vec<_>, Vec<_>) = entries.partition(is_unseen);
+    for entry in unseen {
+        // Of a run that was killed before it was in sight: nothing had begun.
+        let left = File::open(entry.path()).ok().filter(|marker| marker.try_lock().is_ok());
+        if left.is_some() {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    let mut markers: Vec<PathBuf> = seen.iter().map(fs::DirEntry::path).collect();
     markers.sort();
     let mut open = Vec::new();
     for marker in markers {
@@ -201,9 +229,10 @@ pub fn open_runs(home: &Home) -> io::Result<Vec<Open>> {
 /// Writes JSON so that the file is either not there or whole, and on disk.
 fn write_whole(path: &Path, json: &serde_json::Value) -> io::Result<()> {
     let partial = path.with_extension("json.partial");
+    let mut text = serde_json::to_vec_pretty(json).map_err(io::Error::other)?;
+    text.push(b'\n');
     let mut file = File::create(&partial)?;
-    serde_json::to_writer_pretty(&mut file, json).map_err(io::Error::other)?;
-    file.write_all(b"\n")?;
+    file.write_all(&text)?;
     file.sync_all()?;
     fs::rename(&partial, path)?;
     if let Some(folder) = path.parent() {

@@ -82,6 +82,11 @@ impl Home {
         self.runs().join(".kept")
     }
 
+    /// One locked file for each pool of jobs in use.
+    pub fn jobs(&self) -> PathBuf {
+        self.runs().join(".jobs")
+    }
+
     /// The embedded server's results; `pony-serve` opens the same file.
     pub fn results(&self) -> PathBuf {
         self.root.join("results.db")

@@ -5,9 +5,10 @@ use std::{fmt, time::Duration};
 use jiff::Timestamp;
 
 use crate::{
+    ingredients::Ingredients,
     record::Outcome,
     report::words,
-    slots::{Ingredients, LastRun, Memory},
+    slots::{LastRun, Memory},
 };
 
 /// The rule that decided, as a sentence.
@@ -21,6 +22,10 @@ pub enum Rule {
     Never,
     /// The recipe has changed.
     Recipe,
+    /// A build that it needs is another one now.
+    Need(String),
+    /// A server keeps the slot for a build of ours that did not come to run.
+    Reserved,
     /// The machine has changed, from this to that.
     Machine(String, String),
     /// The last run ended like this, which says nothing of the code.
@@ -35,6 +40,8 @@ pub enum Rule {
     Old(Duration),
     /// Nothing of all this.
     Unchanged(String),
+    /// It has no source, and what it needs is what it was.
+    SameNeeds,
     /// There is no telling whether the source has changed; only the server can be asked.
     Untold,
     /// Upstream cannot be asked, so nothing new could be fetched either.
@@ -54,6 +61,8 @@ impl Rule {
             Self::Forced
             | Self::Never
             | Self::Recipe
+            | Self::Need(_)
+            | Self::Reserved
             | Self::Machine(..)
             | Self::Inconclusive(..)
             | Self::Moved(..)
@@ -64,6 +73,7 @@ impl Rule {
             | Self::Wait(..)
             | Self::Unwatched(_)
             | Self::Unchanged(_)
+            | Self::SameNeeds
             | Self::Untold
             | Self::Unreachable(_) => false,
             Self::Server(build, _) => *build,
@@ -79,6 +89,8 @@ impl fmt::Display for Rule {
             Self::UnderWay => f.write_str("a run of it is under way"),
             Self::Never => f.write_str("it was never built here"),
             Self::Recipe => f.write_str("its recipe has changed"),
+            Self::Need(name) => write!(f, "{name}, which it needs, is another than it was built with"),
+            Self::Reserved => f.write_str("it was to be built before, and did not come to run"),
             Self::Machine(from, to) => write!(f, "this machine has changed from {from} to {to}"),
             Self::Inconclusive(outcome, ago) => {
                 write!(f, "the last run ended as {} {} ago", outcome.word(), time(ago))
@@ -95,6 +107,7 @@ impl fmt::Display for Rule {
             }
             Self::Old(ago) => write!(f, "the last run was {} ago", time(ago)),
             Self::Unchanged(tip) => write!(f, "upstream is still at {}", short(tip)),
+            Self::SameNeeds => f.write_str("what it needs is what it was"),
             Self::Untold => f.write_str("it has no source that tells whether something changed"),
             Self::Unreachable(why) => write!(f, "upstream cannot be asked: {why}"),
             Self::Refused(why) => write!(f, "upstream refuses: {why}"),
@@ -115,8 +128,15 @@ pub fn before_asking(
     retry_after: Duration,
 ) -> Option<Rule> {
     let Some(LastRun { outcome, ended, made_from, .. }) = &memory.last else { return Some(Rule::Never) };
+    if memory.reserved {
+        return Some(Rule::Reserved);
+    }
     if made_from.recipe != now_made_from.recipe {
         return Some(Rule::Recipe);
+    }
+    let mut needs = now_made_from.needs.iter();
+    if let Some((name, _)) = needs.find(|(name, run_id)| made_from.needs.get(*name) != Some(*run_id)) {
+        return Some(Rule::Need(name.clone()));
     }
     if made_from.machine != now_made_from.machine {
         return Some(Rule::Machine(made_from.machine.clone(), now_made_from.machine.clone()));

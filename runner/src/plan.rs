@@ -8,19 +8,20 @@ use std::{
 };
 
 use jiff::Timestamp;
-use pony_contexts::{Fact, Since, Source, Url};
+use pony_contexts::{Since, Source, Url, chain};
 
 use crate::{
     cli::RunOptions,
     config::Config,
     environment::{self, of_steps},
     exit::Exit,
-    facts, folder,
+    facts::Machine,
+    folder,
     home::Home,
+    ingredients::Ingredients,
     mask::{self, Mask},
     recipe::{Context, Recipe},
-    run::{Job, Keep, unit::Environment},
-    slots::Ingredients,
+    run::{Among, Job, Keep, unit::Environment},
     submit::Target,
 };
 
@@ -37,15 +38,19 @@ pub struct Build {
 #[derive(Debug)]
 pub struct Surroundings<'s> {
     /// Where things are kept.
-    pub home: &'s Home,
+    pub home: Home,
     /// What holds for all recipes on this machine.
-    pub config: &'s Config,
+    pub config: Config,
     /// Where results go.
-    pub target: &'s Target,
+    pub target: Target,
     /// Our own environment.
-    pub environment: &'s Environment,
+    pub environment: Environment,
     /// Where tempdirs are made.
-    pub temp_root: &'s Path,
+    pub temp_root: PathBuf,
+    /// What is asked for.
+    pub options: &'s RunOptions,
+    /// Where all this happens.
+    pub machine: Machine,
 }
 
 /// Why a recipe that is valid cannot be run as asked.
@@ -96,16 +101,19 @@ impl PlanError {
     }
 }
 
-/// Plans the run of one recipe.
+/// Plans the run of one recipe, which is called `name` among those that are begun together. `asked`: on the command line,
+/// whose options are for it.
 pub fn plan(
     mut recipe: Recipe,
-    options: &RunOptions,
+    name: &str,
+    asked: Option<&RunOptions>,
+    mut among: Among,
     surroundings: &Surroundings<'_>,
     now: Timestamp,
 ) -> Result<Build, PlanError> {
-    let mut secrets = secrets(&recipe, surroundings.environment)?;
-    secrets.extend(recipe.source.iter().flat_map(secrets_of_source));
-    if let Some(python) = &options.python {
+    let mut secrets = secrets(&recipe, &surroundings.environment)?;
+    secrets.extend(recipe.source.iter().filter_map(Source::url).flat_map(Url::secrets));
+    if let Some(python) = asked.and_then(|options| options.python.as_ref()) {
         let Context::Virtualenv(wanted) = &mut recipe.context else {
             return Err(PlanError::NoVirtualenv { recipe: recipe.path });
         };
@@ -114,39 +122,46 @@ pub fn plan(
     if let Context::Virtualenv(wanted) = &recipe.context {
         secrets.extend(wanted.secrets());
     }
+    let Surroundings { options, machine, .. } = surroundings;
     if let Some(server) = &options.server {
         secrets.extend(Url::from_str(server).into_iter().flat_map(|url| url.secrets()));
     }
-    let tags = tags(&recipe, &options.tags)?;
-    let facts = facts::of_this_machine();
+    let tags = tags(&recipe, asked.map_or(&[], |options| &options.tags))?;
     let run_id = folder::new_run_id(now, random());
-    let tempdir = surroundings.temp_root.join(format!("pony-{}-{run_id}", folder::slug(&recipe.package)));
+    let cache = surroundings.home.cache();
+    let tempdir = if recipe.outputs.is_empty() {
+        surroundings.temp_root.join(format!("pony-{}-{run_id}", folder::slug(name)))
+    } else {
+        // What is handed on stays where it was built.
+        chain::room(&cache, name, &run_id)
+    };
     let recipe_dir = std::path::absolute(&recipe.path)
         .ok()
         .and_then(|path| path.parent().map(Path::to_path_buf))
         .unwrap_or_else(|| PathBuf::from("."));
-    let environment = of_steps(surroundings.environment, recipe.environment_from, &recipe.secrets);
-    let mut reported = facts::reported();
+    let environment = of_steps(&surroundings.environment, recipe.environment_from, &recipe.secrets);
+    let mut reported = machine.reported.clone();
     let (names, values) = environment::report(&environment);
     reported.insert("environment".to_owned(), names.into());
     reported.insert("environment_values".to_owned(), values.into());
-    let release = match reported.get("distribution") {
-        Some(Fact::Text(release)) => release.as_str(),
-        _ => "",
-    };
-    let machine = format!("{} {release}", facts.arch).trim_end().to_owned();
+    // Where needs lie and how many jobs there are does not make another build.
+    let planned = among.planned.take().unwrap_or_else(|| recipe.resolved_yaml());
+    let mut made_from = Ingredients::new(&planned, machine.platform());
+    made_from.needs = std::mem::take(&mut among.contents);
     let job = Job {
+        name: name.to_owned(),
+        among,
         tags,
         run_id,
-        made_from: Ingredients::new(&recipe.resolved_yaml(), machine),
-        facts,
+        made_from,
+        facts: machine.facts.clone(),
         reported,
         inherited: surroundings.environment.clone(),
         environment,
         network: surroundings.config.network.network(options.offline),
         tempdir,
         recipe_dir,
-        cache: surroundings.home.cache(),
+        cache,
         since: Since::default(),
         usual: BTreeMap::new(),
         keep: if options.no_clean_temp { Keep::Always } else { options.keep },
@@ -154,16 +169,6 @@ pub fn plan(
         recipe,
     };
     Ok(Build { job, mask: Mask::new(secrets)? })
-}
-
-fn secrets_of_source(source: &Source) -> Vec<String> {
-    match source {
-        Source::Git(wanted) => wanted.url.secrets(),
-        Source::Hg(wanted) => wanted.url.secrets(),
-        Source::Svn(wanted) => wanted.url.secrets(),
-        Source::Archive(wanted) => wanted.url.secrets(),
-        Source::Path(_) => Vec::new(),
-    }
 }
 
 fn secrets(recipe: &Recipe, environment: &Environment) -> Result<Vec<String>, PlanError> {
@@ -197,9 +202,18 @@ fn tags(recipe: &Recipe, more: &[String]) -> Result<Vec<String>, PlanError> {
     Ok(tags)
 }
 
-/// 32 bits that differ between runs started in the same second.
-fn random() -> u32 {
-    use std::hash::{BuildHasher, RandomState};
-    let hash = RandomState::new().hash_one(std::process::id());
-    u32::try_from(hash & u64::from(u32::MAX)).unwrap_or_default()
+/// 32 bits that differ between runs that are begun in the same second, and never within one process.
+pub(crate) fn random() -> u32 {
+    use std::{
+        hash::{BuildHasher, RandomState},
+        sync::{
+            LazyLock,
+            atomic::{AtomicU32, Ordering},
+        },
+    };
+    static NEXT: LazyLock<AtomicU32> = LazyLock::new(|| {
+        let hash = RandomState::new().hash_one(std::process::id());
+        AtomicU32::new(u32::try_from(hash & u64::from(u32::MAX)).unwrap_or_default())
+    });
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }

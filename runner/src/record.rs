@@ -9,8 +9,8 @@ use pony_contexts::{Changes, Facts};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    ingredients::Ingredients,
     recipe::{EnvironmentFrom, StepKind},
-    slots::Ingredients,
 };
 
 /// How a run or a step ended.
@@ -150,6 +150,31 @@ impl StepRecord {
             description: None,
         }
     }
+
+    /// Files with what its commands and it printed.
+    pub fn logs(&self) -> impl Iterator<Item = &Log> {
+        let commands = self.commands.iter().flat_map(|command| [&command.out, &command.err]);
+        commands.chain([&self.out, &self.err]).flatten()
+    }
+}
+
+/// A build that another one needs, as that one found it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NeedRecord {
+    /// The build's name.
+    pub name: String,
+    /// What servers file it under.
+    pub package: String,
+    /// The run that made what was used.
+    pub run_id: String,
+    /// What that had built, if it is under version control.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// How it had ended.
+    pub outcome: Outcome,
+    /// It is an earlier run's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reused: bool,
 }
 
 /// What was checked out.
@@ -217,6 +242,15 @@ pub struct RunRecord {
     /// What upstream's tip was, to be compared with when it is asked whether something is new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tip: Option<String>,
+    /// What it shares with all builds that were begun together; absent for one by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<String>,
+    /// Builds that it needs, in the recipe's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<NeedRecord>,
+    /// What it hands on: absolute paths.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<String, String>,
     /// Plain facts of the machine and the context (`kernel`, `tempdir`, …), for `client_info`.
     #[serde(default)]
     pub facts: Facts,

@@ -6,12 +6,13 @@ use std::{
 };
 
 use jiff::Timestamp;
-use pony_contexts::{bytes_of, remove_tree};
+use pony_contexts::{bytes_of, chain};
 
 use crate::{
     event::{Event, Stamped},
     folder::{Open, RunFolder, open_runs},
     home::Home,
+    jobserver::Jobserver,
     kept::{self, Kept},
     recipe::EnvironmentFrom,
     record::{Log, Outcome, RunRecord, StepRecord},
@@ -33,6 +34,7 @@ pub struct Recovered {
 /// Finds the runs that crashed, kills what they left running, removes their tempdirs, writes their results. Each by itself:
 /// of one that cannot be recorded its folder and why.
 pub fn recover(home: &Home) -> io::Result<Vec<Result<Recovered, (PathBuf, io::Error)>>> {
+    Jobserver::sweep(&home.jobs());
     let mut recovered = Vec::new();
     for open in open_runs(home)? {
         if open.folder.result().exists() {
@@ -48,7 +50,7 @@ pub fn recover(home: &Home) -> io::Result<Vec<Result<Recovered, (PathBuf, io::Er
         }
         let killed = os::kill_marked(&format!("{MARK}={}", open.folder.run_id()));
         let path = open.folder.path().to_path_buf();
-        match record(open, killed) {
+        match record(home, open, killed) {
             Ok(run) => recovered.extend(run.map(Ok)),
             // One that cannot be recorded does not keep the others from it.
             Err(error) => recovered.push(Err((path, error))),
@@ -60,16 +62,16 @@ pub fn recover(home: &Home) -> io::Result<Vec<Result<Recovered, (PathBuf, io::Er
 /// What a run does with its tree at its end.
 fn tidy_up(home: &Home, record: &RunRecord) {
     let Some(tempdir) = record.tempdir.as_ref().map(PathBuf::from) else { return };
-    if !record.kept {
+    if !record.kept && !chain::is_kept(&tempdir) {
         remove(&tempdir, &record.run_id);
-    } else if tempdir.is_dir() && !kept::is_noted(home, &record.run_id) {
+    } else if record.kept && tempdir.is_dir() && !kept::is_noted(home, &record.run_id) {
         let (run_id, since) = (record.run_id.clone(), record.ended);
         let _ = kept::note(home, &Kept { run_id, bytes: bytes_of(&tempdir), tempdir, since });
     }
 }
 
 /// Writes the result of a run that crashed. None where it was cut short before its first event: nothing had begun.
-fn record(open: Open, killed: Vec<String>) -> io::Result<Option<Recovered>> {
+fn record(home: &Home, open: Open, killed: Vec<String>) -> io::Result<Option<Recovered>> {
     let Some(record) = crashed(&open.folder) else {
         fs::remove_dir_all(open.folder.path())?;
         open.active.close()?;
@@ -78,6 +80,8 @@ fn record(open: Open, killed: Vec<String>) -> io::Result<Option<Recovered>> {
     if let Some(tempdir) = &record.tempdir {
         remove(Path::new(tempdir), &record.run_id);
     }
+    // It may have been kept in its very last moment.
+    let _ = chain::discard_of(&home.cache(), &record.run_id);
     open.folder.write_result(&record)?;
     Ok(Some(Recovered { open, record, killed }))
 }
@@ -85,8 +89,8 @@ fn record(open: Open, killed: Vec<String>) -> io::Result<Option<Recovered>> {
 /// Removes a tempdir, if it is that run's: its name carries the run's id.
 fn remove(tempdir: &Path, run_id: &str) {
     let own = tempdir.file_name().is_some_and(|name| name.to_string_lossy().ends_with(run_id));
-    if own && tempdir.exists() {
-        let _ = remove_tree(tempdir);
+    if own {
+        let _ = chain::discard(tempdir);
     }
 }
 
@@ -117,6 +121,8 @@ fn record_of(events: impl Iterator<Item = Stamped>, size: impl Fn(&str) -> Optio
                 tempdir,
                 deliver_to,
                 made_from,
+                chain,
+                needs,
                 steps,
                 ..
             } => {
@@ -139,6 +145,9 @@ fn record_of(events: impl Iterator<Item = Stamped>, size: impl Fn(&str) -> Optio
                     checkout: None,
                     made_from: *made_from,
                     tip: None,
+                    chain,
+                    needs,
+                    outputs: std::collections::BTreeMap::new(),
                     facts: pony_contexts::Facts::new(),
                     cwd: None,
                     environment_from: EnvironmentFrom::default(),
@@ -221,6 +230,8 @@ mod tests {
             tempdir: "/tmp/pony-p-r1".into(),
             deliver_to: vec!["embedded".into()],
             made_from: Box::default(),
+            chain: None,
+            needs: Vec::new(),
             steps: ["one", "two", "three"].map(head).into(),
         }
     }

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     home::Home,
+    ingredients::Ingredients,
     record::{Outcome, RunRecord},
 };
 
@@ -31,27 +32,11 @@ pub struct Memory {
     /// How the last run went.
     #[serde(default)]
     pub last: Option<LastRun>,
+    /// A server keeps the slot for a build of ours that has not run yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reserved: bool,
     /// Seconds that each step took when it last passed.
     pub durations: BTreeMap<String, f64>,
-}
-
-/// What a run is made from, besides the code. Another one makes another build.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ingredients {
-    /// Digest of the resolved recipe.
-    pub recipe: String,
-    /// What of the machine builds depend on: its platform and its distribution's release.
-    pub machine: String,
-}
-
-impl Ingredients {
-    /// Of a resolved recipe on this machine.
-    pub fn new(resolved: &str, machine: String) -> Self {
-        let digest = Sha256::digest(resolved.as_bytes());
-        // Half of it tells recipes apart.
-        let recipe = digest.iter().take(16).fold(0_u128, |recipe, byte| recipe << 8 | u128::from(*byte));
-        Self { recipe: format!("{recipe:032x}"), machine }
-    }
 }
 
 /// How a run went and what it was made from.
@@ -72,10 +57,25 @@ impl Memory {
         fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
     }
 
+    /// What is remembered of a slot.
+    pub fn of(home: &Home, slot: &pony_wire::Slot) -> Self {
+        Self::load(home, &slot.package, &slot.host, &slot.arch, &slot.tags)
+    }
+
+    /// Seconds that all of a run took, each step when it last passed; nothing if none ever did.
+    pub fn usual(&self) -> Option<f64> {
+        (!self.durations.is_empty()).then(|| self.durations.values().sum())
+    }
+
     /// What is to be remembered after this run. Pure.
     #[must_use]
     pub fn after(mut self, record: &RunRecord) -> Self {
+        // What never began is no run of the slot.
+        if record.outcome == Outcome::Skipped {
+            return self;
+        }
         self.run_id.clone_from(&record.run_id);
+        self.reserved = false;
         // Time that was over before there was a tree says nothing of the code.
         let outcome = match record.outcome {
             Outcome::TimedOut | Outcome::Quiet if record.cwd.is_none() => Outcome::InfraError,
@@ -101,10 +101,26 @@ impl Memory {
 
     /// Keeps it.
     pub fn save(&self, home: &Home, record: &RunRecord) -> io::Result<()> {
-        let path = file(home, &record.package, &record.host, &record.arch, &record.tags);
-        let partial = path.with_extension(format!("{}.partial", record.run_id));
-        fs::write(&partial, serde_json::to_vec_pretty(self).map_err(io::Error::other)?)?;
-        fs::rename(partial, path)
+        self.write(&file(home, &record.package, &record.host, &record.arch, &record.tags), &record.run_id)
+    }
+
+    /// Notes that a server keeps the slot for a build that is to run. Forgotten where it cannot be written.
+    pub fn reserve(home: &Home, slot: &pony_wire::Slot) {
+        let memory = Self { reserved: true, ..Self::of(home, slot) };
+        let path = file(home, &slot.package, &slot.host, &slot.arch, &slot.tags);
+        let _ = memory.write(&path, "reserved");
+    }
+
+    fn write(&self, path: &std::path::Path, writer: &str) -> io::Result<()> {
+        let partial = path.with_extension(format!("{writer}.partial"));
+        let written = serde_json::to_vec_pretty(self)
+            .map_err(io::Error::other)
+            .and_then(|text| fs::write(&partial, text))
+            .and_then(|()| fs::rename(&partial, path));
+        if written.is_err() {
+            let _ = fs::remove_file(partial);
+        }
+        written
     }
 
     /// For the list of commits since then.

@@ -4,14 +4,14 @@ mod recipe_support;
 
 use std::{fs, path::Path};
 
-use pony_runner::recipe::{SIZE_LIMIT, load};
-use recipe_support::{bad, facts, files, load_text, name_of, snapshot};
+use pony_runner::recipe::SIZE_LIMIT;
+use recipe_support::{bad, files, load_cells, load_plain, load_text, name_of, snapshot};
 
 #[test]
 fn every_bad_recipe_says_what_is_wrong() {
     for path in files(&bad()) {
         let name = name_of(&path);
-        let errors = load(Path::new(name), &fs::read(&path).unwrap(), &[], &facts())
+        let errors = load_plain(Path::new(name), &fs::read(&path).unwrap())
             .err()
             .unwrap_or_else(|| panic!("{name} loads"));
         snapshot(name.trim_end_matches(".yaml"), &errors.render(false));
@@ -99,13 +99,30 @@ fn what_grows_is_refused_at_once() {
         ("merges", "a: &a {b: c}\n".to_owned() + &"<<: *a\n".repeat(limit / 7 - 10)),
         ("chain", format!("package: demo\nvariables:\n{chain}{steps}")),
         ("circle", format!("package: demo\nvariables:\n{chain}  v4000: '{{{{v0}}}}'\n{steps}")),
+        (
+            "needs",
+            format!(
+                "package: demo\nneeds:\n{}{steps}",
+                many(15_000, |n| format!("  - ../some/where/or/other/x{}\n", n % 9_000))
+            ),
+        ),
+        ("cells", format!("package: demo\nmatrix:\n  a: [{}]\n{steps}", many(2_000, |n| format!("{n}, ")))),
+        (
+            "cells of a large recipe",
+            format!(
+                "package: demo\nmatrix:\n  a: [{}]\nsteps:\n{}",
+                many(30, |n| format!("{n}, ")),
+                "  - run: '{{{{ some text of a step {{a}} {{b'\n".repeat(4_000)
+            ),
+        ),
+        ("axes", format!("package: demo\nmatrix:\n{}{steps}", many(60, |n| format!("  a{n}: [1, 2]\n")))),
         ("names to compare", format!("package: demo\nvariables:\n{names}tags: [{misspelt}]\n{steps}")),
     ]);
 }
 
 fn refused(hostile: &[(&str, String)]) {
     for (what, text) in hostile {
-        let errors = load(Path::new("hostile.yaml"), text.as_bytes(), &[], &facts()).err();
+        let errors = load_cells(Path::new("hostile.yaml"), text.as_bytes()).err();
         let shown = errors.unwrap_or_else(|| panic!("{what} loads")).render(false);
         assert!(shown.len() < 64 * 1024, "{what}: {} bytes are shown", shown.len());
     }

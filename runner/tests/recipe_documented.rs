@@ -4,8 +4,8 @@ mod recipe_support;
 
 use std::path::Path;
 
-use pony_runner::recipe::{load, schema};
-use recipe_support::{facts, good, read};
+use pony_runner::recipe::schema;
+use recipe_support::{good, load_cells, load_plain, read};
 
 #[test]
 fn every_key_has_its_row() {
@@ -15,6 +15,8 @@ fn every_key_has_its_row() {
         &schema["properties"],
         &schema["properties"]["source"]["properties"],
         &schema["properties"]["watch"]["properties"],
+        &schema["properties"]["needs"]["items"]["anyOf"][1]["properties"],
+        &schema["properties"]["matrix"]["properties"],
         context,
         &context["virtualenv"]["anyOf"][1]["properties"],
         &schema["properties"]["steps"]["items"]["properties"],
@@ -32,9 +34,23 @@ fn the_first_example_loads() {
 }
 
 #[test]
+fn the_other_examples_load() {
+    let reference = read("../docs/recipes.md");
+    let examples = reference.split("```yaml\n").skip(2).filter_map(|rest| rest.split("```").next());
+    let cells: Vec<usize> = examples
+        .filter(|example| example.starts_with("package:"))
+        .map(|example| {
+            let loaded = load_cells(Path::new("x.yaml"), example.as_bytes());
+            loaded.unwrap_or_else(|errors| panic!("{}", errors.render(false))).len()
+        })
+        .collect();
+    assert_eq!(cells, [1, 4]);
+}
+
+#[test]
 fn the_errors_shown_are_the_real_ones() {
     let text = read("tests/recipes/documented.yaml");
-    let errors = load(Path::new("demo.yaml"), text.as_bytes(), &[], &facts()).unwrap_err().render(false);
+    let errors = load_plain(Path::new("demo.yaml"), text.as_bytes()).unwrap_err().render(false);
     assert!(
         read("../docs/recipes.md").contains(&format!("```text\n{errors}```\n")),
         "docs/recipes.md should show:\n{errors}"

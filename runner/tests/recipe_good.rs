@@ -7,11 +7,13 @@ use std::{
     time::Duration,
 };
 
-use pony_contexts::{Private, Source, archive, git, hg, path, svn, virtualenv};
+use indexmap::IndexMap;
+use pony_contexts::{Private, Source, archive, chain::Use, git, hg, path, svn, virtualenv};
 use pony_runner::recipe::{
-    Action, Context, DEFAULT_QUIET_TIMEOUT, DEFAULT_TIMEOUT, EnvironmentFrom, Recipe, StepKind, load,
+    Action, Context, DEFAULT_QUIET_TIMEOUT, DEFAULT_TIMEOUT, EnvironmentFrom, Given, Need, Recipe, StepKind,
+    Weight, load,
 };
-use recipe_support::{facts, good, load_text};
+use recipe_support::{facts, good, load_plain, load_text};
 
 fn program(words: &[&str]) -> Action {
     Action::Program(words.iter().map(|word| (*word).to_owned()).collect())
@@ -158,7 +160,7 @@ fn a_setting_replaces_a_variable_and_what_uses_it_follows() {
 
 fn source(written: &str, path: &str) -> Source {
     let text = format!("package: demo\nsource: {{{written}}}\nsteps: [{{run: make}}]\n");
-    let recipe = load(Path::new(path), text.as_bytes(), &[], &facts());
+    let recipe = load_plain(Path::new(path), text.as_bytes());
     recipe.ok().and_then(|recipe| recipe.source).unwrap_or_else(|| panic!("{text}"))
 }
 
@@ -298,4 +300,115 @@ fn a_long_chain_of_variables_resolves() {
         "package: demo\nvariables:\n{chain}  v3000: end\nsteps: [{{run: 'echo {{{{v0}}}}'}}]\n"
     ));
     assert_eq!(recipe.steps[0].action, Action::Script("echo end".into()));
+}
+
+#[test]
+fn what_is_needed_and_handed_on_is_read() {
+    let recipe = good(
+        "package: demo
+variables: {v: x}
+needs:
+  - zlib
+  - ../images/libpng-1.6.yaml
+  - {recipe: './sub/{{v}}', as: y, with: {a: '{{v}}{{cpus}}', b: 3.10}, without: [prefix, wheels]}
+  - {recipe: /opt/y.yml, as: z, without: [PATH, LIBRARY_PATH]}
+outputs: {prefix: ./install/, wheels: 'dist/{{v}}'}
+weight: all
+memory: 2G
+locks: [port, 'x {{v}}', port]
+jobserver: true
+steps: [{run: 'make {{needs.libpng-1.6.prefix}}'}, {run: outputs}]
+",
+    );
+    let need = |recipe: &str, name: &str, with: &[(&str, &str)], without: &[Use], line| Need {
+        recipe: recipe.into(),
+        name: name.into(),
+        with: with.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        without: without.iter().copied().collect(),
+        line,
+    };
+    let all = [
+        Use::Path,
+        Use::PkgConfigPath,
+        Use::CmakePrefixPath,
+        Use::LdLibraryPath,
+        Use::CIncludePath,
+        Use::LibraryPath,
+        Use::Wheels,
+    ];
+    assert_eq!(
+        recipe.needs,
+        [
+            need("/work/recipes/zlib", "zlib", &[], &[], 4),
+            need("/work/images/libpng-1.6.yaml", "libpng-1.6", &[], &[], 5),
+            need("/work/recipes/sub/x", "y", &[("a", "x8"), ("b", "3.10")], &all, 6),
+            need("/opt/y.yml", "z", &[], &[Use::Path, Use::LibraryPath], 7),
+        ]
+    );
+    let outputs: IndexMap<String, PathBuf> =
+        [("prefix", "install"), ("wheels", "dist/x")].map(|(name, path)| (name.into(), path.into())).into();
+    assert_eq!(recipe.outputs, outputs);
+    assert_eq!(
+        (recipe.weight, recipe.memory, recipe.jobserver),
+        (Weight::All, Some(2_000_000_000), Some(true))
+    );
+    assert_eq!(recipe.locks, ["port", "x x"]);
+    assert_eq!(names(&recipe), ["make", "outputs 2", "outputs"]);
+    let last = &recipe.steps[2];
+    assert_eq!((&last.action, last.kind, last.line), (&Action::Outputs(outputs), StepKind::Package, 8));
+    assert!(recipe.uses_needs && !recipe.uses_jobs);
+}
+
+#[test]
+fn a_matrix_is_one_recipe_for_each_cell() {
+    let text = "package: demo
+matrix:
+  python: [3.10, 3.1, yes]
+  flag: [yes, no]
+  include: [{flag: maybe, python: 1_000}]
+  exclude: [{python: yes, flag: no}, {python: 3.1}]
+tags: ['py{{python}}']
+steps: [{run: 'echo {{python}} {{flag}}'}]
+";
+    let load = |set: &[(&str, &str)]| {
+        let set: Vec<_> = set.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let given = Given { set: &set, facts: &facts(), late: None };
+        let recipes = load(Path::new("x.yaml"), text.as_bytes(), &given);
+        recipes.map(|recipes| recipes.iter().map(|recipe| recipe.tags.join(" ")).collect::<Vec<_>>())
+    };
+    assert_eq!(
+        load(&[]).unwrap(),
+        ["py3.10 3.10 flag=yes", "py3.10 3.10 no", "pyyes python=yes flag=yes", "py1_000 1_000 maybe"]
+    );
+    assert_eq!(
+        load(&[("flag", "no"), ("flag", "yes")]).unwrap(),
+        ["py3.10 3.10 flag=yes", "pyyes python=yes flag=yes"]
+    );
+    assert_eq!(load(&[("flag", "yes"), ("python", "3.10")]).unwrap(), ["py3.10 3.10 flag=yes"]);
+    let wrong = load(&[("flag", "no"), ("python", "yes"), ("pyhton", "x")]).unwrap_err().render(false);
+    assert!(wrong.contains("cannot set `flag`: no cell of the matrix has `no`"), "{wrong}");
+    assert!(wrong.contains("did you mean `python`?"), "{wrong}");
+    let only = good("package: demo\nmatrix: {include: [{a: 1, b: 2}]}\nsteps: [{run: 'x {{a}}{{b}}'}]\n");
+    assert_eq!(only.steps[0].action, Action::Script("x 12".into()));
+    assert_eq!(only.cell.keys().collect::<Vec<_>>(), ["a", "b"]);
+}
+
+#[test]
+fn what_is_known_only_when_the_build_begins_waits() {
+    let text = "package: demo
+variables: {flags: '-j {{ jobs }}', unused: '{{needs.a.b}}'}
+needs: [a]
+environment: {E: 'e'}
+steps: [{run: 'make {{flags}}'}, {run: [make, '{{cpus}}'], env: {J: '{{jobs}}'}}, {run: make}]
+";
+    let recipe = good(text);
+    assert_eq!(recipe.steps[0].action, Action::Script("make -j {{jobs}}".into()));
+    assert!(recipe.uses_jobs && recipe.uses_needs);
+    let uses = |recipe: &Recipe| recipe.steps.iter().map(|step| step.uses_jobs).collect::<Vec<_>>();
+    assert_eq!(uses(&recipe), [true, true, false]);
+    assert_eq!(uses(&good(&text.replace("E: 'e'", "E: '{{flags}}'"))), [true; 3]);
+    // Of old, recipes have a variable of that name.
+    let own = good(&text.replace("unused: '{{needs.a.b}}'", "jobs: 3"));
+    assert_eq!(own.steps[0].action, Action::Script("make -j 3".into()));
+    assert!(!own.uses_jobs && !own.uses_needs);
 }

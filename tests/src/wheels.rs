@@ -37,21 +37,21 @@ for name in "tiny", "more":
 wheel("pytest", "9.0", {"pytest/__init__.py": "", "pytest/__main__.py": PYTEST})
 "#;
 
-/// A build backend that needs no other: the module `demo`, as a wheel.
+/// A build backend that needs no other: one module, as a wheel. `NAME` and `REQUIRES` are to be replaced.
 const BACKEND: &str = r#"
 import os, zipfile
 def build_wheel(directory, config_settings=None, metadata_directory=None):
-    name = "demo-1.0-py3-none-any.whl"
+    name = "NAME-1.0-py3-none-any.whl"
     with zipfile.ZipFile(os.path.join(directory, name), "w") as wheel:
-        wheel.write("demo.py")
-        wheel.writestr("demo-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n")
-        wheel.writestr("demo-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        wheel.writestr("demo-1.0.dist-info/RECORD", "")
+        wheel.write("NAME.py")
+        wheel.writestr("NAME-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: NAME\nVersion: 1.0\nREQUIRES")
+        wheel.writestr("NAME-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr("NAME-1.0.dist-info/RECORD", "")
     return name
 "#;
 
-const PROJECT: &str = "[project]\nname = 'demo'\nversion = '1.0'\n[build-system]\nrequires = []\n\
-                       build-backend = 'backend'\nbackend-path = ['.']\n";
+const PROJECT: &str = "[project]\nname = 'NAME'\nversion = '1.0'\ndynamic = ['dependencies']\n[build-system]\n\
+                       requires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n";
 
 impl World {
     /// Packages (`tiny` and `more` 1.0 and 2.0, `pytest`), and uv and pip that know of no others. `python3` is the
@@ -78,15 +78,31 @@ impl World {
 
     /// Files of a library `demo` with a test, below a folder of this world.
     pub fn library(&self, folder: &str) {
+        self.project(folder, "demo", "", "def double(x):\n    return 2 * x\n");
+        let test = "import demo\ndef test_double():\n    assert demo.double(2) == 4\n";
+        fs::create_dir_all(self.path(folder).join("tests")).expect("folders");
+        fs::write(self.path(folder).join("tests/test_demo.py"), test).expect("a new file");
+    }
+
+    /// Files of an application `app` that needs the library `demo`.
+    pub fn application(&self, folder: &str) {
+        self.project(
+            folder,
+            "app",
+            "Requires-Dist: demo\\n",
+            "import demo\nprint('twice 21 is', demo.double(21))\n",
+        );
+    }
+
+    fn project(&self, folder: &str, name: &str, requires: &str, module: &str) {
         let dir = self.path(folder);
-        fs::create_dir_all(dir.join("tests")).expect("folders");
-        for (name, text) in [
-            ("pyproject.toml", PROJECT),
-            ("backend.py", BACKEND),
-            ("demo.py", "def double(x):\n    return 2 * x\n"),
-            ("tests/test_demo.py", "import demo\ndef test_double():\n    assert demo.double(2) == 4\n"),
+        fs::create_dir_all(&dir).expect("folders");
+        for (file, text) in [
+            ("pyproject.toml".to_owned(), PROJECT.replace("NAME", name)),
+            ("backend.py".to_owned(), BACKEND.replace("NAME", name).replace("REQUIRES", requires)),
+            (format!("{name}.py"), module.to_owned()),
         ] {
-            fs::write(dir.join(name), text).expect("a new file");
+            fs::write(dir.join(file), text).expect("a new file");
         }
     }
 }

@@ -120,6 +120,9 @@ impl Error {
             Self::Install { .. } => {
                 "check names and versions in `requirements`; what a build can do without belongs into `optional`"
             }
+            Self::NoWheels { .. } => {
+                "its output `wheels` is a folder with `*.whl` files right in it; `without: [wheels]` lets them be"
+            }
             Self::NoSubdir(_) => "`subdir` is the path of a folder from the top of the repository",
             Self::SubdirOutside(_) => "`subdir` must stay inside the repository",
             Self::NotADirectory(_) => "`path` names a folder; relative ones start at the recipe's folder",

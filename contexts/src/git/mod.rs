@@ -36,6 +36,8 @@ use history::Head;
 use mirror::Mirror;
 pub(crate) use tool::{TOOL, UNASKING, unredirected};
 
+pub use crate::want::Want;
+
 use crate::{
     Request, Shell,
     cache::place,
@@ -62,19 +64,6 @@ pub struct Wanted {
     pub subdir: Option<PathBuf>,
     /// What the folder of the tree is called; after the address if not given.
     pub dir: Option<String>,
-}
-
-/// Which commit to build.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Want {
-    /// The tip of the branch that the repository checks out by default.
-    Default,
-    /// The tip of a branch.
-    Branch(String),
-    /// The commit that a tag names.
-    Tag(String),
-    /// A commit by its id, in full or its first digits.
-    Revision(String),
 }
 
 /// The commit to check out, and the branch to be on with it.

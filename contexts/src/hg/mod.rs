@@ -40,6 +40,8 @@ use history::Head;
 use store::Store;
 use tool::TOOL;
 
+pub use crate::want::Want;
+
 use crate::{
     Request, Shell,
     cache::{blank, place, read_card},
@@ -65,19 +67,6 @@ pub struct Wanted {
     pub subdir: Option<PathBuf>,
     /// What the folder of the tree is called; after the address if not given.
     pub dir: Option<String>,
-}
-
-/// Which changeset to build.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Want {
-    /// What `hg clone` checks out: the bookmark `@`, else the tip of the branch `default`, else the tip.
-    Default,
-    /// The changeset of a bookmark, or the tip of a named branch.
-    Branch(String),
-    /// The changeset that a tag names.
-    Tag(String),
-    /// A changeset by its id, in full or its first digits.
-    Revision(String),
 }
 
 /// What stands for [`Want::Default`], the first that is there.

@@ -84,6 +84,12 @@ impl Entry {
         Ok(entry(vec![canonical.to_owned(), value.to_owned()], setting, hidden))
     }
 
+    /// A wheel that a needed build hands on; by its path, so that no index is asked for it.
+    pub(super) fn wheel(path: &Path) -> Self {
+        let shown = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Self { words: vec![path.to_string_lossy().into_owned()], shown, setting: false, in_file: false }
+    }
+
     /// The first address in it that is not on this machine.
     pub(super) fn remote(&self) -> Option<Url> {
         if self.setting {

@@ -38,6 +38,7 @@ use tools::{REDIRECTING, Tools};
 
 use crate::{
     Facts, Request, Shell,
+    chain::wheels,
     error::Error,
     program::{Overlay, args},
     tree::remove_tree,
@@ -116,7 +117,7 @@ pub fn check_requirement(text: &str) -> Result<(), String> {
     }
 }
 
-/// Makes the environment in `room`, which does not exist, and fills it. `cwd` is where steps run; what they need to find it
+/// Makes the environment in `room`, which does not exist, and fills it, also with the wheels that needed builds hand on. `cwd` is where steps run; what they need to find it
 /// goes to `env`, what is to be recorded to `facts`. Answers with a line about it.
 pub(crate) async fn make(
     wanted: &Wanted,
@@ -129,7 +130,10 @@ pub(crate) async fn make(
 ) -> Result<String, Error> {
     let read =
         |texts: &[String]| texts.iter().map(|text| Entry::read(text, cwd)).collect::<Result<Vec<_>, _>>();
-    let (requirements, optional) = (read(&wanted.requirements)?, read(&wanted.optional)?);
+    let (required, optional) = (read(&wanted.requirements)?, read(&wanted.optional)?);
+    // First: pip looks for each in turn, and stops at a name that no index has, even if a wheel of it is to follow.
+    let handed = wheels(&request.handed)?;
+    let requirements: Vec<Entry> = handed.iter().map(|wheel| Entry::wheel(wheel)).chain(required).collect();
     if let Some(Entry { shown, .. }) = optional.iter().find(|entry| entry.setting) {
         let why = "it brings no package; in `requirements` it holds for all".to_owned();
         return Err(Error::Requirement { entry: shown.clone(), why });
@@ -179,6 +183,19 @@ pub(crate) async fn make(
     facts.insert("installer".to_owned(), installer.into());
     activate(room, &request.path, env);
     Ok(words)
+}
+
+/// The version of the interpreter that [`make`] would take, if it is there and says one.
+pub(crate) async fn interpreter(
+    wanted: &Wanted,
+    request: &Request,
+    cwd: &Path,
+    shell: &mut impl Shell,
+) -> Result<Option<String>, Error> {
+    let mut tools = Tools::new(shell, request, cwd, Overlay::new(), wanted.secrets());
+    let Some(python) = Python::choose(wanted.python.as_deref(), request, &tools) else { return Ok(None) };
+    let program = python.program(&mut tools).await?;
+    python::version(&program, &mut tools).await
 }
 
 /// What sourcing `bin/activate` does. What would lead pip or uv elsewhere is removed.

@@ -83,7 +83,10 @@ pub(super) async fn missing(wanted: &str, tools: &mut Tools<'_, impl Shell>) -> 
 }
 
 /// What the program says of itself; nothing if it does not work.
-async fn version(program: &Path, tools: &mut Tools<'_, impl Shell>) -> Result<Option<String>, Error> {
+pub(super) async fn version(
+    program: &Path,
+    tools: &mut Tools<'_, impl Shell>,
+) -> Result<Option<String>, Error> {
     let ended =
         tools.attempt("python version", &[program.as_os_str(), OsStr::new("--version")], None).await?;
     Ok(told(&ended))

@@ -491,7 +491,7 @@ async fn offline_the_cached_file_has_to_do() {
     web.requests();
     let prepared = download(&world, &url, None, true).await.0.unwrap();
     assert_eq!(text(&prepared, "file"), "one");
-    assert_eq!(prepared.facts["offline"], format!("`{url}` is not asked, being offline").as_str().into());
+    assert_eq!(prepared.checkout.unwrap().offline, Some(format!("`{url}` is not asked, being offline")));
     let error = download(&world, &url, Some(sha256(b"other")), true).await.0.unwrap_err();
     assert!(matches!(error, Error::Offline(_)), "{error:?}");
     assert!(web.requests().is_empty());

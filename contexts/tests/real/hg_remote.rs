@@ -202,7 +202,7 @@ async fn a_network_that_fails_is_tried_again_then_done_without() {
     assert_eq!(shell.pauses, waits);
     assert!(prepared.checkout.unwrap().offline.unwrap().contains("cannot be reached"));
     let prepared = prepare(&with(branch("default"), true), &mut world.shell()).await.unwrap();
-    assert_eq!(prepared.facts["offline"], format!("`{url}` is not asked, being offline").as_str().into());
+    assert_eq!(prepared.checkout.unwrap().offline, Some(format!("`{url}` is not asked, being offline")));
     let error = prepare(&with(branch("nope"), true), &mut world.shell()).await.unwrap_err();
     assert!(matches!(error, Error::Offline(_)), "{error:?}");
 }

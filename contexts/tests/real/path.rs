@@ -46,7 +46,7 @@ async fn a_folder_is_copied_with_what_is_not_committed() {
     assert!(prepared.cwd.starts_with(world.path("tmp")) && prepared.cwd.ends_with("demo"));
     assert_eq!((text(&prepared, "file").as_str(), text(&prepared, "new").as_str()), ("changed", "new"));
     assert_eq!(fs::read_link(prepared.cwd.join("link")).unwrap().to_str(), Some("/etc"));
-    assert_eq!(prepared.facts["dirty"], true.into());
+    assert!(prepared.checkout.as_ref().unwrap().dirty);
     assert_eq!(world.git(&prepared.cwd, &["log", "--format=%s"]), "one");
     let checkout = prepared.checkout.unwrap();
     assert_eq!(checkout.revision, repository.head());
@@ -68,7 +68,7 @@ async fn a_folder_is_built_in_place() {
     };
     let prepared = run("../code/demo").await;
     assert_eq!(text(&prepared, "file"), "one");
-    assert_eq!((&prepared.facts["dirty"], prepared.tempdir), (&false.into(), None));
+    assert_eq!((prepared.checkout.as_ref().unwrap().dirty, prepared.tempdir), (false, None));
     let in_sub = run("../code/demo/sub").await;
     assert_eq!(in_sub.checkout.unwrap().revision, repository.head());
 }

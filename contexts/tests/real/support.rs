@@ -210,6 +210,8 @@ impl World {
             path: std::env::var_os("PATH").unwrap(),
             place: Place::Tempdir,
             virtualenv: None,
+            handed: Vec::new(),
+            search: std::collections::BTreeMap::new(),
             private: Private::default(),
             tools: Vec::new(),
             since: Since::default(),

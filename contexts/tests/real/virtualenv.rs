@@ -11,7 +11,9 @@ use std::{
 };
 
 use pony_contexts::{
-    Ended, Error, Fact, Place, Prepared, Request, prepare,
+    Ended, Error, Fact, Place, Prepared, Request,
+    chain::{Handed, Use},
+    prepare,
     virtualenv::{Installer, Wanted},
 };
 
@@ -543,4 +545,77 @@ async fn nothing_is_left_in_the_tree() {
     prepared.unwrap();
     let after: BTreeSet<_> = files(Path::new(&lab.world.path("recipes"))).into_iter().collect();
     assert_eq!(before, after);
+}
+
+/// What needed builds hand on is there with every installer.
+async fn takes_what_is_handed_on(installer: Installer) {
+    let lab = Lab::with(installer);
+    // In no index that is asked.
+    fs::rename(lab.world.path("wheels"), lab.world.path("dist")).unwrap();
+    for version in ["tiny-2.0", "more-2.0"] {
+        fs::remove_file(lab.world.path(&format!("dist/{version}-py3-none-any.whl"))).unwrap();
+    }
+    lab.index("no-index = true\n");
+    let prefix = lab.world.path("prefix");
+    fs::create_dir_all(prefix.join("bin")).unwrap();
+    fs::create_dir_all(prefix.join("lib")).unwrap();
+    let outputs = [("prefix", prefix.clone()), ("wheels", lab.world.path("dist"))];
+    let handed = Handed {
+        name: "library".to_owned(),
+        outputs: outputs.map(|(name, path)| (name.to_owned(), path)).into(),
+        without: BTreeSet::new(),
+    };
+    let request = Request {
+        handed: vec![handed],
+        search: [("LD_LIBRARY_PATH".to_owned(), OsString::from("/opt/lib"))].into(),
+        ..lab.request(wanted(&["tiny>=1"], &["absent"]))
+    };
+    let mut shell = lab.shell();
+    shell.env.retain(|(name, _)| *name != "PIP_FIND_LINKS");
+    let prepared = prepare(&request, &mut shell).await.unwrap();
+    assert_eq!(lab.says(&prepared, "more, tiny", "more.version, tiny.version"), "1.0 1.0");
+    let wheels = ["more-1.0-py3-none-any.whl", "tiny-1.0-py3-none-any.whl"];
+    assert_eq!(list(&prepared, "dependencies"), [wheels[0], wheels[1], "tiny>=1"]);
+    let chain = ["prefix", "wheels"]
+        .map(|name| format!("library.{name}={}", request.handed[0].outputs[name].display()));
+    assert_eq!(list(&prepared, "chain"), chain);
+
+    let path = prepared.env["PATH"].as_ref().unwrap();
+    let room = prepared.tempdir.clone().unwrap().join(".virtualenv");
+    let path: Vec<PathBuf> = std::env::split_paths(path).collect();
+    assert_eq!(path, [room.join("bin"), prefix.join("bin"), lab.world.path("bin")]);
+    let libraries = format!("{}:/opt/lib", prefix.join("lib").display());
+    let installs = shell.ran.iter().filter(|(command, _)| command.label.starts_with("install"));
+    for (command, _) in installs {
+        assert_eq!(command.env["LD_LIBRARY_PATH"].as_deref(), Some(libraries.as_ref()), "{}", command.label);
+    }
+    assert_eq!(labels(&shell).iter().filter(|label| **label == "install").count(), 1);
+}
+
+#[tokio::test]
+async fn uv_takes_what_is_handed_on() {
+    takes_what_is_handed_on(Installer::Uv).await;
+}
+
+#[tokio::test]
+async fn virtualenv_takes_what_is_handed_on() {
+    takes_what_is_handed_on(Installer::Virtualenv).await;
+}
+
+#[tokio::test]
+async fn handed_wheels_that_are_none_are_an_error_and_can_be_let_be() {
+    let lab = Lab::with(Installer::Uv);
+    fs::create_dir(lab.world.path("dist")).unwrap();
+    let outputs = [("wheels".to_owned(), lab.world.path("dist"))].into();
+    let handed = Handed { name: "library".to_owned(), outputs, without: BTreeSet::new() };
+    let mut request = Request { handed: vec![handed], ..lab.request(wanted(&[], &[])) };
+    let mut shell = lab.shell();
+    let error = prepare(&request, &mut shell).await.unwrap_err();
+    assert!(matches!(&error, Error::NoWheels { name, .. } if name == "library"), "{error}");
+    assert!(shell.ran.is_empty() && lab.world.temporary().is_empty());
+    // Without an environment there is nothing that they could be for.
+    let other = Request { virtualenv: None, ..request.clone() };
+    prepare(&other, &mut shell).await.unwrap();
+    request.handed[0].without.insert(Use::Wheels);
+    prepare(&request, &mut shell).await.unwrap();
 }

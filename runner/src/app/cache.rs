@@ -1,4 +1,4 @@
-//! `pony-run cache`: lists, checks, shrinks and removes what is kept of sources.
+//! `pony-run cache`: lists, checks, shrinks and removes what is kept of sources and of builds that others need.
 
 use std::fmt::Write as _;
 

@@ -1,25 +1,32 @@
 //! The outermost layer: from the command line to an exit code. One file for each verb that does work.
 
+mod build;
 mod cache;
+mod conduct;
+mod deliver;
+mod graph;
 mod needed;
 mod run;
 mod session;
 mod shell;
 mod submit;
+mod survey;
 mod tidy;
 
 use std::{
     io::{self, Write},
-    path::PathBuf,
+    path::Path,
 };
 
 use clap::{CommandFactory, Parser};
+use indexmap::IndexMap;
 
 use crate::{
-    cli::{CacheVerb, Cli, Verb},
+    cli::{CacheVerb, Cli, Verb, WhichOptions},
     exit::Exit,
     facts,
-    recipe::{self, Recipe},
+    graph::{Asked, Disk, Graph, resolve},
+    recipe,
     report::look::ColourChoice,
 };
 
@@ -48,7 +55,10 @@ pub fn main() -> Exit {
     match verb(&cli) {
         Ok(exit) => exit,
         Err(failure) => {
-            say(&failure.message);
+            // A signal needs no words.
+            if !failure.message.is_empty() {
+                say(&failure.message);
+            }
             failure.exit
         }
     }
@@ -58,16 +68,10 @@ fn verb(cli: &Cli) -> Result<Exit, Failure> {
     match &cli.verb {
         None => with_runtime(run::run(&cli.run)),
         Some(Verb::Submit { runs, server }) => with_runtime(submit::submit(runs, server.as_deref())),
-        Some(Verb::Check { recipes, set, color }) => {
-            let lines = load(recipes, set, *color)?.into_iter().map(|recipe| {
-                let count = match recipe.steps.len() {
-                    1 => "1 step".to_owned(),
-                    steps => format!("{steps} steps"),
-                };
-                format!("{}: ok ({}, {count})", recipe.path.display(), recipe.package)
-            });
-            Ok(print(&lines.collect::<Vec<_>>().join("\n")))
+        Some(Verb::Check { which, color }) => {
+            Ok(print(&checked(&load(which, &facts::of_this_machine(), *color)?)))
         }
+        Some(Verb::Graph { run, format }) => with_runtime(graph::graph(run, *format)),
         Some(Verb::Shell { run, command }) => shell::shell(run.as_deref(), command),
         Some(Verb::Cache { verb }) => with_runtime(cache::cache(verb.clone().unwrap_or(CacheVerb::List))),
         Some(Verb::Schema) => Ok(print(&format!("{:#}", recipe::schema()))),
@@ -85,29 +89,42 @@ fn verb(cli: &Cli) -> Result<Exit, Failure> {
     }
 }
 
-/// Reads and resolves recipes; all errors of all of them in one go.
-fn load(paths: &[PathBuf], set: &[(String, String)], colour: ColourChoice) -> Result<Vec<Recipe>, Failure> {
-    let facts = facts::of_this_machine();
-    let mut recipes = Vec::new();
-    let mut wrong = Vec::new();
-    for path in paths {
-        match recipe::read(path) {
-            Err(error) => wrong.push(format!("pony-run: {error}")),
-            Ok(bytes) => match recipe::load(path, &bytes, set, &facts) {
-                Ok(recipe) => recipes.push(recipe),
-                Err(diagnostics) => wrong.push(diagnostics.render(session::look(colour, true).colour)),
-            },
+/// Reads and resolves recipes and all that they need; all errors of all of them in one go.
+fn load(which: &WhichOptions, facts: &recipe::Facts, colour: ColourChoice) -> Result<Graph, Failure> {
+    let asked = Asked { recipes: &which.recipes, set: &which.set, cells: &which.matrix };
+    let colour = session::look(colour, true).colour;
+    resolve(asked, facts, colour, &mut Disk)
+        .map_err(|wrong| Failure { exit: Exit::RecipeInvalid, message: wrong.errors.join("\n") })
+}
+
+/// A line for each recipe that was asked for.
+fn checked(graph: &Graph) -> String {
+    let counted = |count: usize, what: &str| match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    };
+    let mut cells: IndexMap<&Path, Vec<usize>> = IndexMap::new();
+    for (index, build) in graph.builds.iter().enumerate().filter(|(_, build)| build.asked) {
+        cells.entry(&build.recipe.path).or_default().push(index);
+    }
+    let line = |(path, cells): (&&Path, &Vec<usize>)| {
+        let recipe = cells.first().map(|cell| &graph.builds[*cell].recipe);
+        let package = recipe.map(|recipe| recipe.package.clone()).unwrap_or_default();
+        let mut words = vec![package, counted(recipe.map_or(0, |recipe| recipe.steps.len()), "step")];
+        if cells.len() > 1 {
+            words.push(counted(cells.len(), "build"));
         }
-    }
-    if wrong.is_empty() {
-        Ok(recipes)
-    } else {
-        Err(Failure { exit: Exit::RecipeInvalid, message: wrong.join("\n") })
-    }
+        match graph.needed_by(cells) {
+            0 => {}
+            needed => words.push(format!("after {}", counted(needed, "other"))),
+        }
+        format!("{}: ok ({})", path.display(), words.join(", "))
+    };
+    cells.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn with_runtime(work: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(6).enable_all().build();
     let runtime = runtime
         .map_err(|error| Failure::new(Exit::CannotRecord, format!("pony-run: cannot start: {error}")))?;
     let ended = runtime.block_on(work);

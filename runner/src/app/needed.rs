@@ -2,12 +2,11 @@
 
 use super::session::Session;
 use crate::{
-    cli::RunOptions,
     config::Config,
     exit::Exit,
     folder::RunFolder,
     needed::{self, Rule},
-    plan::Build,
+    plan::{Build, Surroundings},
     run::{self, Asker},
     slots::Memory,
     submit::{self, Target},
@@ -21,17 +20,16 @@ pub(super) struct Slot<'s> {
     pub(super) under_way: bool,
 }
 
-/// Whether to build, told to the person. A signal ends it.
+/// The rule that decides, told to the person. A signal ends it.
 pub(super) async fn is_needed(
     session: &mut Session,
     build: &Build,
     slot: &Slot<'_>,
-    target: &Target,
-    options: &RunOptions,
-    config: &Config,
-) -> Result<bool, Exit> {
+    surroundings: &Surroundings<'_>,
+) -> Result<Rule, Exit> {
+    let Surroundings { options, config, target, .. } = surroundings;
     if options.force && !options.explain {
-        return Ok(true);
+        return Ok(Rule::Forced);
     }
     let rule = match (options.force, slot.under_way) {
         (true, _) => Rule::Forced,
@@ -46,13 +44,13 @@ pub(super) async fn is_needed(
     } else {
         rule
     };
-    let package = &build.job.recipe.package;
+    let package = &build.job.name;
     let verdict = if rule.builds() { "to be built" } else { "nothing to do" };
     session.note(format!("{package}: {verdict}, {rule}"));
     if options.explain && !rule.builds() && rule != Rule::UnderWay {
         session.note(format!("{package}: {} may still ask for a build", target.name()));
     }
-    Ok(rule.builds() && !options.explain)
+    Ok(rule)
 }
 
 async fn here_and_upstream(
@@ -92,6 +90,9 @@ async fn upstream(build: &Build, memory: &Memory, asker: &mut Asker, now: jiff::
         }
         Err(error) => return refused(&error),
     };
+    if recipe.source.is_none() && !recipe.needs.is_empty() {
+        return needed::of_age(memory, recipe.force_every, now).unwrap_or(Rule::SameNeeds);
+    }
     let rule = needed::of_tip(memory, tip.as_deref(), recipe.force_every, now);
     let (Rule::Moved(Some(from), to), false) = (&rule, recipe.watch.is_all()) else { return rule };
     match pony_contexts::moved(&request, from, asker).await {
@@ -129,7 +130,12 @@ async fn at_server(
         Ok(submit::Needed { build: needed, reason }) => {
             // The last run may have reserved the slot and then not delivered what would give it back.
             let last = RunFolder::of(&session.home, &build.job.recipe.package, &memory.run_id);
-            let ours = !memory.run_id.is_empty() && !last.is_delivered_to(&target.name());
+            let undelivered = !memory.run_id.is_empty() && !last.is_delivered_to(&target.name());
+            if reserve && needed {
+                // So that it is known as ours if nothing comes of it.
+                Memory::reserve(&session.home, &build.job.slot());
+            }
+            let ours = memory.reserved || undelivered;
             Ok(needed::of_server(rule, needed, reason, ours))
         }
         Err(error) => {

@@ -1,32 +1,34 @@
-//! `pony-run RECIPE…`: plan everything, then run one build after another and deliver each.
+//! `pony-run RECIPE…`: everything is planned and checked, then builds run, and each is delivered.
 
 use std::{
     fmt::Write as _,
-    fs,
     io::{self, IsTerminal},
-    path::Path,
 };
 
 use super::{
-    Failure, load,
-    needed::{Slot, is_needed},
-    print,
-    session::{self, Session, cannot_record},
-    tidy::{bounds, clear},
+    Failure,
+    build::{Parcel, remember},
+    conduct::{Shares, Work, conduct},
+    load, print,
+    session::{Session, cannot_record},
+    survey::{plan_all, plan_node, planned, survey},
+    tidy::bounds,
 };
 use crate::{
     cli::RunOptions,
     clock::Clock,
-    config::Config,
     exit::Exit,
-    folder::{Active, RunFolder},
-    plan::{self, Build},
-    record::RunRecord,
-    report::{Reporter, Spool},
-    run,
-    slots::{self, Memory},
-    submit::{self, EMBEDDED, Target},
+    facts::Machine,
+    folder,
+    jobserver::Jobserver,
+    plan::{self, Build, Surroundings},
+    recover::Recovered,
+    run::{Among, ask_briefly, os::open_many_files},
+    submit::EMBEDDED,
 };
+
+/// So many builds do with the files that a process may have open anywhere.
+const FEW_BUILDS: usize = 50;
 
 /// Runs what the command line asks for.
 pub(super) async fn run(options: &RunOptions) -> Result<Exit, Failure> {
@@ -34,66 +36,70 @@ pub(super) async fn run(options: &RunOptions) -> Result<Exit, Failure> {
         log_to_stderr();
     }
     let clock = Clock::start();
-    let recipes = load(&options.recipes, &options.set, options.show.color)?;
+    let machine = Machine::look();
+    let mut graph = load(&options.which, &machine.facts, options.show.color)?;
     let mut session = Session::new(&options.show, clock)?;
-    let config = session::config(&session.home)?;
-    let target = session.target(options.server.as_deref())?;
-    let environment = std::env::vars_os().collect();
-    let temp_root = std::env::temp_dir();
-    let temp_root = std::path::absolute(&temp_root).unwrap_or(temp_root);
-    let surroundings = plan::Surroundings {
-        home: &session.home,
-        config: &config,
-        target: &target,
-        environment: &environment,
-        temp_root: &temp_root,
-    };
-    let builds = recipes.into_iter().map(|recipe| plan::plan(recipe, options, &surroundings, clock.wall()));
-    let builds = builds.collect::<Result<Vec<Build>, _>>();
-    let builds = builds.map_err(|error| Failure::new(error.exit(), format!("pony-run: {error}")))?;
+    let mut surroundings = session.surroundings(options, machine)?;
+    let target = surroundings.target.clone();
+    plan_all(&mut graph, &surroundings, clock.wall())?;
     if options.dry_run {
+        let plan = |node| plan_node(node, Among::default(), &surroundings, clock.wall());
+        let builds = graph.builds.iter().map(plan).collect::<Result<Vec<Build>, _>>();
         let server = if options.no_report { "nobody".to_owned() } else { target.name() };
-        return Ok(print(&dry_run(&builds, &server)));
+        return Ok(print(&dry_run(&builds.map_err(|error| planned(&error))?, &server)));
     }
+    let libc = ask_briefly(["getconf", "GNU_LIBC_VERSION"], &surroundings.environment).await;
+    surroundings.machine.reported.extend(libc.map(|libc| ("libc".to_owned(), libc.into())));
     session.home.make().map_err(cannot_record)?;
     // An explanation changes nothing.
     let crashed = if options.explain { Vec::new() } else { session.recover() };
-    let mut exit = Exit::Ok;
     for crash in &crashed {
         if let Err(error) = remember(&session, &crash.record) {
             session.note(format!("cannot remember a crashed run for the next one: {error}"));
         }
     }
-    for mut build in builds {
-        // Others see from here on that a run of the slot is under way; without the lock it runs all the same.
-        let held = slots::hold(&session.home, &build.job.slot());
-        // Only now: until the slot is ours, another run may leave something new to remember.
-        let slot = build.job.slot();
-        let memory = Memory::load(&session.home, &slot.package, &slot.host, &slot.arch, &slot.tags);
-        build.job.recall(&memory);
-        let needed = if options.if_needed {
-            let slot = Slot { memory: &memory, under_way: matches!(held, Ok(None)) };
-            is_needed(&mut session, &build, &slot, &target, options, &config).await
-        } else {
-            Ok(true)
-        };
-        let ended = match needed {
-            Ok(true) => one(&mut session, &build, &target, &config).await,
-            Ok(false) => Exit::Ok,
-            Err(stopped) => stopped,
-        };
-        drop(held);
-        exit = exit.worst(ended);
-        if matches!(ended, Exit::Signal(_) | Exit::CannotRecord) {
-            return Ok(exit);
-        }
+    // Each build of a graph may hold two files for as long as it lasts.
+    if graph.builds.len() > FEW_BUILDS {
+        open_many_files();
     }
+    let survey = survey(&mut session, &graph, &surroundings).await?;
+    if options.explain {
+        return Ok(Exit::Ok);
+    }
+    let several = survey.runs() > 0 && survey.count() > 1;
+    if several {
+        session.screen.share(options.output);
+    }
+    let id = folder::new_run_id(clock.wall(), plan::random());
+    let chain = several.then(|| id.clone());
+    let wants_jobs = graph.builds.iter().any(|node| node.recipe.jobserver == Some(true));
+    let shares = shares(&surroundings, &id, several || wants_jobs).await?;
     // With -n they wait too: nothing is submitted to anybody.
-    for crash in crashed.into_iter().filter(|crash| !options.no_report || crash.record.deliver_to.is_empty())
-    {
-        hand_over(&mut session, &crash.open.folder, crash.open.active, &crash.record, &target).await;
+    let crashed =
+        crashed.into_iter().filter(|crash| !options.no_report || crash.record.deliver_to.is_empty());
+    let parcel = |crash: Recovered| Parcel {
+        name: None,
+        folder: crash.open.folder,
+        active: crash.open.active,
+        record: crash.record,
+    };
+    let work = Work {
+        surroundings: &surroundings,
+        graph: &graph,
+        shares,
+        chain,
+        survey,
+        before: crashed.map(parcel).collect(),
+    };
+    let (screen, clock) = (session.screen.clone(), session.clock);
+    let exit = tokio::select! {
+        exit = conduct(&mut session, work, target) => exit,
+        never = screen.keep_time(clock) => match never {},
+    };
+    if matches!(exit, Exit::Signal(_) | Exit::CannotRecord) {
+        return Ok(exit);
     }
-    Ok(exit)
+    Ok(exit.worst(bounds(&mut session, &surroundings.config).await.err().unwrap_or(Exit::Ok)))
 }
 
 fn log_to_stderr() {
@@ -106,77 +112,27 @@ fn log_to_stderr() {
         .try_init();
 }
 
-/// One build, from its run folder to its receipt.
-async fn one(session: &mut Session, build: &Build, target: &Target, config: &Config) -> Exit {
-    let Build { job, mask, .. } = build;
-    let cannot = |session: &mut Session, what: &Path, error: io::Error| {
-        session.note(format!("cannot record into {}: {error}", what.display()));
-        Exit::CannotRecord
-    };
-    let (folder, active) = match RunFolder::create(&session.home, &job.recipe.package, &job.run_id) {
-        Ok(created) => created,
-        Err(error) => {
-            let runs = session.home.runs();
-            return cannot(session, &runs, error);
-        }
-    };
-    let recorded = fs::write(folder.recipe(), mask.text(&job.recipe.resolved_yaml()).as_bytes())
-        .and_then(|()| Spool::create(folder.clone()));
-    let spool = match recorded {
-        Ok(spool) => spool,
-        Err(error) => return cannot(session, folder.path(), error),
-    };
-    let mut reporter = Reporter::new(session.clock, mask.clone(), spool, &mut session.display);
-    let finished = run::run(job, &folder, session.clock, mask, &mut reporter, &mut session.signals).await;
-    let record = finished.record;
-    let cleared = clear(session, &record).await;
-    if let Some(error) = finished.not_recorded {
-        return cannot(session, folder.path(), error);
+/// What builds share of this machine.
+async fn shares(surroundings: &Surroundings<'_>, id: &str, wants_jobs: bool) -> Result<Shares, Failure> {
+    let Surroundings { options, machine, environment, .. } = surroundings;
+    let cpus = machine.facts.cpus;
+    let slots = options.jobs.map_or(cpus, |jobs| usize::from(jobs.get()));
+    let memory = machine.memory.unwrap_or(u64::MAX);
+    if !wants_jobs {
+        return Ok(Shares { slots, memory, jobserver: None, make: String::new() });
     }
-    if let Err(error) = remember(session, &record) {
-        session.note(format!("cannot remember this run for the next one: {error}"));
-    }
-    let exit = finished.signal.map_or_else(|| Exit::of(record.outcome, record.signal), Exit::Signal);
-    if let Err(stopped) = cleared {
-        return exit.worst(stopped);
-    }
-    let exit = exit.worst(hand_over(session, &folder, active, &record, target).await);
-    exit.worst(bounds(session, config).await.err().unwrap_or(Exit::Ok))
-}
-
-fn remember(session: &Session, record: &RunRecord) -> io::Result<()> {
-    let RunRecord { package, host, arch, tags, .. } = record;
-    Memory::load(&session.home, package, host, arch, tags).after(record).save(&session.home, record)
-}
-
-/// Delivers a run to `target` if it is to be there, and closes it when nothing is left to do.
-async fn hand_over(
-    session: &mut Session,
-    folder: &RunFolder,
-    active: Active,
-    record: &RunRecord,
-    target: &Target,
-) -> Exit {
-    let wanted = submit::is_wanted(record.outcome, target);
-    if wanted && record.deliver_to.contains(&target.name()) {
-        let ended = session.deliver(folder, record, target).await;
-        if ended == Exit::Ok {
-            session.close(active);
-        }
-        return ended;
-    }
-    // Wanted by another server it waits; wanted by nobody it is done.
-    if record.deliver_to.is_empty() || !wanted {
-        session.close(active);
-    }
-    Exit::Ok
+    let jobserver = Jobserver::new(cpus.max(slots), id, &surroundings.home.jobs());
+    let jobserver = jobserver.map_err(|error| cannot_record(format!("cannot make a jobserver: {error}")))?;
+    let make = ask_briefly(["make", "--version"], environment).await.unwrap_or_default();
+    Ok(Shares { slots, memory, jobserver: Some(jobserver), make })
 }
 
 fn dry_run(builds: &[Build], server: &str) -> String {
     let mut text = String::new();
     for Build { job, mask, .. } in builds {
+        let name = if builds.len() == 1 { &job.recipe.package } else { &job.name };
         let tags = if job.tags.is_empty() { String::new() } else { format!(" [{}]", job.tags.join(", ")) };
-        let _ = writeln!(text, "{} on {} ({}){tags}", job.recipe.package, job.facts.host, job.facts.arch);
+        let _ = writeln!(text, "{name} on {} ({}){tags}", job.facts.host, job.facts.arch);
         for (index, head) in job.heads().iter().enumerate() {
             let _ = writeln!(text, "  {}. {} ({})", index + 1, head.name, head.kind);
             for line in mask.text(&head.command).trim_end().lines() {

@@ -99,7 +99,7 @@ async fn one(
                 session.note(format!("{} is on {} already", folder.path().display(), target.name()));
             }
         } else if by_name || submit::is_wanted(record.outcome, &target) {
-            exit = exit.worst(session.deliver(folder, record, &target).await);
+            exit = exit.worst(session.deliver(None, folder, record, &target).await);
         }
         if matches!(exit, Exit::Signal(_)) {
             return Ok(exit);

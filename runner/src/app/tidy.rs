@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pony_contexts::{bytes_of, cache, remove_tree};
+use pony_contexts::{bytes_of, cache, chain};
 
 use super::session::Session;
 use crate::{
@@ -17,7 +17,8 @@ use crate::{
 pub(super) async fn clear(session: &mut Session, record: &RunRecord) -> Result<(), Exit> {
     let Some(tempdir) = record.tempdir.as_ref().map(Path::new) else { return Ok(()) };
     if !record.kept {
-        return remove(session, tempdir).await;
+        // Unless its outputs stay there.
+        return if chain::is_kept(tempdir) { Ok(()) } else { remove(session, tempdir).await };
     }
     let (run_id, since) = (record.run_id.clone(), record.ended);
     let mut kept = Kept { run_id, tempdir: tempdir.to_owned(), bytes: 0, since };
@@ -57,7 +58,7 @@ pub(super) async fn bounds(session: &mut Session, config: &Config) -> Result<(),
 
 async fn remove(session: &mut Session, dir: &Path) -> Result<(), Exit> {
     let tree = dir.to_owned();
-    if let Err(left) = aside(session, move || remove_tree(&tree)).await? {
+    if let Err(left) = aside(session, move || chain::discard(&tree)).await? {
         session.note(format!("cannot remove {}: {left}", dir.display()));
     }
     Ok(())

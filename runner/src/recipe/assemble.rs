@@ -1,86 +1,180 @@
-//! From checked fields to a [`Recipe`]: everything but the steps.
+//! From checked fields to [`Recipe`]s, one for each cell of the matrix: everything but the steps.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
+
+use indexmap::IndexMap;
 
 use super::{
-    DEFAULT_TIMEOUT, Diagnostics, EnvironmentFrom, Facts, Recipe, Watch,
+    DEFAULT_TIMEOUT, Diagnostics, EnvironmentFrom, Failed, Given, Loaded, Places, Recipe, Watch,
     check::{Checker, Fields},
     diagnostic::{Diagnostic, quoted},
     keys::{ENVIRONMENTS, RECIPE, WATCH},
+    late::Uses,
+    matrix::Matrix,
+    needs::{self, OUTPUTS},
     reader::{Reader, is_environment_name, not_an_environment_name},
     source, steps, surroundings,
     tree::{Node, Value},
-    variables::Scope,
+    variables::{Cell, FILLED_LIMIT, RefusedSetting, Scope},
 };
 
 /// Reads the whole tree; `path` is only looked at for the recipe's folder.
-pub(super) fn recipe(
+pub(super) fn recipes(
     path: &Path,
-    text: &str,
+    kept: &Arc<str>,
     tree: &Node,
-    set: &[(String, String)],
-    facts: &Facts,
-) -> Result<Recipe, Diagnostics> {
+    given: &Given<'_>,
+) -> Result<Vec<Loaded>, Failed> {
+    let text: &str = kept;
     let mut checker = Checker::new(text);
     if matches!(tree.value, Value::Null) {
         let error =
             Diagnostic::at(0..0, "the recipe is empty").help("it needs at least `package` and `steps`");
-        return Err(Diagnostics::new(path, text, vec![error]));
+        return Err(Failed::from(Diagnostics::new(path, text, vec![error])));
     }
-    let fields = checker.fields(tree, &RECIPE, "{package: hello, steps: [{run: make}]}");
-    let Some(fields) = fields else { return Err(failed(path, text, checker)) };
-    let scope = Scope::resolve(&mut checker, fields.get("variables"), set, facts);
-    let mut reader = Reader { checker, scope };
-
-    reader.version(&fields);
-    let package = fields.get("package").and_then(|node| reader.package(node));
-    let tags = reader.tags(&fields);
-    let path_from_root = facts.cwd.join(path);
-    let folder = path_from_root.parent().unwrap_or(&facts.cwd);
-    let source = fields.get("source").and_then(|node| source::read(&mut reader, node, folder));
-    let context = surroundings::context(&mut reader, &fields, source.as_ref(), folder);
-    let private =
-        fields.get("private").map(|node| surroundings::private(&mut reader, node)).unwrap_or_default();
-    let environment_from = reader.environment_from(&fields);
-    let tools = fields.get("tools").map(|node| reader.tools(node)).unwrap_or_default();
-    let watch = fields.get("watch").map(|node| reader.watch(node)).unwrap_or_default();
-    let force_every =
-        fields.get("force-every").and_then(|node| reader.checker.duration(node, "`force-every`"));
-    let environment =
-        fields.get("environment").map(|node| reader.environment(node, "`environment`")).unwrap_or_default();
-    let timeout = fields.get("timeout").and_then(|node| reader.checker.duration(node, "`timeout`"));
-    let expect = fields.get("expect").and_then(|node| reader.checker.duration(node, "`expect`"));
-    let secrets = reader.secrets(&fields);
-    let steps = fields.get("steps").map(|node| steps::read(&mut reader, node, &secrets)).unwrap_or_default();
-
-    let Reader { checker, scope } = reader;
-    if checker.has_errors() {
-        return Err(failed(path, text, checker));
+    let mut refused = Vec::new();
+    let Some(fields) = checker.fields(tree, &RECIPE, "{package: hello, steps: [{run: make}]}") else {
+        return Err(failed(path, text, checker, refused));
+    };
+    let mut matrix = Matrix::read(&mut checker, fields.get("matrix"), fields.get("variables"));
+    let set = matrix.choose(given.set, &mut refused);
+    let of_axes = refused.len();
+    let mut room = FILLED_LIMIT;
+    let mut loaded = Vec::with_capacity(matrix.cells.len());
+    for cell in &matrix.cells {
+        let cell = OneCell { path, text, kept, fields: &fields, matrix: &matrix, cell, set: &set };
+        // What is refused is the same for each.
+        refused.truncate(of_axes);
+        let (recipe, found) = cell.recipe(given, &mut room, &mut refused);
+        loaded.extend(recipe);
+        checker.absorb(found);
+        if checker.is_full() {
+            break;
+        }
     }
-    Ok(Recipe {
-        path: path.to_owned(),
-        text: text.to_owned(),
-        package: package.unwrap_or_default(),
-        tags,
-        source,
-        context,
-        private,
-        environment_from,
-        environment,
-        tools,
-        watch,
-        force_every,
-        variables: scope.into_variables(),
-        timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
-        steps,
-        secrets,
-        expect,
-    })
+    if checker.has_errors() || !refused.is_empty() {
+        return Err(failed(path, text, checker, refused));
+    }
+    Ok(loaded)
 }
 
-fn failed(path: &Path, text: &str, checker: Checker<'_>) -> Diagnostics {
+/// What is wrong with the text, and with what it is given.
+fn failed(path: &Path, text: &str, checker: Checker<'_>, refused: Vec<RefusedSetting>) -> Failed {
     let (found, more) = checker.into_errors();
-    Diagnostics::new(path, text, found).and_more(more)
+    let diagnostics = (!found.is_empty()).then(|| Diagnostics::new(path, text, found).and_more(more));
+    Failed { diagnostics, refused }
+}
+
+/// What one recipe is made from.
+struct OneCell<'a, 't> {
+    path: &'a Path,
+    text: &'t str,
+    kept: &'a Arc<str>,
+    fields: &'a Fields<'t>,
+    matrix: &'a Matrix<'t>,
+    cell: &'t Cell<'t>,
+    set: &'a IndexMap<&'a str, &'a str>,
+}
+
+impl<'t> OneCell<'_, 't> {
+    fn recipe(
+        &self,
+        given: &Given<'t>,
+        room: &mut usize,
+        refused: &mut Vec<RefusedSetting>,
+    ) -> (Option<Loaded>, Checker<'t>) {
+        let Self { path, text, fields, .. } = *self;
+        let mut checker = Checker::new(text);
+        let variables = fields.get("variables");
+        let scope = Scope::resolve(&mut checker, variables, self.cell, self.set, given, (*room, refused));
+        let mut reader = Reader { checker, scope };
+
+        reader.version(fields);
+        let package = fields.get("package").and_then(|node| reader.package(node));
+        let mut tags = reader.tags(fields);
+        self.matrix.add_tags(self.cell, &mut tags);
+        let path_from_root = given.facts.cwd.join(path);
+        let folder = path_from_root.parent().unwrap_or(&given.facts.cwd);
+        let source = fields.get("source").and_then(|node| source::read(&mut reader, node, folder));
+        let context = surroundings::context(&mut reader, fields, source.as_ref(), folder);
+        surroundings::check_outputs(&mut reader, fields, &context);
+        let private =
+            fields.get("private").map(|node| surroundings::private(&mut reader, node)).unwrap_or_default();
+        let environment_from = reader.environment_from(fields);
+        let needs = fields.get("needs").map(|node| needs::read(&mut reader, node, folder));
+        let (needs, needed_at) = needs.unwrap_or_default();
+        let outputs = fields.get("outputs").map(|node| needs::outputs(&mut reader, node)).unwrap_or_default();
+        let weight = fields.get("weight").and_then(|node| reader.weight(node)).unwrap_or_default();
+        let memory = fields.get("memory").and_then(|node| reader.memory(node));
+        let locks = fields.get("locks").map(|node| reader.locks(node)).unwrap_or_default();
+        let jobserver = fields.get("jobserver").and_then(|node| reader.checker.flag(node, "`jobserver`"));
+        let tools = fields.get("tools").map(|node| reader.tools(node)).unwrap_or_default();
+        let watch = fields.get("watch").map(|node| reader.watch(node)).unwrap_or_default();
+        let mut duration = |name: &str| {
+            fields.get(name).and_then(|node| reader.checker.duration(node, &format!("`{name}`")))
+        };
+        let (force_every, timeout, expect) =
+            (duration("force-every"), duration("timeout"), duration("expect"));
+        // Every step sees what of the environment waits until the build begins.
+        let before = std::mem::take(&mut reader.scope.uses);
+        let environment = fields.get("environment").map(|node| reader.environment(node, "`environment`"));
+        let of_all_steps = reader.scope.uses;
+        reader.scope.uses |= before;
+        let secrets = reader.secrets(fields);
+        let taken = (!outputs.is_empty()).then(|| fields.place("outputs")).flatten();
+        let begins = taken.as_ref().map(|place| reader.checker.line(place.start));
+        let taken = taken.map(|place| (OUTPUTS, place));
+        let steps = fields.get("steps").map(|node| steps::read(&mut reader, node, &secrets, taken));
+        let mut steps = steps.unwrap_or_default();
+        for step in &mut steps {
+            step.uses_jobs |= of_all_steps.jobs;
+        }
+        steps.extend(begins.map(|line| needs::outputs_step(&outputs, line)));
+        needs::check_names(&mut reader, fields, &needs);
+
+        let Reader { checker, scope } = reader;
+        *room = scope.room();
+        if checker.has_errors() {
+            return (None, checker);
+        }
+        // With their values, the texts have nothing more that waits.
+        let uses = if given.late.is_some() { Uses::default() } else { scope.all_uses() };
+        let places = Places { needs: needed_at, outputs: scope.outputs.clone() };
+        let changed = scope.changed.clone();
+        let recipe = Recipe {
+            path: path.to_owned(),
+            text: Arc::clone(self.kept),
+            package: package.unwrap_or_default(),
+            tags,
+            source,
+            context,
+            private,
+            environment_from,
+            needs,
+            outputs,
+            cell: self
+                .cell
+                .iter()
+                .filter_map(|(axis, value)| Some(((*axis).into(), (*value)?.into())))
+                .collect(),
+            weight,
+            memory,
+            locks,
+            jobserver,
+            environment: environment.unwrap_or_default(),
+            tools,
+            watch,
+            force_every,
+            variables: scope.into_variables(),
+            timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
+            steps,
+            secrets,
+            expect,
+            uses_jobs: uses.jobs,
+            uses_needs: uses.needs,
+        };
+        (Some(Loaded { recipe, places, changed }), checker)
+    }
 }
 
 impl<'t> Reader<'t> {

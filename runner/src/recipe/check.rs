@@ -1,16 +1,13 @@
 //! From nodes to known keys and right shapes, collecting what is wrong instead of stopping at it.
 
-use std::{collections::HashMap, ops::Range, time::Duration};
+use std::{cell::OnceCell, collections::HashMap, ops::Range, time::Duration};
 
 use super::{
-    diagnostic::{Diagnostic, did_you_mean, nearest, quoted},
+    diagnostic::{Diagnostic, KEPT, did_you_mean, nearest, quoted},
     duration,
     keys::{Key, Section},
     tree::{Node, Value},
 };
-
-/// How many errors are kept; the rest is counted.
-const KEPT: usize = 100;
 
 /// Collects the errors of one text.
 #[derive(Debug)]
@@ -18,6 +15,8 @@ pub(super) struct Checker<'t> {
     pub(super) text: &'t str,
     found: Vec<Diagnostic>,
     more: usize,
+    /// Where lines end, once somebody asks.
+    ends: OnceCell<Vec<usize>>,
 }
 
 /// The entries of a map that are what its section knows, each key once.
@@ -39,7 +38,13 @@ impl<'t> Fields<'t> {
 
 impl<'t> Checker<'t> {
     pub(super) fn new(text: &'t str) -> Self {
-        Self { text, found: Vec::new(), more: 0 }
+        Self { text, found: Vec::new(), more: 0, ends: OnceCell::new() }
+    }
+
+    /// The line of the byte `at`, from 1.
+    pub(super) fn line(&self, at: usize) -> usize {
+        let ends = || self.text.match_indices('\n').map(|(end, _)| end).collect();
+        self.ends.get_or_init(ends).partition_point(|end| *end < at) + 1
     }
 
     /// No more errors are kept: what only serves to word them can be left out.
@@ -53,6 +58,16 @@ impl<'t> Checker<'t> {
         } else {
             self.found.push(diagnostic);
         }
+    }
+
+    /// Takes over the errors of another reading of the same text, each once.
+    pub(super) fn absorb(&mut self, other: Self) {
+        for diagnostic in other.found {
+            if !self.found.contains(&diagnostic) {
+                self.report(diagnostic);
+            }
+        }
+        self.more = self.more.max(other.more);
     }
 
     /// An error at `node`, with the place of its use if that is another.
@@ -71,6 +86,11 @@ impl<'t> Checker<'t> {
     /// All errors found, and how many more there were.
     pub(super) fn into_errors(self) -> (Vec<Diagnostic>, usize) {
         (self.found, self.more)
+    }
+
+    /// How many errors there are so far.
+    pub(super) fn count(&self) -> usize {
+        self.found.len() + self.more
     }
 
     pub(super) fn has_errors(&self) -> bool {

@@ -11,6 +11,9 @@ use serde::Serialize;
 
 use super::credentials::masked;
 
+/// How many errors of a text are kept; the rest is counted.
+pub(super) const KEPT: usize = 100;
+
 /// One error of a recipe.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
@@ -32,12 +35,12 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// An error at these bytes of the text.
-    pub(super) fn at(span: Range<usize>, message: impl Into<String>) -> Self {
+    pub(crate) fn at(span: Range<usize>, message: impl Into<String>) -> Self {
         Self { span: Some(span), ..Self::general(message) }
     }
 
     /// An error of no place in the text.
-    pub(super) fn general(message: impl Into<String>) -> Self {
+    pub(crate) fn general(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
             line: 0,
@@ -51,28 +54,33 @@ impl Diagnostic {
 
     /// What the caret says.
     #[must_use]
-    pub(super) fn label(mut self, label: impl Into<String>) -> Self {
+    pub(crate) fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
         self
     }
 
     /// The way out.
     #[must_use]
-    pub(super) fn help(self, help: impl Into<String>) -> Self {
+    pub(crate) fn help(self, help: impl Into<String>) -> Self {
         Self { help: Some(help.into()), ..self }
     }
 
     /// The way out, if there is one to name.
     #[must_use]
-    pub(super) fn maybe_help(self, help: Option<String>) -> Self {
+    pub(crate) fn maybe_help(self, help: Option<String>) -> Self {
         Self { help, ..self }
     }
 
     /// Another place that matters.
     #[must_use]
-    pub(super) fn also(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
+    pub(crate) fn also(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
         self.context.push((span, label.into()));
         self
+    }
+
+    /// Those of no place come last.
+    fn start(&self) -> usize {
+        self.span.as_ref().map_or(usize::MAX, |span| span.start)
     }
 
     fn group<'a>(&'a self, path: &'a str, text: &'a str) -> Group<'a> {
@@ -150,7 +158,7 @@ pub struct Diagnostics {
 
 impl Diagnostics {
     /// Sorted by place, credentials in the text masked; the same error at the same place (an anchor used twice) is kept once.
-    pub(super) fn new(path: &Path, text: &str, mut found: Vec<Diagnostic>) -> Self {
+    pub(crate) fn new(path: &Path, text: &str, mut found: Vec<Diagnostic>) -> Self {
         for diagnostic in &mut found {
             if let Some(span) = &diagnostic.span {
                 let span = first_line(text, span);
@@ -161,16 +169,42 @@ impl Diagnostics {
                 diagnostic.span = Some(span);
             }
         }
-        found.sort_by_key(|diagnostic| diagnostic.span.as_ref().map_or(usize::MAX, |span| span.start));
-        found.dedup_by(|a, b| a.span == b.span && a.message == b.message);
+        found.sort_by_key(Diagnostic::start);
+        found.dedup_by(|a, b| a.span.is_some() && a.span == b.span && a.message == b.message);
         Self { path: path.to_owned(), text: masked(text), found, more: 0 }
     }
 
     /// Says that `more` errors were seen and not kept.
     #[must_use]
-    pub(super) fn and_more(mut self, more: usize) -> Self {
+    pub(crate) fn and_more(mut self, more: usize) -> Self {
         self.more = more;
         self
+    }
+
+    /// Adds errors of no place in the text.
+    #[must_use]
+    pub(crate) fn and(mut self, general: impl IntoIterator<Item = Diagnostic>) -> Self {
+        self.found.extend(general);
+        self
+    }
+
+    /// Takes over the errors of another reading of the same text, each once.
+    pub(crate) fn join(&mut self, other: Self) {
+        for diagnostic in other.found {
+            if self.found.contains(&diagnostic) {
+                continue;
+            }
+            if self.found.len() < KEPT {
+                self.found.push(diagnostic);
+            } else {
+                self.more += 1;
+            }
+        }
+        self.found.sort_by_key(Diagnostic::start);
+        self.more = self.more.max(other.more);
+        if self.text.is_empty() {
+            self.text = other.text;
+        }
     }
 
     /// How many errors there are, those included that are not kept.
@@ -214,7 +248,7 @@ impl fmt::Display for Diagnostics {
 impl std::error::Error for Diagnostics {}
 
 /// The line of the byte `at`, from 1.
-pub(super) fn line_number(text: &str, at: usize) -> usize {
+fn line_number(text: &str, at: usize) -> usize {
     text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
 }
 
@@ -235,7 +269,7 @@ fn first_line(text: &str, span: &Range<usize>) -> Range<usize> {
 }
 
 /// `text` in backticks on one line: control characters escaped, long text shortened.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     const LONGEST: usize = 60;
     if text.is_empty() {
         return "`\"\"`".to_owned();
@@ -270,6 +304,6 @@ pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c s
 }
 
 /// "did you mean …" for [`nearest`].
-pub(super) fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<String> {
+pub(crate) fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<String> {
     nearest(word, candidates).map(|candidate| format!("did you mean `{candidate}`?"))
 }

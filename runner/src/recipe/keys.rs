@@ -41,6 +41,16 @@ pub(super) enum Shape {
     Section(&'static Section),
     /// A list, not empty, of maps with these keys.
     Sections(&'static Section),
+    /// A list, not empty, of lines and of maps with these keys.
+    LinesOr(&'static Section),
+    /// A map from names to paths in the tree.
+    InnerPaths,
+    /// A map from names of axes to their values, with `include` and `exclude`.
+    Matrix,
+    /// A number of slots, or `all`.
+    Weight,
+    /// A number of bytes with its unit.
+    Bytes,
 }
 
 /// One key.
@@ -94,6 +104,17 @@ pub(super) const ENVIRONMENTS: &[&str] = &["inherit", "clean"];
 pub(super) const PRIVATE: &[&str] = &["home", "tmp"];
 /// The words of `installer`.
 pub(super) const INSTALLERS: &[&str] = &["uv", "virtualenv", "venv"];
+/// The words of `without`.
+pub(super) const WITHOUT: &[&str] = &[
+    "prefix",
+    "wheels",
+    "PATH",
+    "PKG_CONFIG_PATH",
+    "CMAKE_PREFIX_PATH",
+    "LD_LIBRARY_PATH",
+    "C_INCLUDE_PATH",
+    "LIBRARY_PATH",
+];
 /// The words of a step's `type`.
 pub(super) const STEP_KINDS: &[&str] = &["setup", "build", "test", "package"];
 
@@ -131,6 +152,41 @@ pub(super) static RECIPE: Section = Section {
                 r#""tempdir""#,
             ),
             r#""tempdir""#,
+        ),
+        key(
+            "needs",
+            Shape::LinesOr(&NEED),
+            "Recipes whose builds come first, and hand their outputs on.",
+            r#"["zlib", {"recipe": "../png.yaml", "with": {"shared": "no"}}]"#,
+        ),
+        key(
+            "outputs",
+            Shape::InnerPaths,
+            "What builds that need this one are handed: paths in the tree, there at the end.",
+            r#"{"prefix": "install"}"#,
+        ),
+        key(
+            "matrix",
+            Shape::Matrix,
+            "Axes and their values: each combination is a build of its own.",
+            r#"{"python": ["3.12", "3.13"], "db": ["sqlite", "postgres"]}"#,
+        ),
+        with_default(
+            &key(
+                "weight",
+                Shape::Weight,
+                "How many of the builds that may run at once it counts as.",
+                r#""all""#,
+            ),
+            "1",
+        ),
+        key("memory", Shape::Bytes, "What it may take: builds wait for each other's.", r#""2GB""#),
+        key("locks", Shape::Lines, "What no two builds may use at once, by any names.", r#"["port-5432"]"#),
+        key(
+            "jobserver",
+            Shape::Flag,
+            "Steps share jobs with other builds by make's jobserver; where several builds run if it is left out.",
+            "false",
         ),
         key(
             "variables",
@@ -199,7 +255,7 @@ pub(super) static RECIPE: Section = Section {
     one_of: &[],
     at_most_one: &[],
     only_with: &[],
-    later: &["needs", "outputs", "matrix"],
+    later: &[],
     known_as: &[
         ("name", "package"),
         ("project", "package"),
@@ -217,6 +273,68 @@ pub(super) static RECIPE: Section = Section {
         ("virtualenv", "context"),
         ("directory", "context"),
         ("paths", "watch"),
+        ("depends", "needs"),
+        ("depends-on", "needs"),
+        ("depends_on", "needs"),
+        ("dependencies", "needs"),
+        ("requires", "needs"),
+        ("strategy", "matrix"),
+        ("axes", "matrix"),
+        ("artifacts", "outputs"),
+        ("exports", "outputs"),
+        ("mutex", "locks"),
+        ("concurrency", "locks"),
+        ("ram", "memory"),
+    ],
+};
+
+/// An entry of `needs`, as a map.
+pub(super) static NEED: Section = Section {
+    what: "an entry of `needs`",
+    keys: &[
+        key(
+            "recipe",
+            Shape::Line,
+            "Its file, from the recipe's own folder; `.yaml` may be left out.",
+            r#""../zlib.yaml""#,
+        ),
+        key(
+            "with",
+            Shape::Variables,
+            "Values for its variables, and for its axes: exactly one build is needed.",
+            r#"{"shared": "no"}"#,
+        ),
+        key(
+            "as",
+            Shape::Line,
+            "What it is called in `{{needs.NAME.OUTPUT}}`; else after its file.",
+            r#""zlib""#,
+        ),
+        key(
+            "without",
+            Shape::Choices(WITHOUT),
+            "What its outputs are not used for; `prefix` is all of the variables.",
+            r#"["PATH"]"#,
+        ),
+    ],
+    required: &[("recipe", "recipe: zlib.yaml")],
+    one_of: &[],
+    at_most_one: &[],
+    only_with: &[],
+    later: &[],
+    known_as: &[
+        ("file", "recipe"),
+        ("path", "recipe"),
+        ("uses", "recipe"),
+        ("name", "as"),
+        ("alias", "as"),
+        ("id", "as"),
+        ("set", "with"),
+        ("variables", "with"),
+        ("vars", "with"),
+        ("settings", "with"),
+        ("matrix", "with"),
+        ("exclude", "without"),
     ],
 };
 
@@ -324,7 +442,7 @@ pub(super) static CONTEXT: Section = Section {
     one_of: &["virtualenv", "directory"],
     at_most_one: &[],
     only_with: &[],
-    later: &["chain"],
+    later: &[],
     known_as: &[("venv", "virtualenv"), ("dir", "directory"), ("path", "directory")],
 };
 

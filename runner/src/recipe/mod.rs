@@ -1,16 +1,20 @@
 //! Recipes: YAML text in; a fully resolved [`Recipe`], or every error of the file, out.
 //!
 //! Pure, except for [`read`], which reads the file. Anything may call it. The way of a recipe through the files here:
-//! `read` (bytes) → `tree` (YAML with places) → `check` and `keys` (known keys, right shapes) → `template` and
-//! `variables` (`{{ }}` filled in) → `assemble` and `steps` (meaning) → the types of this file. A [`Recipe`] that
+//! `read` (bytes) → `tree` (YAML with places) → `check` and `keys` (known keys, right shapes) → `matrix` (its cells; the rest
+//! is done for each) → `template` and `variables` (`{{ }}` filled in) → `assemble` and `steps` (meaning) → the types of this file. A [`Recipe`] that
 //! exists is valid; the format itself is described in `docs/recipes.md`.
 
 mod assemble;
+mod beside;
 mod check;
 mod credentials;
 mod diagnostic;
 pub(crate) mod duration;
 mod keys;
+mod late;
+mod matrix;
+mod needs;
 mod read;
 mod reader;
 mod resolved;
@@ -23,8 +27,10 @@ mod tree;
 mod variables;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -34,8 +40,15 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     diagnostic::{Diagnostic, Diagnostics},
-    read::{ReadError, SIZE_LIMIT, read},
+    needs::{Need, Weight},
+    read::{ReadError, SIZE_LIMIT, list, read, real},
     schema::schema,
+};
+pub(crate) use self::{
+    diagnostic::{did_you_mean, quoted},
+    late::OutputUse,
+    needs::{NeedPlace, normal, stem},
+    variables::RefusedSetting,
 };
 
 /// How long a whole run may take where the recipe does not say.
@@ -50,7 +63,7 @@ pub struct Recipe {
     /// Where it was read from, as given to [`load`].
     pub path: PathBuf,
     /// The source text (without a byte order mark).
-    pub text: String,
+    pub text: Arc<str>,
     /// What servers file results under: one line, no `/`, never empty.
     pub package: String,
     /// Free labels of this build slot, each once, in the order written.
@@ -63,6 +76,20 @@ pub struct Recipe {
     pub private: Private,
     /// What steps see of the environment around.
     pub environment_from: EnvironmentFrom,
+    /// Builds that come first.
+    pub needs: Vec<Need>,
+    /// What it hands on to builds that need it: paths in the tree, relative, without `..`.
+    pub outputs: IndexMap<String, PathBuf>,
+    /// Which cell of the matrix this is: a value for each axis, none without a matrix.
+    pub cell: IndexMap<String, String>,
+    /// How many of the builds that may run at once it counts as.
+    pub weight: Weight,
+    /// Bytes that it may take.
+    pub memory: Option<u64>,
+    /// What no two builds may use at once.
+    pub locks: Vec<String>,
+    /// Whether its steps share jobs with other builds by make's jobserver; where several builds run if it does not say.
+    pub jobserver: Option<bool>,
     /// Set for every step, on top of the inherited environment.
     pub environment: IndexMap<String, String>,
     /// Resolved, with `--set` applied.
@@ -81,6 +108,10 @@ pub struct Recipe {
     pub secrets: Vec<String>,
     /// A server lists the slot as overdue when nothing came for so long.
     pub expect: Option<Duration>,
+    /// Texts of it have `{{jobs}}` in them: it must be loaded again, with [`Late`], when the build begins.
+    pub uses_jobs: bool,
+    /// The same of `{{needs.NAME.OUTPUT}}`.
+    pub uses_needs: bool,
 }
 
 /// Where the steps run.
@@ -162,6 +193,8 @@ pub struct Step {
     pub allow_failure: bool,
     /// It runs even where an earlier step failed.
     pub always: bool,
+    /// It is told how many jobs it may run at once: `{{jobs}}` is in it or in the recipe's environment.
+    pub uses_jobs: bool,
     /// Line of the recipe's text where the step begins, from 1.
     pub line: usize,
 }
@@ -214,6 +247,8 @@ pub enum Action {
         /// Shown beside the file.
         description: Option<String>,
     },
+    /// The last step of a recipe with outputs: they must be there now.
+    Outputs(IndexMap<String, PathBuf>),
 }
 
 /// What a recipe may know of the machine: `{{cpus}}`, `{{arch}}`, `{{host}}`, and where it is read from. Given, never
@@ -230,34 +265,107 @@ pub struct Facts {
     pub cwd: PathBuf,
 }
 
-/// Turns the bytes of a recipe into the recipe.
+/// What is known only when a build begins. Before that, these names stand for themselves in the texts of a recipe.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Late {
+    /// `{{jobs}}`: how many jobs its steps may run at once.
+    pub jobs: usize,
+    /// `{{needs.NAME.OUTPUT}}`: by name, then by output.
+    pub needs: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// What a recipe is read with.
+#[derive(Debug, Clone, Copy)]
+pub struct Given<'a> {
+    /// `--set name=value`: the variable or axis must be declared in the recipe, the value is taken as it is, the last one
+    /// wins. An axis chooses the cells that have the value.
+    pub set: &'a [(String, String)],
+    /// Of the machine.
+    pub facts: &'a Facts,
+    /// Where the build begins now.
+    pub late: Option<&'a Late>,
+}
+
+/// A recipe with what the graph must know of its text.
+#[derive(Debug, Clone)]
+pub(crate) struct Loaded {
+    pub(crate) recipe: Recipe,
+    pub(crate) places: Places,
+    /// Settings by which a variable has another value than the recipe gives it, in the order of its variables.
+    pub(crate) changed: Vec<(String, String)>,
+}
+
+/// Where a recipe speaks of others.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    /// As [`Recipe::needs`].
+    pub(crate) needs: Vec<NeedPlace>,
+    /// The outputs that it uses, each once.
+    pub(crate) outputs: Vec<OutputUse>,
+}
+
+/// Why a recipe does not load: one of the two at least.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    /// What is wrong with its text.
+    pub(crate) diagnostics: Option<Diagnostics>,
+    /// What it is given and does not take.
+    pub(crate) refused: Vec<RefusedSetting>,
+}
+
+impl From<Diagnostics> for Failed {
+    fn from(diagnostics: Diagnostics) -> Self {
+        Self { diagnostics: Some(diagnostics), refused: Vec::new() }
+    }
+}
+
+/// Turns the bytes of a recipe into the recipe of each cell of its matrix: one without a matrix, with an empty cell.
 ///
 /// `path` is for messages and for what the recipe gives relative to its own folder, so that a [`Source`] of this
-/// machine is an absolute path; nothing is read. `set` holds
-/// `--set name=value`: the variable must be declared in the recipe, the value is taken as it is, the last one wins.
+/// machine is an absolute path; nothing is read.
 ///
 /// # Errors
-/// Every error of the file and of `set`, in the order of the text.
-pub fn load(
-    path: &Path,
-    bytes: &[u8],
-    set: &[(String, String)],
-    facts: &Facts,
-) -> Result<Recipe, Diagnostics> {
+/// Every error of the file and of [`Given::set`], in the order of the text.
+pub fn load(path: &Path, bytes: &[u8], given: &Given<'_>) -> Result<Vec<Recipe>, Diagnostics> {
+    match parse(path, bytes)?.load(path, given) {
+        Ok(loaded) => Ok(loaded.into_iter().map(|loaded| loaded.recipe).collect()),
+        Err(Failed { diagnostics, refused }) => {
+            let diagnostics = diagnostics.unwrap_or_else(|| Diagnostics::new(path, "", Vec::new()));
+            Err(diagnostics.and(refused.into_iter().map(RefusedSetting::diagnostic)))
+        }
+    }
+}
+
+/// A recipe's YAML, to be loaded in several ways.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    pub(crate) text: Arc<str>,
+    tree: tree::Node,
+}
+
+/// Reads the YAML of a recipe.
+pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Parsed, Diagnostics> {
     let text = match tree::decode(bytes) {
         Ok(text) => text,
         Err(refused) => return Err(refused.into_diagnostics(path)),
     };
-    let tree = match tree::parse(text) {
-        Ok(tree) => tree,
-        Err(error) => return Err(Diagnostics::new(path, text, vec![*error])),
-    };
-    assemble::recipe(path, text, &tree, set, facts)
+    match tree::parse(text) {
+        Ok(tree) => Ok(Parsed { text: text.into(), tree }),
+        Err(error) => Err(Diagnostics::new(path, text, vec![*error])),
+    }
+}
+
+impl Parsed {
+    /// As [`load`].
+    pub(crate) fn load(&self, path: &Path, given: &Given<'_>) -> Result<Vec<Loaded>, Failed> {
+        assemble::recipes(path, &self.text, &self.tree, given)
+    }
 }
 
 impl Recipe {
-    /// The recipe as resolved, as a recipe: it loads to a recipe equal to this one but for `path`, `text`, the
-    /// steps' `line`, and credentials in the source's URL, which are left out.
+    /// The recipe as resolved, as a recipe: it loads to one recipe, equal to this one but for `path`, `text`, the
+    /// `line` of steps and needs, and credentials in the source's URL, which are left out. One cell of a matrix is a matrix
+    /// of one cell. What is known only when the build begins is in it by name, until it is known.
     pub fn resolved_yaml(&self) -> String {
         resolved::yaml(self)
     }

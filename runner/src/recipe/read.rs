@@ -1,7 +1,7 @@
-//! The one place here that touches the disk: a recipe's bytes, never more than [`SIZE_LIMIT`].
+//! The one place here that touches the disk: a recipe's bytes, never more than [`SIZE_LIMIT`], and the names of recipes.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Read as _},
     path::{Path, PathBuf},
 };
@@ -57,6 +57,23 @@ pub fn read(path: &Path) -> Result<Vec<u8>, ReadError> {
         return Err(ReadError::TooLarge { path: path.into() });
     }
     Ok(bytes)
+}
+
+/// The names of the recipes in a folder, sorted; none where that cannot be told.
+pub fn list(folder: &Path) -> Vec<String> {
+    // The current folder has no name in `a.yaml`.
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| super::stem(name) != name).collect();
+    names.sort_unstable();
+    names
+}
+
+/// `path` with no link among its folders; itself where that cannot be told.
+pub fn real(path: &Path) -> PathBuf {
+    let real = path.parent().and_then(|folder| fs::canonicalize(folder).ok());
+    real.zip(path.file_name()).map_or_else(|| path.to_path_buf(), |(folder, name)| folder.join(name))
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ impl<'t> Reader<'t> {
         for (name, key, node) in self.checker.entries(node, what, "{LC_ALL: C.UTF-8}") {
             if !is_environment_name(name) {
                 self.checker.wrong(key, |at| not_an_environment_name(at, name));
-            } else if let Some(value) = self.scope.fill(&mut self.checker, node, &quoted(name)) {
+            } else if let Some(value) = self.scope.fill_late(&mut self.checker, node, &quoted(name)) {
                 environment.insert(name.to_owned(), value);
             }
         }
@@ -67,6 +67,12 @@ impl<'t> Reader<'t> {
     /// One line of text, templates filled in.
     pub(super) fn line(&mut self, node: &'t Node, what: &str) -> Option<String> {
         let text = self.scope.fill(&mut self.checker, node, what)?;
+        self.is_line(node, &text, what).then_some(text)
+    }
+
+    /// One line of text, perhaps with names in it that wait until the build begins.
+    pub(super) fn late_line(&mut self, node: &'t Node, what: &str) -> Option<String> {
+        let text = self.scope.fill_late(&mut self.checker, node, what)?;
         self.is_line(node, &text, what).then_some(text)
     }
 

@@ -1,13 +1,21 @@
 //! A resolved recipe written as a recipe again, for the run folder.
+//!
+//! The cell of a matrix is written as a matrix that has this one cell: variables would forget that its values are axes.
+
+use std::num::NonZeroUsize;
 
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use pony_contexts::{Source, archive, git, hg, path, virtualenv};
+use pony_contexts::{Source, Want, archive, git, hg, path, virtualenv};
 
 use super::{
-    Action, Context, EnvironmentFrom, Recipe, StepKind, Watch, credentials::without_credentials, duration,
-    template::escape,
+    Action, Context, EnvironmentFrom, Need, Recipe, StepKind, Watch, Weight,
+    credentials::without_credentials,
+    duration,
+    late::{Uses, late_name},
+    needs,
+    template::{escape, escape_but},
 };
 
 /// YAML that loads to the same recipe.
@@ -26,6 +34,20 @@ struct Resolved<'r> {
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<ResolvedSource>,
     context: ResolvedContext,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    needs: Vec<ResolvedNeed<'r>>,
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    outputs: IndexMap<&'r str, String>,
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    matrix: IndexMap<&'r str, [&'r str; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weight: Option<ResolvedWeight>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    locks: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jobserver: Option<bool>,
     environment_from: EnvironmentFrom,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     private: Vec<&'static str>,
@@ -45,6 +67,23 @@ struct Resolved<'r> {
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     secrets: &'r [String],
     steps: Vec<ResolvedStep<'r>>,
+}
+
+#[derive(Serialize)]
+struct ResolvedNeed<'r> {
+    recipe: String,
+    r#as: &'r str,
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    with: IndexMap<&'r str, String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    without: Vec<&'static str>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ResolvedWeight {
+    Slots(usize),
+    Word(&'static str),
 }
 
 #[derive(Serialize, Default)]
@@ -131,12 +170,28 @@ enum Run {
 
 impl<'r> From<&'r Recipe> for Resolved<'r> {
     fn from(recipe: &'r Recipe) -> Self {
+        let uses = Uses { jobs: recipe.uses_jobs, needs: recipe.uses_needs };
         Self {
             version: 1,
             package: &recipe.package,
             tags: escaped_list(&recipe.tags),
             source: recipe.source.as_ref().map(source),
-            context: context(&recipe.context),
+            context: context(&recipe.context, uses),
+            needs: recipe.needs.iter().map(need).collect(),
+            outputs: recipe
+                .outputs
+                .iter()
+                .map(|(name, path)| (name.as_str(), escape(&path.display().to_string())))
+                .collect(),
+            matrix: recipe.cell.iter().map(|(axis, value)| (axis.as_str(), [value.as_str()])).collect(),
+            weight: match recipe.weight {
+                Weight::Slots(NonZeroUsize::MIN) => None,
+                Weight::Slots(slots) => Some(ResolvedWeight::Slots(slots.get())),
+                Weight::All => Some(ResolvedWeight::Word("all")),
+            },
+            memory: recipe.memory.map(|bytes| format!("{bytes}B")),
+            locks: escaped_list(&recipe.locks),
+            jobserver: recipe.jobserver,
             environment_from: recipe.environment_from,
             private: private(recipe),
             tools: escaped_list(&recipe.tools),
@@ -145,12 +200,12 @@ impl<'r> From<&'r Recipe> for Resolved<'r> {
                 exclude: escaped_list(&recipe.watch.exclude),
             },
             force_every: recipe.force_every.map(duration::print),
-            variables: escaped(&recipe.variables),
-            environment: escaped(&recipe.environment),
+            variables: escaped(&recipe.variables, uses),
+            environment: escaped(&recipe.environment, uses),
             timeout: duration::print(recipe.timeout),
             expect: recipe.expect.map(duration::print),
             secrets: &recipe.secrets,
-            steps: recipe.steps.iter().map(step).collect(),
+            steps: recipe.steps.iter().filter_map(|of| step(of, uses)).collect(),
         }
     }
 }
@@ -180,41 +235,40 @@ fn source(source: &Source) -> ResolvedSource {
             dir: name(dir),
             ..Default::default()
         },
-        Source::Hg(wanted) => {
-            let mut resolved = ResolvedSource {
-                hg: url(&wanted.url),
-                subdir: folder(&wanted.subdir),
-                dir: name(&wanted.dir),
-                ..Default::default()
-            };
-            match &wanted.want {
-                hg::Want::Default => {}
-                hg::Want::Branch(name) => resolved.branch = Some(escape(name)),
-                hg::Want::Tag(name) => resolved.tag = Some(escape(name)),
-                hg::Want::Revision(id) => resolved.revision = Some(id.clone()),
-            }
-            resolved
+        Source::Hg(hg::Wanted { url: from, want, subdir, dir }) => {
+            ResolvedSource { hg: url(from), subdir: folder(subdir), dir: name(dir), ..wanted(want) }
         }
-        Source::Git(wanted) => {
-            let mut resolved = ResolvedSource {
-                git: url(&wanted.url),
-                submodules: Some(wanted.submodules),
-                subdir: folder(&wanted.subdir),
-                dir: name(&wanted.dir),
-                ..Default::default()
-            };
-            match &wanted.want {
-                git::Want::Default => {}
-                git::Want::Branch(name) => resolved.branch = Some(escape(name)),
-                git::Want::Tag(name) => resolved.tag = Some(escape(name)),
-                git::Want::Revision(id) => resolved.revision = Some(id.clone()),
-            }
-            resolved
-        }
+        Source::Git(git::Wanted { url: from, want, submodules, subdir, dir }) => ResolvedSource {
+            git: url(from),
+            submodules: Some(*submodules),
+            subdir: folder(subdir),
+            dir: name(dir),
+            ..wanted(want)
+        },
     }
 }
 
-fn context(context: &Context) -> ResolvedContext {
+fn wanted(want: &Want) -> ResolvedSource {
+    let mut resolved = ResolvedSource::default();
+    match want {
+        Want::Default => {}
+        Want::Branch(name) => resolved.branch = Some(escape(name)),
+        Want::Tag(name) => resolved.tag = Some(escape(name)),
+        Want::Revision(id) => resolved.revision = Some(id.clone()),
+    }
+    resolved
+}
+
+fn need(need: &Need) -> ResolvedNeed<'_> {
+    ResolvedNeed {
+        recipe: escape(&need.recipe.display().to_string()),
+        r#as: &need.name,
+        with: need.with.iter().map(|(name, value)| (name.as_str(), escape(value))).collect(),
+        without: needs::words(&need.without),
+    }
+}
+
+fn context(context: &Context, uses: Uses) -> ResolvedContext {
     match context {
         Context::Tempdir => ResolvedContext::Word("tempdir"),
         Context::Here => ResolvedContext::Word("here"),
@@ -229,7 +283,7 @@ fn context(context: &Context) -> ResolvedContext {
             installer,
         }) => {
             let bare = |list: &[String]| {
-                list.iter().map(|text| escape(&without_credentials(text))).collect::<Vec<_>>()
+                list.iter().map(|text| escape_late(&without_credentials(text), uses)).collect::<Vec<_>>()
             };
             ResolvedContext::Virtualenv {
                 virtualenv: ResolvedVirtualenv {
@@ -253,33 +307,41 @@ fn escaped_list(list: &[String]) -> Vec<String> {
     list.iter().map(|text| escape(text)).collect()
 }
 
-fn step(step: &super::Step) -> ResolvedStep<'_> {
+/// The step that looks for outputs is made of them.
+fn step(step: &super::Step, uses: Uses) -> Option<ResolvedStep<'_>> {
     let (run, upload, description) = match &step.action {
-        Action::Script(script) => (Some(Run::Script(escape(script))), None, None),
-        Action::Program(program) => {
-            (Some(Run::Program(program.iter().map(|argument| escape(argument)).collect())), None, None)
-        }
+        Action::Script(script) => (Some(Run::Script(escape_late(script, uses))), None, None),
+        Action::Program(program) => (
+            Some(Run::Program(program.iter().map(|argument| escape_late(argument, uses)).collect())),
+            None,
+            None,
+        ),
         Action::Upload { glob, description } => {
-            (None, Some(escape(glob)), description.as_ref().map(|description| escape(description)))
+            (None, Some(escape(glob)), description.as_ref().map(|text| escape_late(text, uses)))
         }
+        Action::Outputs(_) => return None,
     };
     // An upload takes no time limits of its own, so none are written for it.
     let quiet_timeout = run.is_some().then(|| duration::print(step.quiet_timeout));
-    ResolvedStep {
+    Some(ResolvedStep {
         name: &step.name,
         r#type: step.kind,
         run,
         upload,
         description,
         cwd: step.cwd.as_ref().map(|cwd| escape(&cwd.display().to_string())),
-        env: escaped(&step.environment),
+        env: escaped(&step.environment, uses),
         timeout: step.timeout.map(duration::print),
         quiet_timeout,
         allow_failure: step.allow_failure,
         always: step.always,
-    }
+    })
 }
 
-fn escaped(map: &IndexMap<String, String>) -> IndexMap<&str, String> {
-    map.iter().map(|(name, value)| (name.as_str(), escape(value))).collect()
+fn escaped(map: &IndexMap<String, String>, uses: Uses) -> IndexMap<&str, String> {
+    map.iter().map(|(name, value)| (name.as_str(), escape_late(value, uses))).collect()
+}
+
+fn escape_late(text: &str, uses: Uses) -> String {
+    escape_but(text, |text| late_name(text, uses))
 }

@@ -95,7 +95,7 @@ fn shape(shape: Shape) -> Value {
         }),
         Shape::Variables => json!({
             "type": "object",
-            "propertyNames": {"pattern": "^(?!(cpus|arch|host)$)[A-Za-z_][A-Za-z0-9_.-]*$"},
+            "propertyNames": {"pattern": "^(?!(cpus|arch|host)$)(?!needs\\.)[A-Za-z_][A-Za-z0-9_.-]*$"},
             "additionalProperties": scalar,
         }),
         Shape::Duration => json!({
@@ -116,19 +116,44 @@ fn shape(shape: Shape) -> Value {
                 {"type": "array", "items": scalar, "minItems": 1},
             ],
         }),
+        Shape::LinesOr(inner) => {
+            json!({"type": "array", "items": {"anyOf": [line, section(inner)]}, "minItems": 1})
+        }
+        Shape::InnerPaths => json!({
+            "type": "object",
+            "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_-]*$"},
+            "additionalProperties": line,
+        }),
+        Shape::Matrix => matrix(&line),
+        Shape::Weight => json!({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "all"}]}),
+        Shape::Bytes => json!({"type": "string", "pattern": r"^[0-9.]+\s*([kKmMgGtT][iI]?)?[bB]?$"}),
         Shape::Section(inner) => section(inner),
         Shape::Sections(inner) => json!({"type": "array", "items": section(inner), "minItems": 1}),
     }
 }
 
+fn matrix(line: &Value) -> Value {
+    let cell = |least: usize| {
+        let cell = json!({"type": "object", "additionalProperties": line, "minProperties": least});
+        json!({"type": "array", "items": cell, "minItems": 1})
+    };
+    json!({
+        "type": "object",
+        "propertyNames": {"pattern": "^(?!(cpus|arch|host|jobs)$)(?!needs\\.)[A-Za-z_][A-Za-z0-9_.-]*$"},
+        "properties": {"include": cell(1), "exclude": cell(1)},
+        "additionalProperties": {"type": "array", "items": line, "minItems": 1, "uniqueItems": true},
+        "minProperties": 1,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::keys::{CONTEXT, SOURCE, STEP, VIRTUALENV, WATCH};
+    use crate::recipe::keys::{CONTEXT, NEED, SOURCE, STEP, VIRTUALENV, WATCH};
 
     #[test]
     fn examples_and_defaults_are_json() {
-        for key in [&RECIPE, &SOURCE, &STEP, &CONTEXT, &VIRTUALENV, &WATCH]
+        for key in [&RECIPE, &SOURCE, &STEP, &CONTEXT, &VIRTUALENV, &WATCH, &NEED]
             .into_iter()
             .flat_map(|section| section.keys)
         {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pony_contexts::{Source, Url, archive, git, hg, path, svn};
+use pony_contexts::{Source, Url, Want, archive, git, hg, path, svn};
 
 use super::{
     check::Fields,
@@ -36,42 +36,22 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, node: &'t Node, folder: &Path) -
         let sha256 = fields.get("sha256").and_then(|node| reader.sha256(node));
         return Some(Source::Archive(archive::Wanted { url: url?, sha256, subdir, dir }));
     }
-    let named = reader.named(&fields);
+    let want = reader.want(&fields);
     if let Some(node) = fields.get("hg") {
         let url = reader.url(node, "`hg`", folder);
-        let want = match named {
-            Named::Default => hg::Want::Default,
-            Named::Branch(name) => hg::Want::Branch(name),
-            Named::Tag(name) => hg::Want::Tag(name),
-            Named::Revision(id) => hg::Want::Revision(id),
-        };
         return Some(Source::Hg(hg::Wanted { url: url?, want, subdir, dir }));
     }
     let url = fields.get("git").and_then(|node| reader.url(node, "`git`", folder));
     let submodules = fields.get("submodules").and_then(|node| reader.checker.flag(node, "`submodules`"));
-    let want = match named {
-        Named::Default => git::Want::Default,
-        Named::Branch(name) => git::Want::Branch(name),
-        Named::Tag(name) => git::Want::Tag(name),
-        Named::Revision(id) => git::Want::Revision(id),
-    };
     Some(Source::Git(git::Wanted { url: url?, want, submodules: submodules.unwrap_or(false), subdir, dir }))
 }
 
-/// Which commit, whatever keeps the history.
-enum Named {
-    Default,
-    Branch(String),
-    Tag(String),
-    Revision(String),
-}
-
 impl<'t> Reader<'t> {
-    fn named(&mut self, fields: &Fields<'t>) -> Named {
-        let branch = fields.get("branch").and_then(|node| self.argument(node, "`branch`")).map(Named::Branch);
-        let tag = fields.get("tag").and_then(|node| self.argument(node, "`tag`")).map(Named::Tag);
-        let revision = fields.get("revision").and_then(|node| self.commit(node)).map(Named::Revision);
-        branch.or(tag).or(revision).unwrap_or(Named::Default)
+    fn want(&mut self, fields: &Fields<'t>) -> Want {
+        let branch = fields.get("branch").and_then(|node| self.argument(node, "`branch`")).map(Want::Branch);
+        let tag = fields.get("tag").and_then(|node| self.argument(node, "`tag`")).map(Want::Tag);
+        let revision = fields.get("revision").and_then(|node| self.commit(node)).map(Want::Revision);
+        branch.or(tag).or(revision).unwrap_or(Want::Default)
     }
 
     /// A relative path is one from the recipe's folder: a program would take it from wherever it happens to run.

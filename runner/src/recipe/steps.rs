@@ -8,14 +8,19 @@ use std::{
 use super::{
     Action, DEFAULT_QUIET_TIMEOUT, Step, StepKind,
     check::Fields,
-    diagnostic::{Diagnostic, line_number, quoted},
+    diagnostic::{Diagnostic, quoted},
     keys::{STEP, STEP_KINDS},
     reader::Reader,
     tree::{Node, Value},
 };
 
-/// Reads all steps; wrong ones are reported and left out.
-pub(super) fn read<'t>(reader: &mut Reader<'t>, node: &'t Node, secrets: &[String]) -> Vec<Step> {
+/// Reads all steps; wrong ones are reported and left out. None is named like one of `taken`, which stands for a place.
+pub(super) fn read<'t>(
+    reader: &mut Reader<'t>,
+    node: &'t Node,
+    secrets: &[String],
+    taken: Option<(&'t str, Range<usize>)>,
+) -> Vec<Step> {
     let items = reader.checker.list(node, "`steps`", "[{run: make}]");
     if matches!(&node.value, Value::List(items) if items.is_empty()) {
         reader.checker.wrong(node, |at| {
@@ -24,13 +29,24 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, node: &'t Node, secrets: &[Strin
                 .help("such as `- run: make`")
         });
     }
-    let mut named: HashMap<&str, Range<usize>> = HashMap::new();
+    let mut named: HashMap<&str, Range<usize>> = taken.iter().cloned().collect();
     let mut steps = Vec::new();
     for item in items {
         let Some(fields) = reader.checker.fields(item, &STEP, "{run: make}") else { continue };
         let name = fields.get("name").and_then(|node| Some((node, reader.plain(node, "`name`")?)));
         if let Some((node, name)) = name {
             match named.get(name).cloned() {
+                Some(earlier) if taken.as_ref().is_some_and(|(taken, _)| *taken == name) => {
+                    reader.checker.wrong(node, |at| {
+                        Diagnostic::at(
+                            at,
+                            format!("a step cannot be named {} beside `outputs`", quoted(name)),
+                        )
+                        .label("the last step has this name")
+                        .also(earlier, "it looks for these")
+                        .help("give it another name")
+                    });
+                }
                 Some(earlier) => reader.checker.wrong(node, |at| {
                     Diagnostic::at(at, format!("two steps are named {}", quoted(name)))
                         .label("again here")
@@ -49,11 +65,23 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, node: &'t Node, secrets: &[Strin
             steps.push(step);
         }
     }
-    name_the_rest(&mut steps);
+    name_the_rest(&mut steps, taken.map(|(name, _)| name));
     steps
 }
 
 fn step<'t>(
+    reader: &mut Reader<'t>,
+    fields: &Fields<'t>,
+    item: &'t Node,
+    name: Option<&str>,
+) -> Option<Step> {
+    let before = std::mem::take(&mut reader.scope.uses);
+    let step = step_that_uses(reader, fields, item, name);
+    reader.scope.uses |= before;
+    step
+}
+
+fn step_that_uses<'t>(
     reader: &mut Reader<'t>,
     fields: &Fields<'t>,
     item: &'t Node,
@@ -70,7 +98,7 @@ fn step<'t>(
         fields.get(key).and_then(|node| reader.checker.flag(node, &format!("`{key}`"))).unwrap_or(false)
     };
     let (allow_failure, always) = (flag("allow-failure"), flag("always"));
-    let description = fields.get("description").and_then(|node| reader.line(node, "`description`"));
+    let description = fields.get("description").and_then(|node| reader.late_line(node, "`description`"));
     let upload = fields.get("upload").map(|node| glob(reader, node));
     let action = match upload {
         Some(glob) => Action::Upload { glob: glob?, description },
@@ -83,7 +111,7 @@ fn step<'t>(
         _ => StepKind::Build,
     };
     let begin = item.used_at.as_ref().unwrap_or(&item.at).start;
-    let line = line_number(reader.checker.text, begin);
+    let line = reader.checker.line(begin);
     Some(Step {
         name: name.unwrap_or_default().to_owned(),
         kind,
@@ -94,6 +122,7 @@ fn step<'t>(
         quiet_timeout,
         allow_failure,
         always,
+        uses_jobs: reader.scope.uses.jobs,
         line,
     })
 }
@@ -110,7 +139,7 @@ fn run<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Action> {
             reader.checker.wrong_shape(node, "`run`", "text or a list", Some(help));
             return None;
         }
-        let script = reader.scope.fill(&mut reader.checker, node, "`run`")?;
+        let script = reader.scope.fill_late(&mut reader.checker, node, "`run`")?;
         if script.trim().is_empty() {
             reader.checker.wrong(node, empty);
             return None;
@@ -120,7 +149,7 @@ fn run<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Action> {
     // All arguments are read before the first wrong one ends it, so that all errors are told.
     let program: Vec<Option<String>> = items
         .iter()
-        .map(|item| reader.scope.fill(&mut reader.checker, item, "an argument of `run`"))
+        .map(|item| reader.scope.fill_late(&mut reader.checker, item, "an argument of `run`"))
         .collect();
     let program: Vec<String> = program.into_iter().collect::<Option<_>>()?;
     match program.first() {
@@ -159,8 +188,9 @@ fn glob<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<String> {
 }
 
 /// Names the steps that have none after the program that they run, `step N` where that says nothing.
-fn name_the_rest(steps: &mut [Step]) {
-    let mut taken: HashSet<String> = steps.iter().map(|step| step.name.clone()).collect();
+fn name_the_rest(steps: &mut [Step], taken: Option<&str>) {
+    let mut taken: HashSet<String> =
+        steps.iter().map(|step| step.name.as_str()).chain(taken).map(str::to_owned).collect();
     let mut next: HashMap<String, usize> = HashMap::new();
     for (index, step) in steps.iter_mut().enumerate() {
         if !step.name.is_empty() {
@@ -174,7 +204,7 @@ fn name_the_rest(steps: &mut [Step]) {
                 .and_then(|line| line.split_whitespace().find(|word| !word.contains('=')))
                 .and_then(program_name),
             Action::Program(program) => program.first().and_then(|program| program_name(program)),
-            Action::Upload { .. } => Some("upload".to_owned()),
+            Action::Upload { .. } | Action::Outputs(_) => Some("upload".to_owned()),
         };
         let base = base.unwrap_or_else(|| format!("step {}", index + 1));
         let mut name = base.clone();

@@ -13,6 +13,19 @@ use super::{
     tree::{Node, Value},
 };
 
+/// Outputs stay in a folder of the cache: not in one that the next run changes.
+pub(super) fn check_outputs<'t>(reader: &mut Reader<'t>, fields: &Fields<'t>, context: &Context) {
+    let (Some(outputs), Some(node)) = (fields.place("outputs"), fields.get("context")) else { return };
+    if matches!(context, Context::Here | Context::Directory(_)) {
+        reader.checker.wrong(node, |at| {
+            Diagnostic::at(at, "`outputs` do not go with a folder that lasts")
+                .label("the next run would change what was handed on")
+                .also(outputs, "outputs here")
+                .help("leave `context` out: what is handed on stays in a folder of the cache")
+        });
+    }
+}
+
 /// Reads `context` of a recipe that lies in `folder` and has this source.
 pub(super) fn context<'t>(
     reader: &mut Reader<'t>,
@@ -89,7 +102,7 @@ fn requirements<'t>(reader: &mut Reader<'t>, node: Option<&'t Node>, what: &str)
     let Some(node) = node else { return Vec::new() };
     let mut requirements = Vec::new();
     for node in reader.checker.list(node, what, "[pytest]") {
-        let Some(text) = reader.line(node, "a requirement") else { continue };
+        let Some(text) = reader.late_line(node, "a requirement") else { continue };
         match virtualenv::check_requirement(&text) {
             Ok(()) => requirements.push(text),
             Err(why) => reader.checker.wrong(node, |at| {

@@ -1,4 +1,4 @@
-//! `{{name}}` in text. `{{{{` stands for a literal `{{`; a `}}` alone is itself.
+//! `{{name}}` in text. `{{{{` stands for a literal `{{`; a `}}` alone is itself, and so is a `{` before `{{name}}`.
 
 /// A piece of a template.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,6 +37,13 @@ pub(super) fn parse(text: &str) -> Result<Vec<Piece<'_>>, Vec<Wrong<'_>>> {
             rest = literal;
             continue;
         }
+        let after = match after.strip_prefix('{') {
+            Some(after) => {
+                pieces.push(Piece::Text("{"));
+                after
+            }
+            None => after,
+        };
         let Some((inner, behind)) = after.split_once("}}") else {
             wrong.push(Wrong::Open { nth });
             return Err(wrong);
@@ -59,6 +66,18 @@ pub(super) fn escape(text: &str) -> String {
     text.replace("{{", "{{{{")
 }
 
+/// As [`escape`], but what `late` finds at its beginning stays a template: it answers how long that is.
+pub(super) fn escape_but(text: &str, late: impl Fn(&str) -> Option<usize>) -> String {
+    let (mut escaped, mut done) = (String::with_capacity(text.len()), 0);
+    for (at, _) in text.match_indices('{') {
+        let Some(length) = text.get(at..).filter(|_| at >= done).and_then(&late) else { continue };
+        escaped.push_str(&escape(text.get(done..at).unwrap_or_default()));
+        escaped.push_str(text.get(at..at + length).unwrap_or_default());
+        done = at + length;
+    }
+    escaped + &escape(text.get(done..).unwrap_or_default())
+}
+
 /// Where the `nth` `{{` of a template stands in `raw`, its source as written (quoted, folded, indented).
 pub(super) fn find_open(raw: &str, nth: usize) -> Option<usize> {
     let mut from = 0;
@@ -66,6 +85,19 @@ pub(super) fn find_open(raw: &str, nth: usize) -> Option<usize> {
         from += raw.get(from..)?.find("{{")? + 2;
     }
     Some(from + raw.get(from..)?.find("{{")?)
+}
+
+/// The `nth` `{{…}}` of a scalar.
+pub(super) fn place_of(
+    text: &str,
+    scalar: &std::ops::Range<usize>,
+    nth: usize,
+) -> Option<std::ops::Range<usize>> {
+    let raw = text.get(scalar.clone())?;
+    let open = find_open(raw, nth)?;
+    let line = raw.get(open..).unwrap_or_default().lines().next().unwrap_or_default();
+    let length = line.find("}}").map_or(2, |close| close + 2);
+    Some(scalar.start + open..scalar.start + open + length)
 }
 
 #[cfg(test)]
@@ -87,6 +119,26 @@ mod tests {
             ])
         );
         assert_eq!(find_open("a {{x}}{{ y-2 }}}} {{{{z}}", 1), Some(7));
+    }
+
+    #[test]
+    fn a_brace_before_a_name_is_itself() {
+        let name = |nth| Piece::Name { name: "x", nth };
+        assert_eq!(
+            parse("${{{x}}}"),
+            Ok(vec![Piece::Text("$"), Piece::Text("{"), name(0), Piece::Text("}")])
+        );
+        assert_eq!(
+            parse("{{{{{{{x}}"),
+            Ok(vec![
+                Piece::Text(""),
+                Piece::Text("{{"),
+                Piece::Text(""),
+                Piece::Text("{"),
+                name(2),
+                Piece::Text(""),
+            ])
+        );
     }
 
     #[test]

@@ -1,30 +1,74 @@
-//! Variables and facts: resolves what `variables` declares, then fills in every other text of the recipe.
+//! Variables, axes and facts: resolves what `variables` declares, then fills in every other text of the recipe.
+//!
+//! Names that are known only when a build begins (`{{jobs}}`, `{{needs.…}}`) stand for themselves until then.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet, VecDeque},
+    ops::Range,
+};
 
 use indexmap::IndexMap;
 
 use super::{
-    Facts,
+    Given, Late,
     check::Checker,
     diagnostic::{Diagnostic, did_you_mean, quoted},
+    late::{JOBS, OutputUse, Uses, output_of},
     template::{self, Piece, Wrong},
     tree::Node,
 };
 
 /// The most that templates may fill in to, all together: variables that double each other grow without end otherwise.
-const FILLED_LIMIT: usize = 4 * 1024 * 1024;
+pub(super) const FILLED_LIMIT: usize = 4 * 1024 * 1024;
+
+/// What a recipe knows of the machine.
+pub(super) const FACTS: [&str; 3] = ["cpus", "arch", "host"];
+
+/// A setting that a recipe does not take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RefusedSetting {
+    pub(crate) name: String,
+    /// What a sentence about it goes on with.
+    pub(crate) why: String,
+    pub(crate) help: Option<String>,
+}
+
+impl RefusedSetting {
+    /// For a setting of the command line, which has no place in the text.
+    pub(super) fn diagnostic(self) -> Diagnostic {
+        Diagnostic::general(format!("cannot set {}: {}", quoted(&self.name), self.why)).maybe_help(self.help)
+    }
+}
+
+#[derive(Debug)]
+struct Filled {
+    text: String,
+    uses: Uses,
+}
+
+/// A value for each axis; none for one whose values are wrong, which is reported.
+pub(super) type Cell<'t> = IndexMap<&'t str, Option<&'t str>>;
 
 /// The names that templates know, with their values. A name without a value had an error that is already reported.
 #[derive(Debug)]
 pub(super) struct Scope<'t> {
     facts: [(&'static str, String); 3],
-    variables: IndexMap<&'t str, Option<String>>,
+    cell: &'t Cell<'t>,
+    variables: IndexMap<&'t str, Option<Filled>>,
+    late: Option<&'t Late>,
+    /// Settings by which a variable has another value than the recipe gives it.
+    pub(super) changed: Vec<(String, String)>,
+    /// Outputs of needs that are used, each once.
+    pub(super) outputs: Vec<OutputUse>,
+    known_outputs: HashSet<(String, String)>,
+    /// What was filled in since this was emptied.
+    pub(super) uses: Uses,
     room: usize,
 }
 
 enum Name<'s> {
-    Value(&'s str),
+    Value(Cow<'s, str>, Uses),
     /// Its error is already reported.
     Broken,
     Unknown,
@@ -39,38 +83,82 @@ struct Declared<'t> {
 }
 
 impl<'t> Scope<'t> {
-    /// Resolves the map `node` of variables, with `set` (taken as it is) in place of what the recipe says.
+    /// Resolves the map `node` of variables in this cell, with `set` (taken as it is) in place of what the recipe says.
+    /// `room` is how much may be filled in.
     pub(super) fn resolve(
         checker: &mut Checker<'t>,
         node: Option<&'t Node>,
-        set: &[(String, String)],
-        facts: &Facts,
+        cell: &'t Cell<'t>,
+        set: &IndexMap<&str, &str>,
+        given: &Given<'t>,
+        (room, refused): (usize, &mut Vec<RefusedSetting>),
     ) -> Self {
-        let facts =
-            [("cpus", facts.cpus.to_string()), ("arch", facts.arch.clone()), ("host", facts.host.clone())];
-        let mut scope = Self { facts, variables: IndexMap::new(), room: FILLED_LIMIT };
+        let facts = [given.facts.cpus.to_string(), given.facts.arch.clone(), given.facts.host.clone()];
+        let [cpus, arch, host] = FACTS;
+        let [of_cpus, of_arch, of_host] = facts;
+        let mut scope = Self {
+            facts: [(cpus, of_cpus), (arch, of_arch), (host, of_host)],
+            cell,
+            variables: IndexMap::new(),
+            late: given.late,
+            changed: Vec::new(),
+            outputs: Vec::new(),
+            known_outputs: HashSet::new(),
+            uses: Uses::default(),
+            room,
+        };
         let declared = node.map(|node| scope.declared(checker, node)).unwrap_or_default();
         scope.variables = declared.iter().map(|variable| (variable.name, None)).collect();
-        let set = scope.settings(checker, set);
+        let set = scope.settings(set, refused);
         scope.resolve_in_order(checker, &declared, &set);
         scope
     }
 
     /// The variables with their values. Those that had errors are left out.
     pub(super) fn into_variables(self) -> IndexMap<String, String> {
-        self.variables.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+        let variables = self.variables.into_iter();
+        variables.filter_map(|(name, value)| Some((name.to_owned(), value?.text))).collect()
     }
 
-    /// A scalar with its templates filled in. Reports what is wrong with it.
+    /// What variables and all other texts have in them.
+    pub(super) fn all_uses(&self) -> Uses {
+        self.variables.values().flatten().fold(self.uses, |all, filled| all | filled.uses)
+    }
+
+    /// How much may still be filled in.
+    pub(super) fn room(&self) -> usize {
+        self.room
+    }
+
+    /// A scalar with its templates filled in, all of them known beforehand. Reports what is wrong with it.
     pub(super) fn fill(&mut self, checker: &mut Checker<'t>, node: &'t Node, what: &str) -> Option<String> {
         let text = checker.scalar(node, what)?;
         let pieces = self.pieces(checker, node, text)?;
-        self.join(checker, node, &pieces)
+        let filled = self.join(checker, node, &pieces)?;
+        if filled.uses.is_late() {
+            self.report_late(checker, node, what, &pieces);
+            return None;
+        }
+        Some(filled.text)
+    }
+
+    /// A scalar with its templates filled in, perhaps with names in it that wait until the build begins.
+    pub(super) fn fill_late(
+        &mut self,
+        checker: &mut Checker<'t>,
+        node: &'t Node,
+        what: &str,
+    ) -> Option<String> {
+        let text = checker.scalar(node, what)?;
+        let pieces = self.pieces(checker, node, text)?;
+        let filled = self.join(checker, node, &pieces)?;
+        self.uses |= filled.uses;
+        Some(filled.text)
     }
 
     fn declared(&self, checker: &mut Checker<'t>, node: &'t Node) -> Vec<Declared<'t>> {
         let mut declared = Vec::new();
-        for (name, key, node) in checker.entries(node, "`variables`", r#"{jobs: "{{cpus}}"}"#) {
+        for (name, key, node) in checker.entries(node, "`variables`", r#"{prefix: "/opt/{{host}}"}"#) {
             if self.facts.iter().any(|(fact, _)| *fact == name) {
                 checker.wrong(key, |at| {
                     Diagnostic::at(at, format!("{} cannot be a variable", quoted(name)))
@@ -82,6 +170,12 @@ impl<'t> Scope<'t> {
                     Diagnostic::at(at, format!("{} cannot be the name of a variable", quoted(name)))
                         .label("expected letters, digits, `_`, `-` or `.`, a letter first")
                 });
+            } else if name.starts_with("needs.") {
+                checker.wrong(key, |at| {
+                    Diagnostic::at(at, format!("{} cannot be a variable", quoted(name)))
+                        .label("what begins with `needs.` is handed on by builds that are needed")
+                        .help("give the variable another name")
+                });
             } else {
                 declared.push(Declared { name, key, node, pieces: None });
             }
@@ -92,40 +186,34 @@ impl<'t> Scope<'t> {
     /// The settings for variables that there are.
     fn settings<'s>(
         &self,
-        checker: &mut Checker<'t>,
-        set: &'s [(String, String)],
+        set: &IndexMap<&'s str, &'s str>,
+        refused: &mut Vec<RefusedSetting>,
     ) -> HashMap<&'s str, &'s str> {
         let mut known = HashMap::new();
         for (name, value) in set {
-            let refused = if self.facts.iter().any(|(fact, _)| fact == name) {
-                Some(("it is a fact of the machine", None))
-            } else if !self.variables.contains_key(name.as_str()) {
-                let help = did_you_mean(name, self.variables.keys().copied())
-                    .unwrap_or_else(|| self.list_variables());
-                Some(("the recipe has no such variable", Some(help)))
+            let (why, help) = if self.facts.iter().any(|(fact, _)| fact == name) {
+                ("it is a fact of the machine", None)
+            } else if !self.variables.contains_key(name) {
+                let names = self.variables.keys().chain(self.cell.keys()).copied();
+                let help = did_you_mean(name, names).unwrap_or_else(|| self.list_variables());
+                ("the recipe has no such variable", Some(help))
             } else if value.contains('\0') {
-                Some(("the value contains a NUL byte", None))
+                ("the value contains a NUL byte", None)
             } else {
-                None
+                known.insert(*name, *value);
+                continue;
             };
-            match refused {
-                Some((why, help)) => {
-                    let message = format!("cannot set {}: {why}", quoted(name));
-                    checker.report(Diagnostic::general(message).maybe_help(help));
-                }
-                None => {
-                    known.insert(name.as_str(), value.as_str());
-                }
-            }
+            refused.push(RefusedSetting { name: (*name).to_owned(), why: why.to_owned(), help });
         }
         known
     }
 
     fn list_variables(&self) -> String {
-        if self.variables.is_empty() {
+        if self.variables.is_empty() && self.cell.is_empty() {
             return "it declares no variables".to_owned();
         }
-        let names: Vec<String> = self.variables.keys().take(20).map(|name| quoted(name)).collect();
+        let names = self.variables.keys().chain(self.cell.keys()).take(20);
+        let names: Vec<String> = names.map(|name| quoted(name)).collect();
         format!("it declares {}", names.join(", "))
     }
 
@@ -174,7 +262,15 @@ impl<'t> Scope<'t> {
                 let variable = &declared[index];
                 let resolved =
                     variable.pieces.as_ref().and_then(|pieces| self.join(checker, variable.node, pieces));
-                let value = set.get(variable.name).map(|value| (*value).to_owned()).or(resolved);
+                let value = match set.get(variable.name) {
+                    None => resolved,
+                    Some(value) => {
+                        if resolved.is_none_or(|resolved| resolved.text != *value) {
+                            self.changed.push((variable.name.to_owned(), (*value).to_owned()));
+                        }
+                        Some(Filled { text: (*value).to_owned(), uses: Uses::default() })
+                    }
+                };
                 self.variables.insert(variable.name, value);
                 for user in &used_by[index] {
                     missing[*user] -= 1;
@@ -204,7 +300,12 @@ impl<'t> Scope<'t> {
     }
 
     /// The pieces of a text, if all the names in it are known; else reports each that is not.
-    fn pieces<'p>(&self, checker: &mut Checker<'t>, node: &Node, text: &'p str) -> Option<Vec<Piece<'p>>> {
+    fn pieces<'p>(
+        &mut self,
+        checker: &mut Checker<'t>,
+        node: &Node,
+        text: &'p str,
+    ) -> Option<Vec<Piece<'p>>> {
         let pieces = match template::parse(text) {
             Ok(pieces) => pieces,
             Err(wrong) => {
@@ -216,27 +317,35 @@ impl<'t> Scope<'t> {
         };
         let mut known = true;
         for piece in &pieces {
-            if let Piece::Name { name, nth } = piece
-                && matches!(self.look_up(name), Name::Unknown)
-            {
+            let Piece::Name { name, nth } = piece else { continue };
+            if matches!(self.look_up(name), Name::Unknown) {
                 known = false;
                 self.report_unknown(checker, node, name, *nth);
+            } else if let Some((need, output)) = output_of(name) {
+                let used = (need.to_owned(), output.to_owned());
+                if self.known_outputs.insert(used.clone()) {
+                    let (need, output) = used;
+                    self.outputs.push(OutputUse { need, output, scalar: node.at.clone(), nth: *nth });
+                }
             }
         }
         known.then_some(pieces)
     }
 
-    fn join(&mut self, checker: &mut Checker<'t>, node: &Node, pieces: &[Piece<'_>]) -> Option<String> {
-        let mut filled = String::new();
+    fn join(&mut self, checker: &mut Checker<'t>, node: &Node, pieces: &[Piece<'_>]) -> Option<Filled> {
+        let mut filled = Filled { text: String::new(), uses: Uses::default() };
         for piece in pieces {
             let text = match piece {
-                Piece::Text(text) => text,
+                Piece::Text(text) => Cow::Borrowed(*text),
                 Piece::Name { name, .. } => match self.look_up(name) {
-                    Name::Value(value) => value,
+                    Name::Value(value, uses) => {
+                        filled.uses |= uses;
+                        value
+                    }
                     Name::Broken | Name::Unknown => return None,
                 },
             };
-            if filled.len() + text.len() > self.room {
+            if filled.text.len() + text.len() > self.room {
                 checker.wrong(node, |at| {
                     Diagnostic::at(at, "the templates of this recipe fill in to more than 4 MiB")
                         .label("no room for this")
@@ -244,31 +353,81 @@ impl<'t> Scope<'t> {
                 });
                 return None;
             }
-            filled.push_str(text);
+            filled.text.push_str(&text);
         }
-        self.room -= filled.len();
+        self.room -= filled.text.len();
         Some(filled)
     }
 
     fn look_up(&self, name: &str) -> Name<'_> {
+        let known = |text: &'t str| Name::Value(Cow::Borrowed(text), Uses::default());
         if let Some((_, value)) = self.facts.iter().find(|(fact, _)| *fact == name) {
-            return Name::Value(value);
+            return Name::Value(Cow::Borrowed(value), Uses::default());
+        }
+        if let Some(value) = self.cell.get(name) {
+            return value.map_or(Name::Broken, known);
         }
         match self.variables.get(name) {
-            Some(Some(value)) => Name::Value(value),
-            Some(None) => Name::Broken,
-            None => Name::Unknown,
+            Some(Some(Filled { text, uses })) => return Name::Value(Cow::Borrowed(text), *uses),
+            Some(None) => return Name::Broken,
+            None => {}
+        }
+        let itself = || Cow::Owned(format!("{{{{{name}}}}}"));
+        if name == JOBS {
+            let value = self.late.map_or_else(itself, |late| Cow::Owned(late.jobs.to_string()));
+            return Name::Value(value, Uses { jobs: true, needs: false });
+        }
+        let Some((need, output)) = output_of(name) else { return Name::Unknown };
+        let uses = Uses { jobs: false, needs: true };
+        let Some(late) = self.late else { return Name::Value(itself(), uses) };
+        let value = late.needs.get(need).and_then(|outputs| outputs.get(output));
+        value.map_or(Name::Unknown, |value| Name::Value(Cow::Borrowed(value), uses))
+    }
+
+    fn report_late(&self, checker: &mut Checker<'t>, node: &Node, what: &str, pieces: &[Piece<'_>]) {
+        for piece in pieces {
+            let Piece::Name { name, nth } = piece else { continue };
+            let Name::Value(_, uses) = self.look_up(name) else { continue };
+            if !uses.is_late() {
+                continue;
+            }
+            let late = if uses.jobs { "`{{jobs}}` is" } else { "what needs hand on is" };
+            let label = if *name == JOBS || output_of(name).is_some() {
+                "not known yet".to_owned()
+            } else {
+                format!("{} uses it", quoted(name))
+            };
+            report_in(checker, node, *nth, |at| {
+                Diagnostic::at(
+                    at,
+                    format!("{what} must be known beforehand, and {late} known only when the build begins"),
+                )
+                .label(label)
+                .help("use it in `run`, `env`, `environment`, `requirements`, `optional` or `description`")
+            });
+            return;
         }
     }
 
     fn report_unknown(&self, checker: &mut Checker<'t>, node: &Node, name: &str, nth: usize) {
+        if name == "needs" || name.starts_with("needs.") {
+            let label =
+                if output_of(name).is_some() { "not handed on" } else { "expected `{{needs.NAME.OUTPUT}}`" };
+            report_in(checker, node, nth, |at| {
+                Diagnostic::at(at, format!("unknown name {} in a template", quoted(name)))
+                    .label(label)
+                    .help("NAME is an entry of `needs`, OUTPUT is one of its recipe's `outputs`")
+            });
+            return;
+        }
         let help = (!checker.is_full()).then(|| {
-            let names = self.variables.keys().copied().chain(self.facts.iter().map(|(fact, _)| *fact));
+            let facts = self.facts.iter().map(|(fact, _)| *fact);
+            let names = self.variables.keys().chain(self.cell.keys()).copied().chain(facts).chain([JOBS]);
             did_you_mean(name, names).unwrap_or_else(|| "declare it under `variables`".to_owned())
         });
         report_in(checker, node, nth, |at| {
             Diagnostic::at(at, format!("unknown name {} in a template", quoted(name)))
-                .label("not a variable, nor a fact (`cpus`, `arch`, `host`)")
+                .label("not a variable, nor a fact (`cpus`, `arch`, `host`, `jobs`)")
                 .maybe_help(help)
         });
     }
@@ -293,16 +452,10 @@ fn report_in(
     checker: &mut Checker<'_>,
     node: &Node,
     nth: usize,
-    diagnostic: impl FnOnce(std::ops::Range<usize>) -> Diagnostic,
+    diagnostic: impl FnOnce(Range<usize>) -> Diagnostic,
 ) {
     // Finding the place takes as long as the text is; an error that is only counted needs none.
-    let raw = if checker.is_full() { "" } else { checker.text.get(node.at.clone()).unwrap_or_default() };
-    let place = template::find_open(raw, nth).map(|open| {
-        let rest = raw.get(open..).unwrap_or_default();
-        let line = rest.lines().next().unwrap_or_default();
-        let length = line.find("}}").map_or(2, |close| close + 2);
-        node.at.start + open..node.at.start + open + length
-    });
+    let place = if checker.is_full() { None } else { template::place_of(checker.text, &node.at, nth) };
     checker.wrong(node, |at| diagnostic(place.unwrap_or(at)));
 }
 

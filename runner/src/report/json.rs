@@ -1,52 +1,72 @@
 //! `--message-format json`: one JSON object an event on stdout. The format is in `docs/events.md`.
 
-use std::io::{self, Write};
+use std::{
+    collections::HashMap,
+    io::{self, Write},
+};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::event::{Event, Stamped, Stream};
 
 /// Prints events for a program to read.
 #[derive(Debug, Default)]
 pub struct Json {
-    /// Of each stream the beginning of a character whose rest has not come yet.
-    carried: [Vec<u8>; 2],
+    /// Of the streams of each build that prints the beginning of a character whose rest has not come yet.
+    carried: HashMap<String, [Vec<u8>; 2]>,
 }
 
 impl Json {
-    pub(super) fn on(&mut self, stamped: &Stamped) {
-        match &stamped.event {
-            Event::Output { step, stream, bytes } => {
-                let text = self.decode(*stream, bytes);
-                if !text.is_empty() {
-                    self.output(stamped, *step, *stream, &text);
-                }
-            }
-            Event::StepEnded { step, .. } | Event::CommandEnded { step, .. } => {
-                for stream in [Stream::Out, Stream::Err] {
-                    let rest = std::mem::take(&mut self.carried[stream.index()]);
-                    if !rest.is_empty() {
-                        self.output(stamped, *step, stream, &String::from_utf8_lossy(&rest));
-                    }
-                }
-                print(&serde_json::to_value(stamped));
-            }
-            _ => print(&serde_json::to_value(stamped)),
+    pub(super) fn on(&mut self, build: Option<&str>, stamped: &Stamped) {
+        for line in self.lines(build, stamped) {
+            print(&line);
         }
     }
 
-    #[expect(clippy::unused_self, reason = "reads as what it is: this display printing")]
-    fn output(&self, stamped: &Stamped, step: usize, stream: Stream, text: &str) {
-        let line = json!({
-            "time": stamped.time, "elapsed": stamped.elapsed,
-            "event": "output", "step": step, "stream": stream, "text": text,
-        });
-        print(&Ok(line));
+    /// One or more, or none as long as there is no whole character.
+    fn lines(&mut self, build: Option<&str>, stamped: &Stamped) -> Vec<Value> {
+        let name = build.unwrap_or_default();
+        let output = |step: usize, stream: Stream, text: String| {
+            json!({
+                "time": stamped.time, "elapsed": stamped.elapsed,
+                "event": "output", "step": step, "stream": stream, "text": text,
+            })
+        };
+        let mut lines = Vec::new();
+        match &stamped.event {
+            Event::Output { step, stream, bytes } => {
+                let text = self.decode(name, *stream, bytes);
+                if !text.is_empty() {
+                    lines.push(output(*step, *stream, text));
+                }
+            }
+            event => {
+                if let Event::StepEnded { step, .. } | Event::CommandEnded { step, .. } = event {
+                    let carried = self.carried.remove(name).unwrap_or_default();
+                    for (stream, rest) in [Stream::Out, Stream::Err].into_iter().zip(carried) {
+                        if !rest.is_empty() {
+                            lines.push(output(*step, stream, String::from_utf8_lossy(&rest).into_owned()));
+                        }
+                    }
+                }
+                lines.extend(serde_json::to_value(stamped));
+            }
+        }
+        if let Some(build) = build {
+            for line in &mut lines {
+                line["build"] = build.into();
+            }
+        }
+        lines
     }
 
     /// Bytes as text; a character that is cut by the end of the chunk waits for the next.
-    fn decode(&mut self, stream: Stream, bytes: &[u8]) -> String {
-        let carried = &mut self.carried[stream.index()];
+    fn decode(&mut self, build: &str, stream: Stream, bytes: &[u8]) -> String {
+        if !self.carried.contains_key(build) {
+            self.carried.insert(build.to_owned(), Default::default());
+        }
+        let Some(carried) = self.carried.get_mut(build) else { return String::new() };
+        let carried = &mut carried[stream.index()];
         carried.extend_from_slice(bytes);
         let whole = match std::str::from_utf8(carried) {
             Err(error) if error.error_len().is_none() => error.valid_up_to(),
@@ -71,8 +91,7 @@ fn cut_at_end(bytes: &[u8]) -> usize {
         .unwrap_or(0)
 }
 
-fn print(line: &serde_json::Result<serde_json::Value>) {
-    let Ok(line) = line else { return };
+fn print(line: &Value) {
     // A reader that has gone away stops the messages, not the build.
     let mut text = line.to_string();
     text.push('\n');
@@ -87,16 +106,36 @@ mod tests {
     #[test]
     fn a_character_cut_in_two_comes_whole() {
         let mut json = Json::default();
-        assert_eq!(json.decode(Stream::Out, b"h\xc3"), "h");
-        assert_eq!(json.decode(Stream::Err, b"x"), "x");
-        assert_eq!(json.decode(Stream::Out, b"\xa9!"), "\u{e9}!");
+        assert_eq!(json.decode("a", Stream::Out, b"h\xc3"), "h");
+        assert_eq!(json.decode("a", Stream::Err, b"x"), "x");
+        assert_eq!(json.decode("a", Stream::Out, b"\xa9!"), "\u{e9}!");
     }
 
     #[test]
     fn wrong_bytes_do_not_wait_for_ever() {
         let mut json = Json::default();
-        assert_eq!(json.decode(Stream::Out, b"a\xffb\xe2\x82"), "a\u{fffd}b");
-        assert_eq!(json.decode(Stream::Out, b"\xac"), "\u{20ac}");
-        assert_eq!(json.decode(Stream::Out, b"\xff\xff"), "\u{fffd}\u{fffd}");
+        assert_eq!(json.decode("a", Stream::Out, b"a\xffb\xe2\x82"), "a\u{fffd}b");
+        assert_eq!(json.decode("a", Stream::Out, b"\xac"), "\u{20ac}");
+        assert_eq!(json.decode("a", Stream::Out, b"\xff\xff"), "\u{fffd}\u{fffd}");
+    }
+
+    #[test]
+    fn characters_of_two_builds_are_not_made_one() {
+        let mut json = Json::default();
+        let mut lines = |build, event| {
+            json.lines(build, &Stamped { time: jiff::Timestamp::UNIX_EPOCH, elapsed: 1.0, event })
+        };
+        let output =
+            |bytes: &'static [u8]| Event::Output { step: 0, stream: Stream::Out, bytes: bytes.into() };
+        let said = |lines: &[Value]| -> Vec<String> {
+            let word = |line: &Value, key| line[key].as_str().unwrap_or("-").to_owned();
+            lines.iter().map(|line| ["build", "event", "text"].map(|key| word(line, key)).join(" ")).collect()
+        };
+        assert!(lines(Some("a"), output(b"\xc3")).is_empty());
+        assert_eq!(said(&lines(Some("b"), output(b"\xa9"))), ["b output \u{fffd}"]);
+        let ended = Event::CommandEnded { step: 0, label: "x".to_owned(), status: 0 };
+        assert_eq!(said(&lines(Some("a"), ended)), ["a output \u{fffd}", "a command-ended -"]);
+        let note = lines(None, Event::Note { text: "n".to_owned() });
+        assert_eq!(said(&note), ["- note n"]);
     }
 }

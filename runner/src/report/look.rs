@@ -1,5 +1,9 @@
 //! How things are shown, decided from the surroundings and the options. Pure.
 
+use anstyle::{AnsiColor, Style};
+
+use crate::record::Outcome;
+
 /// What the screen can do and shall do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent property of the screen")]
@@ -65,6 +69,22 @@ impl Look {
             keep_err: colour_on(err_terminal),
             out_is_screen: out_terminal && err_terminal,
         }
+    }
+
+    /// `style`, where there are colours.
+    pub(super) fn style(self, style: Style) -> Style {
+        if self.colour { style } else { Style::new() }
+    }
+
+    /// What the word for an ending looks like; `allowed` to end so.
+    pub(super) fn outcome(self, outcome: Outcome, allowed: bool) -> Style {
+        let colour = match outcome {
+            Outcome::Passed => AnsiColor::Green,
+            Outcome::Failed | Outcome::TimedOut | Outcome::Quiet if !allowed => AnsiColor::Red,
+            Outcome::Skipped => AnsiColor::BrightBlack,
+            _ => AnsiColor::Yellow,
+        };
+        self.style(colour.on_default().bold())
     }
 }
 

@@ -5,14 +5,24 @@ mod bottom;
 mod json;
 pub mod look;
 mod screen;
+mod several;
 mod spool;
+mod tail;
 pub mod terminal;
+mod verdict;
 pub mod words;
 
-use std::io;
+use std::{
+    convert::Infallible,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::Notify;
 
 pub use json::Json;
 pub use look::Look;
+pub use several::{Output, Several};
 pub use spool::{Spool, stem};
 pub use terminal::Terminal;
 
@@ -27,54 +37,104 @@ use crate::{
 pub enum Display {
     /// A person.
     Terminal(Box<Terminal>),
+    /// A person who watches several builds.
+    Several(Box<Several>),
     /// A program.
     Json(Json),
 }
 
 impl Display {
-    fn on(&mut self, event: &Stamped) {
+    /// `build` is the name of the build that it belongs to, if it belongs to one.
+    fn on(&mut self, build: Option<&str>, event: &Stamped) {
         match self {
             Self::Terminal(terminal) => terminal.on(event),
-            Self::Json(json) => json.on(event),
+            Self::Several(several) => several.on(build, event),
+            Self::Json(json) => json.on(build, event),
         }
     }
 
     /// Redraws what changes by itself.
-    pub fn tick(&mut self, now: Moment) {
+    fn tick(&mut self, now: Moment) {
         match self {
             Self::Terminal(terminal) => terminal.tick(now),
+            Self::Several(several) => several.tick(now),
             Self::Json(_) => {}
         }
     }
 
     /// When [`tick`](Self::tick) is wanted next.
-    pub fn next_tick(&self, now: Moment) -> Option<Moment> {
+    fn next_tick(&self, now: Moment) -> Option<Moment> {
         match self {
             Self::Terminal(terminal) => terminal.next_tick(now),
+            Self::Several(several) => several.next_tick(now),
             Self::Json(_) => None,
         }
     }
+}
 
-    /// Shows an event that belongs to no run.
-    pub fn show(&mut self, clock: &Clock, event: Event) {
-        self.on(&Stamped::new(event, clock.wall(), clock.now()));
+/// The screen that all builds of one `pony-run` share.
+#[derive(Debug, Clone)]
+pub struct Screen {
+    display: Arc<Mutex<Display>>,
+    /// Something has begun that changes by itself.
+    begun: Arc<Notify>,
+}
+
+impl Screen {
+    /// One that shows things like this.
+    pub fn new(display: Display) -> Self {
+        Self { display: Arc::new(Mutex::new(display)), begun: Arc::default() }
+    }
+
+    /// Several builds will be shown, not one after another. A screen for programs stays as it is.
+    pub fn share(&self, output: Output) {
+        let mut display = self.lock();
+        if let Display::Terminal(terminal) = &*display {
+            *display =
+                Display::Several(Box::new(Several::new(terminal.look(), terminal.is_verbose(), output)));
+        }
+    }
+
+    /// Shows an event, of the build of that name if it belongs to one.
+    pub fn on(&self, build: Option<&str>, event: &Stamped) {
+        self.lock().on(build, event);
+        if matches!(event.event, Event::StepStarted { .. }) {
+            self.begun.notify_one();
+        }
+    }
+
+    /// Redraws what changes by itself, for as long as this is waited for.
+    pub async fn keep_time(&self, clock: Clock) -> Infallible {
+        loop {
+            let next = self.lock().next_tick(clock.now());
+            tokio::select! {
+                () = clock.until(next) => self.lock().tick(clock.now()),
+                () = self.begun.notified() => {}
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Display> {
+        // Whoever panicked while drawing has drawn badly, no more.
+        self.display.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Sends one run's events on their way.
 #[derive(Debug)]
-pub struct Reporter<'d> {
+pub struct Reporter {
+    build: String,
     clock: Clock,
     mask: Mask,
     spool: Spool,
-    display: &'d mut Display,
+    screen: Screen,
     broken: Option<io::Error>,
 }
 
-impl<'d> Reporter<'d> {
-    /// Events go to `spool`, then to `display`; secrets that `mask` knows go to neither.
-    pub fn new(clock: Clock, mask: Mask, spool: Spool, display: &'d mut Display) -> Self {
-        Self { clock, mask, spool, display, broken: None }
+impl Reporter {
+    /// Events of the build of this name go to `spool`, then to `screen`; secrets that `mask` knows go to neither.
+    pub fn new(build: String, clock: Clock, mask: Mask, spool: Spool, screen: Screen) -> Self {
+        Self { build, clock, mask, spool, screen, broken: None }
     }
 
     /// Records `event`, then shows it. Output bytes must have gone through the mask already.
@@ -86,7 +146,7 @@ impl<'d> Reporter<'d> {
         {
             self.broken = Some(error);
         }
-        self.display.on(&stamped);
+        self.screen.on(Some(&self.build), &stamped);
     }
 
     /// Why the run can be recorded no longer (a full disk); what came before is there.
@@ -102,11 +162,6 @@ impl<'d> Reporter<'d> {
     /// What has been recorded of the step or command under way.
     pub fn spool(&self) -> &Spool {
         &self.spool
-    }
-
-    /// The screen.
-    pub fn display(&mut self) -> &mut Display {
-        self.display
     }
 
     fn masked(&self, event: Event) -> Event {

@@ -55,45 +55,41 @@ impl Lines {
 
     /// The line that is not complete yet, as it would look now: what follows its last carriage return.
     pub(super) fn open(&self) -> String {
-        let mut shown = &self.open[..];
-        while let Some(rest) = shown.strip_suffix(b"\r") {
-            shown = rest;
-        }
-        let start = shown.iter().rposition(|byte| *byte == b'\r').map_or(0, |at| at + 1);
-        let text = filter(&shown[start..], self.keep);
+        let text = filter(last_state(&self.open), self.keep);
         String::from_utf8_lossy(&text).replace('\t', "    ")
     }
 
-    /// Shows `bytes`. A screen that is gone is no reason to stop a build.
+    /// Shows `bytes`.
     pub(super) fn write(&mut self, bytes: &[u8]) {
         let Some(last) = bytes.last() else { return };
         self.at_line_start = *last == b'\n';
-        let _ = match self.stream {
-            Stream::Out => {
-                let mut out = io::stdout().lock();
-                write_through(&mut out, bytes)
-            }
-            Stream::Err => io::stderr().lock().write_all(bytes),
-        };
+        write(self.stream, bytes);
+    }
+
+    /// What is open, as the last that [`whole`](Self::whole) has to show.
+    pub(super) fn rest(&mut self) -> Vec<u8> {
+        filter(&std::mem::take(&mut self.open), self.keep)
     }
 
     /// Shows what is open, and ends the line if `end`.
     pub(super) fn finish(&mut self, end: bool) {
-        if !self.open.is_empty() {
-            let open = std::mem::take(&mut self.open);
-            let text = filter(&open, self.keep);
-            self.write(&text);
-        }
+        let rest = self.rest();
+        self.write(&rest);
         if end && !self.at_line_start {
             self.write(b"\n");
         }
     }
 }
 
-/// Large pieces past the line buffer of stdout, which would scan and copy them.
-fn write_through(out: &mut io::StdoutLock<'_>, bytes: &[u8]) -> io::Result<()> {
-    out.write_all(bytes)?;
-    out.flush()
+/// Shows `bytes` at once. A screen that is gone is no reason to stop a build.
+pub(super) fn write(stream: Stream, bytes: &[u8]) {
+    let _ = match stream {
+        Stream::Out => {
+            let mut out = io::stdout().lock();
+            out.write_all(bytes).and_then(|()| out.flush())
+        }
+        Stream::Err => io::stderr().lock().write_all(bytes),
+    };
 }
 
 const ESC: u8 = 0x1b;
@@ -114,6 +110,30 @@ fn filter(bytes: &[u8], colours: bool) -> Vec<u8> {
     }
     out.extend_from_slice(rest);
     out
+}
+
+/// Each line of `text` after `prefix`: as it stands after its last carriage return, its colours put out at its end, and ended.
+pub(super) fn prefixed(prefix: &str, text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() + prefix.len() * (text.len() / 40 + 1));
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let line = last_state(line.strip_suffix(b"\n").unwrap_or(line));
+        out.extend_from_slice(prefix.as_bytes());
+        out.extend_from_slice(line);
+        if line.contains(&ESC) {
+            out.extend_from_slice(b"\x1b[0m");
+        }
+        out.push(b'\n');
+    }
+    out
+}
+
+/// What a line looks like after its carriage returns.
+fn last_state(mut line: &[u8]) -> &[u8] {
+    while let Some(rest) = line.strip_suffix(b"\r") {
+        line = rest;
+    }
+    let start = line.iter().rposition(|byte| *byte == b'\r').map_or(0, |at| at + 1);
+    &line[start..]
 }
 
 /// How long the control sequence is that `bytes` begins with (ECMA-48: CSI, OSC and its like, or two bytes).
@@ -164,6 +184,14 @@ mod tests {
         let mut lines = lines();
         assert_eq!(lines.whole(&vec![b'x'; LONGEST + 1]).len(), LONGEST + 1);
         assert!(lines.open().is_empty());
+    }
+
+    #[test]
+    fn each_line_has_the_prefix_and_ends_by_itself() {
+        let text = b"one\r\n10 %\r 90 %\r100 %\n\n\x1b[31mred\nopen";
+        let lines = ["a | one", "a | 100 %", "a | ", "a | \x1b[31mred\x1b[0m", "a | open", ""];
+        assert_eq!(prefixed("a | ", text), lines.join("\n").as_bytes());
+        assert!(prefixed("a | ", b"").is_empty());
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::{clock::Moment, submit::EMBEDDED};
+
 /// A duration as a person says it: `0.4 s`, `12 s`, `3 m 05 s`, `1 h 02 m`.
 pub fn duration(seconds: f64) -> String {
     let seconds = seconds.max(0.0);
@@ -43,6 +45,40 @@ pub fn bytes(count: u64) -> String {
     }
 }
 
+/// How long something has run, and how long it usually does: `0:42 of usually 3 m 05 s`.
+pub fn elapsed(time: Moment, usual: Option<f64>) -> String {
+    let usual = usual.map(|usual| format!(" of usually {}", duration(usual))).unwrap_or_default();
+    format!("{}{usual}", clock_face(time.as_secs()))
+}
+
+/// As on a stopwatch: `0:07`, `12:30`, `1:02:03`.
+fn clock_face(seconds: u64) -> String {
+    let (hours, minutes, seconds) = (seconds / 3600, seconds % 3600 / 60, seconds % 60);
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
+}
+
+/// Where a result is now; `server` as its target is named.
+pub fn stored(server: &str, key: Option<&str>, page: Option<&str>) -> String {
+    let key = key.map(|key| format!(" as result {}", plain(key))).unwrap_or_default();
+    match page {
+        Some(page) if server == EMBEDDED => {
+            format!("stored{key} on this machine; `pony-serve` shows it at {page}")
+        }
+        Some(page) => format!("stored{key}: {page}"),
+        None => format!("stored{key} on {server}"),
+    }
+}
+
+/// What follows the word for an ending: ` at step …`, or `: ` and a sentence.
+pub fn because(reason: Option<&str>) -> String {
+    let reason = reason.map(plain).unwrap_or_default();
+    match reason.as_str() {
+        "" => reason,
+        at if at.starts_with("at step") => format!(" {at}"),
+        other => format!(": {other}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,5 +107,10 @@ mod tests {
         assert_eq!(one_line("\n  make -j4\nmake install\n", 40), "make -j4 …");
         assert_eq!(one_line("make", 40), "make");
         assert_eq!(one_line("abcdefghij", 6), "abcd …");
+    }
+
+    #[test]
+    fn stopwatch() {
+        assert_eq!([clock_face(7), clock_face(750), clock_face(3723)], ["0:07", "12:30", "1:02:03"]);
     }
 }

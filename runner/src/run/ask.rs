@@ -83,6 +83,15 @@ pub(super) fn spec(command: Command, env: &Environment) -> Spec {
     Spec { argv: command.argv, cwd: command.cwd, env }
 }
 
+/// What a short command prints on stdout, without blanks around it, if it is there, ends well and says something.
+pub async fn ask_briefly(argv: [&str; 2], env: &Environment) -> Option<String> {
+    const LIMIT: Duration = Duration::from_secs(10);
+    let argv = argv.map(Into::into).to_vec();
+    let ended = ask(&Spec { argv, cwd: "/".into(), env: env.clone() }, LIMIT).await;
+    let said = String::from_utf8_lossy(&ended.stdout).trim().to_owned();
+    (ended.status == 0 && !said.is_empty()).then_some(said)
+}
+
 /// Runs `spec`, no longer than `limit`. Dropping this kills it.
 pub(crate) async fn ask(spec: &Spec, limit: Duration) -> Ended {
     let mut unit = match Unit::spawn(spec) {

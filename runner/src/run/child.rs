@@ -68,7 +68,7 @@ impl Child {
         spec: &Spec,
         terms: Terms<'_>,
         clock: Clock,
-        reporter: &mut Reporter<'_>,
+        reporter: &mut Reporter,
     ) -> io::Result<Self> {
         let unit = Unit::spawn(spec)?;
         reporter.emit(Event::Spawned { step: terms.step, pid: unit.group().id() });
@@ -104,7 +104,7 @@ impl Child {
     }
 
     /// Takes what it did; tells how it ended, if it has.
-    pub(super) fn on(&mut self, message: Message, reporter: &mut Reporter<'_>) -> Option<Over> {
+    pub(super) fn on(&mut self, message: Message, reporter: &mut Reporter) -> Option<Over> {
         match message {
             Message::Output(stream, bytes) => {
                 self.output(stream, bytes, reporter);
@@ -145,7 +145,7 @@ impl Child {
         None
     }
 
-    fn output(&mut self, stream: Stream, bytes: Bytes, reporter: &mut Reporter<'_>) {
+    fn output(&mut self, stream: Stream, bytes: Bytes, reporter: &mut Reporter) {
         // As printed: a commit's id may hold a secret's digits. What is said of it later goes through the mask again.
         if let Some(captures) = &mut self.captures {
             captures[stream.index()].push(&bytes);
@@ -154,12 +154,12 @@ impl Child {
         self.show(stream, bytes, reporter);
     }
 
-    fn flush(&mut self, stream: Stream, reporter: &mut Reporter<'_>) {
+    fn flush(&mut self, stream: Stream, reporter: &mut Reporter) {
         let rest = self.masks[stream.index()].finish();
         self.show(stream, rest, reporter);
     }
 
-    fn show(&mut self, stream: Stream, bytes: Bytes, reporter: &mut Reporter<'_>) {
+    fn show(&mut self, stream: Stream, bytes: Bytes, reporter: &mut Reporter) {
         if !bytes.is_empty() {
             reporter.emit(Event::Output { step: self.step, stream, bytes });
         }

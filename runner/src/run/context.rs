@@ -29,9 +29,16 @@ pub(super) enum Request {
         said: String,
     },
     Begin(Stage),
-    CheckedOut(Box<Checkout>, Option<String>),
+    CheckedOut(Version),
     Complete(String),
     Note(String),
+}
+
+/// What was checked out, if it is under version control, and upstream's tip. Known before all is prepared.
+#[derive(Default)]
+pub(super) struct Version {
+    pub(super) checkout: Option<CheckoutRecord>,
+    pub(super) tip: Option<String>,
 }
 
 /// The `Shell` that contexts are handed: what is recorded goes through the loop.
@@ -96,8 +103,9 @@ impl pony_contexts::Shell for Handle {
         self.send(Request::Complete(words));
     }
 
-    fn checked_out(&mut self, checkout: &Checkout, tip: Option<&str>) {
-        self.send(Request::CheckedOut(Box::new(checkout.clone()), tip.map(str::to_owned)));
+    fn checked_out(&mut self, checkout: Option<&Checkout>, tip: Option<&str>) {
+        let (checkout, tip) = (checkout.map(checkout_record), tip.map(str::to_owned));
+        self.send(Request::CheckedOut(Version { checkout, tip }));
     }
 
     fn note(&mut self, text: &str) {
@@ -125,7 +133,7 @@ pub fn words_for(error: &pony_contexts::Error) -> String {
 }
 
 /// What `result.json` says of what was checked out.
-pub(super) fn checkout_record(checkout: &Checkout) -> CheckoutRecord {
+fn checkout_record(checkout: &Checkout) -> CheckoutRecord {
     CheckoutRecord {
         version_type: checkout.version_type.to_owned(),
         version_info: checkout.version_info.clone(),

@@ -10,7 +10,10 @@ use std::{
 };
 
 use jiff::Timestamp;
-use pony_contexts::{Checkout, Ended, Prepared, Stage};
+use pony_contexts::{
+    Ended, Prepared, Stage,
+    chain::{self, Card, Found},
+};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
@@ -19,10 +22,10 @@ use tokio::{
 use super::{
     ask,
     child::{Child, Over, Terms},
-    context::{self, Handle, Preparation, Request},
-    job::{self, Job},
+    context::{self, Handle, Preparation, Request, Version},
+    job::{self, Job, Keep},
     os::{self, Signals},
-    preflight, state,
+    outputs, preflight, state,
     state::{State, StepRule},
     unit::{Message, Spec},
     upload, verdict,
@@ -47,6 +50,8 @@ pub struct Finished {
     pub signal: Option<u8>,
     /// The run could not be recorded to its end.
     pub not_recorded: Option<io::Error>,
+    /// What it hands on, where others need it. Stays as long as this does.
+    pub kept: Option<Found>,
 }
 
 /// Runs `job` from its context to its record in `folder`.
@@ -55,41 +60,34 @@ pub async fn run(
     folder: &RunFolder,
     clock: Clock,
     mask: &Mask,
-    reporter: &mut Reporter<'_>,
+    reporter: &mut Reporter,
     signals: &mut Signals,
 ) -> Finished {
     let (requests_in, requests) = mpsc::unbounded_channel();
     let handle = Handle::new(requests_in, clock, job.environment_of(None));
-    let context = tokio::spawn(context::prepare(job.request(), handle));
-    let rules = job.recipe.steps.iter().map(|step| StepRule {
-        name: step.name.clone(),
-        allow_failure: step.allow_failure,
-        always: step.always,
-    });
-    let deadline = clock.now() + job.recipe.timeout;
-    let mut run = Run {
-        job,
-        folder,
-        clock,
-        mask,
-        reporter,
-        started: clock.wall(),
-        began: clock.now(),
-        state: State::new(rules.collect(), deadline),
-        todo: VecDeque::new(),
-        context: Some(context),
-        stage: None,
-        child: None,
-        uploading: None,
-        version: None,
-        prepared: None,
-        doubtful: Vec::new(),
-        records: Vec::new(),
-        signal: None,
-        end: None,
-    };
+    let mut run = Run::new(job, folder, clock, mask, reporter);
+    run.context = Some(tokio::spawn(context::prepare(job.request(), handle)));
     run.announce();
     run.drive(requests, signals).await;
+    run.finish()
+}
+
+/// Records `job` as one that does not run, for this reason.
+pub fn skip(
+    job: &Job,
+    folder: &RunFolder,
+    clock: Clock,
+    mask: &Mask,
+    reporter: &mut Reporter,
+    reason: String,
+) -> Finished {
+    let mut run = Run::new(job, folder, clock, mask, reporter);
+    run.announce();
+    for head in job.heads() {
+        let record = StepRecord::of(&head.name, head.kind, head.command, Outcome::Skipped, 0);
+        run.add(StepRecord { reason: Some(reason.clone()), ..record });
+    }
+    run.end = Some((Outcome::Skipped, Some(reason)));
     run.finish()
 }
 
@@ -107,22 +105,28 @@ struct UnderWay {
     commands: Vec<CommandRecord>,
 }
 
-/// A step that runs no program: its files are being copied.
-struct Uploading {
+/// What a step that runs no program makes.
+enum Collected {
+    Artifacts(Vec<Artifact>),
+    Outputs(Found),
+}
+
+/// A step that runs no program: its files are being collected.
+struct Collecting {
     step: usize,
     started: Timestamp,
     began: Moment,
-    task: JoinHandle<Result<Vec<Artifact>, upload::UploadError>>,
+    task: JoinHandle<Result<Collected, String>>,
     /// Once it is dropped, the copying ends.
     _wanted: Arc<()>,
 }
 
-struct Run<'r, 'd> {
+struct Run<'r> {
     job: &'r Job,
     folder: &'r RunFolder,
     clock: Clock,
     mask: &'r Mask,
-    reporter: &'r mut Reporter<'d>,
+    reporter: &'r mut Reporter,
     started: Timestamp,
     began: Moment,
     state: State,
@@ -130,10 +134,10 @@ struct Run<'r, 'd> {
     context: Option<JoinHandle<Preparation>>,
     stage: Option<UnderWay>,
     child: Option<(Child, Purpose)>,
-    uploading: Option<Uploading>,
-    /// What was checked out, and upstream's tip; known before all is prepared.
-    version: Option<(Checkout, Option<String>)>,
+    collecting: Option<Collecting>,
+    version: Version,
     prepared: Option<Prepared>,
+    kept: Option<Found>,
     /// Scripts whose first program was not there before the first step: step and program.
     doubtful: Vec<(usize, String)>,
     records: Vec<StepRecord>,
@@ -148,10 +152,47 @@ enum Wake {
     Child(Message),
     Request(Request),
     Prepared(Box<Preparation>),
-    Uploaded(Result<Vec<Artifact>, upload::UploadError>),
+    Collected(Result<Collected, String>),
 }
 
-impl Run<'_, '_> {
+impl<'r> Run<'r> {
+    fn new(
+        job: &'r Job,
+        folder: &'r RunFolder,
+        clock: Clock,
+        mask: &'r Mask,
+        reporter: &'r mut Reporter,
+    ) -> Self {
+        let rules = job.recipe.steps.iter().map(|step| StepRule {
+            name: step.name.clone(),
+            allow_failure: step.allow_failure,
+            always: step.always,
+        });
+        let deadline = clock.now() + job.recipe.timeout;
+        Self {
+            job,
+            folder,
+            clock,
+            mask,
+            reporter,
+            started: clock.wall(),
+            began: clock.now(),
+            state: State::new(rules.collect(), deadline),
+            todo: VecDeque::new(),
+            context: None,
+            stage: None,
+            child: None,
+            collecting: None,
+            version: Version::default(),
+            prepared: None,
+            kept: None,
+            doubtful: Vec::new(),
+            records: Vec::new(),
+            signal: None,
+            end: None,
+        }
+    }
+
     fn announce(&mut self) {
         let Job { recipe, tags, run_id, facts, .. } = self.job;
         self.reporter.emit(Event::RunStarted {
@@ -165,18 +206,16 @@ impl Run<'_, '_> {
             tempdir: self.job.tempdir.display().to_string(),
             deliver_to: self.job.deliver_to.clone(),
             made_from: Box::new(self.job.made_from.clone()),
+            chain: self.job.among.chain.clone(),
+            needs: self.job.among.needs.clone(),
             steps: self.job.heads(),
         });
     }
 
     async fn drive(&mut self, mut requests: mpsc::UnboundedReceiver<Request>, signals: &mut Signals) {
         while self.end.is_none() {
-            let now = self.clock.now();
-            let deadlines = [
-                self.state.deadline(),
-                self.child.as_ref().and_then(|(child, _)| child.deadline()),
-                self.reporter.display().next_tick(now),
-            ];
+            let deadlines =
+                [self.state.deadline(), self.child.as_ref().and_then(|(child, _)| child.deadline())];
             let wake = tokio::select! {
                 biased;
                 signal = signals.next() => Wake::Signal(signal),
@@ -184,9 +223,8 @@ impl Run<'_, '_> {
                 message = next_message(&mut self.child) => Wake::Child(message),
                 Some(request) = requests.recv(), if self.child.is_none() => Wake::Request(request),
                 prepared = finished(&mut self.context) => Wake::Prepared(Box::new(prepared)),
-                uploaded = uploaded(&mut self.uploading) => Wake::Uploaded(uploaded),
+                collected = collected(&mut self.collecting) => Wake::Collected(collected),
             };
-            let now = self.clock.now();
             match wake {
                 Wake::Signal(signal) => {
                     self.signal.get_or_insert(signal);
@@ -195,12 +233,11 @@ impl Run<'_, '_> {
                 Wake::Time => {
                     self.tell(state::Input::Tick);
                     self.tell_child(watch::Input::Tick);
-                    self.reporter.display().tick(now);
                 }
                 Wake::Child(message) => self.on_message(message),
                 Wake::Request(request) => self.on_request(request),
                 Wake::Prepared(prepared) => self.on_prepared(*prepared),
-                Wake::Uploaded(result) => self.on_uploaded(result),
+                Wake::Collected(result) => self.on_collected(result),
             }
             if self.reporter.broken().is_some() && self.state.stopping().is_none() {
                 self.tell(state::Input::Cancel);
@@ -224,7 +261,7 @@ impl Run<'_, '_> {
             state::Action::Stop(why) => {
                 self.tell_child(watch::Input::Stop(why));
                 self.stop_context(why);
-                self.stop_upload(why);
+                self.stop_collecting(why);
             }
             state::Action::StopNow(why) => self.tell_child(watch::Input::StopNow(why)),
             state::Action::Finish(outcome, reason) => self.end = Some((outcome, reason)),
@@ -265,7 +302,7 @@ impl Run<'_, '_> {
                 let (started, began) = (self.clock.wall(), self.clock.now());
                 self.stage = Some(UnderWay { stage, started, began, commands: Vec::new() });
             }
-            Request::CheckedOut(checkout, tip) => self.version = Some((*checkout, tip)),
+            Request::CheckedOut(version) => self.version = version,
             Request::Complete(words) => {
                 self.end_stage(Outcome::Passed, Some(words).filter(|words| !words.is_empty()));
             }
@@ -388,7 +425,10 @@ impl Run<'_, '_> {
         let context = context.map(|(name, value)| (name.as_str(), value.clone()));
         let recipe = self.job.recipe.environment.iter().chain(&step.environment);
         let recipe = recipe.map(|(name, value)| (name.as_str(), Some(OsString::from(value))));
-        self.job.environment(cwd, context.chain(recipe))
+        // A step that is told how many jobs it may run has its share alprepared.
+        let shared = self.job.among.makeflags.clone().filter(|_| !step.uses_jobs);
+        let shared = shared.map(|flags| ("MAKEFLAGS", Some(flags)));
+        self.job.environment(cwd, shared.into_iter().chain(context).chain(recipe))
     }
 
     fn start_step(&mut self, index: usize) {
@@ -396,7 +436,7 @@ impl Run<'_, '_> {
         self.reporter.emit(Event::StepStarted { step: index + self.job.offset() });
         let cwd = self.cwd(step);
         let Some(argv) = job::argv(&step.action) else {
-            self.start_upload(index, cwd);
+            self.start_collecting(index, cwd);
             return;
         };
         let env = self.step_environment(step, &cwd);
@@ -414,20 +454,41 @@ impl Run<'_, '_> {
         }
     }
 
-    fn start_upload(&mut self, step: usize, cwd: PathBuf) {
-        let Action::Upload { glob, .. } = &self.job.recipe.steps[step].action else { return };
-        let (glob, into) = (glob.clone(), self.folder.artifacts());
+    fn start_collecting(&mut self, step: usize, tree: PathBuf) {
         let wanted = Arc::new(());
         let asked = Arc::downgrade(&wanted);
-        let is_wanted = move || asked.strong_count() > 0;
-        let task = tokio::task::spawn_blocking(move || upload::collect(&cwd, &glob, &into, &is_wanted));
         let (started, began) = (self.clock.wall(), self.clock.now());
-        self.uploading = Some(Uploading { step, started, began, task, _wanted: wanted });
+        let task = match &self.job.recipe.steps[step].action {
+            Action::Upload { glob, .. } => {
+                let (glob, into) = (glob.clone(), self.folder.artifacts());
+                let is_wanted = move || asked.strong_count() > 0;
+                tokio::task::spawn_blocking(move || {
+                    let collected = upload::collect(&tree, &glob, &into, &is_wanted);
+                    collected.map(Collected::Artifacts).map_err(|error| error.to_string())
+                })
+            }
+            Action::Outputs(outputs) => {
+                let outputs = outputs.clone();
+                let Some(card) = self.card() else { return };
+                let place = outputs::Place {
+                    tree,
+                    cache: self.job.cache.clone(),
+                    room: self.job.tempdir.clone(),
+                    whole: self.job.keep == Keep::Always,
+                };
+                tokio::task::spawn_blocking(move || {
+                    let kept = outputs::keep(&outputs, &place, card);
+                    kept.map(Collected::Outputs).map_err(|error| error.to_string())
+                })
+            }
+            Action::Script(_) | Action::Program(_) => return,
+        };
+        self.collecting = Some(Collecting { step, started, began, task, _wanted: wanted });
     }
 
     /// The copying may go on for one more file, for nobody.
-    fn stop_upload(&mut self, why: Stop) {
-        let Some(Uploading { step, started, began, .. }) = self.uploading.take() else { return };
+    fn stop_collecting(&mut self, why: Stop) {
+        let Some(Collecting { step, started, began, .. }) = self.collecting.take() else { return };
         let record = StepRecord {
             started: Some(started),
             duration: self.since(began),
@@ -437,23 +498,54 @@ impl Run<'_, '_> {
         self.tell(state::Input::Ended(why.outcome()));
     }
 
-    fn on_uploaded(&mut self, result: Result<Vec<Artifact>, upload::UploadError>) {
-        let Some(Uploading { step, started, began, .. }) = self.uploading.take() else { return };
+    fn on_collected(&mut self, result: Result<Collected, String>) {
+        let Some(Collecting { step, started, began, .. }) = self.collecting.take() else { return };
         let (outcome, status, reason, artifacts) = match result {
-            Ok(artifacts) => (Outcome::Passed, 0, None, artifacts),
-            Err(error) => (Outcome::Failed, 1, Some(error.to_string()), Vec::new()),
+            Ok(Collected::Artifacts(artifacts)) => (Outcome::Passed, 0, None, artifacts),
+            Ok(Collected::Outputs(kept)) => {
+                self.kept = Some(kept);
+                (Outcome::Passed, 0, None, Vec::new())
+            }
+            Err(error) => (Outcome::Failed, 1, Some(error), Vec::new()),
         };
-        let Action::Upload { description, .. } = &self.job.recipe.steps[step].action else { return };
+        let description = match &self.job.recipe.steps[step].action {
+            Action::Upload { description, .. } => description.clone(),
+            Action::Outputs(_) | Action::Script(_) | Action::Program(_) => None,
+        };
         let record = StepRecord {
             reason,
             artifacts,
-            description: description.clone(),
+            description,
             started: Some(started),
             duration: self.since(began),
             ..self.blank(step, outcome, status)
         };
         self.add(record);
         self.tell(state::Input::Ended(outcome));
+    }
+
+    /// What is to be known of what the build hands on.
+    fn card(&self) -> Option<Card> {
+        let Version { checkout, tip } = &self.version;
+        let revision = checkout.as_ref().map(|checkout| checkout.revision.as_str());
+        self.job.card(tip.as_deref(), revision, self.clock.wall())
+    }
+
+    /// Those that need a build without outputs need to know that it passed.
+    fn keep_nothing(&mut self) {
+        if !self.job.recipe.outputs.is_empty() {
+            return;
+        }
+        let Some(card) = self.card() else { return };
+        let room = chain::room(&self.job.cache, &self.job.name, &self.job.run_id);
+        match chain::keep(&self.job.cache, &room, card, false) {
+            Ok(kept) => self.kept = Some(kept),
+            Err(error) => {
+                let text =
+                    format!("it cannot be noted that it passed, so that it will be built again: {error}");
+                self.reporter.emit(Event::Note { text });
+            }
+        }
     }
 
     fn not_run(&mut self, step: usize, outcome: Outcome, reason: String) {
@@ -564,8 +656,6 @@ impl Run<'_, '_> {
         let Job { recipe, tags, run_id, facts: machine, .. } = self.job;
         let mut facts = self.job.reported.clone();
         facts.extend(self.prepared.iter().flat_map(|prepared| prepared.facts.clone()));
-        let prepared_tip = self.prepared.as_ref().and_then(|prepared| prepared.tip.clone());
-        let tip = prepared_tip.or_else(|| self.version.as_ref().and_then(|(_, tip)| tip.clone()));
         let of_the_recipe =
             recipe.environment.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
         let environment: BTreeMap<String, Option<String>> = self
@@ -577,7 +667,12 @@ impl Run<'_, '_> {
             })
             .chain(of_the_recipe)
             .collect();
-        let made_tempdir = self.job.tempdir.exists();
+        if outcome == Outcome::Passed {
+            self.keep_nothing();
+        }
+        // Of a tree whose outputs are kept nothing else is there, unless it is kept to be looked at.
+        let whole = self.kept.is_none() || recipe.outputs.is_empty() || self.job.keep == Keep::Always;
+        let made_tempdir = whole && self.job.tempdir.exists();
         let record = RunRecord {
             format: 1,
             run_id: run_id.clone(),
@@ -592,9 +687,17 @@ impl Run<'_, '_> {
             ended: self.clock.wall(),
             duration: self.since(self.began),
             recipe: recipe.path.display().to_string(),
-            checkout: self.version.as_ref().map(|(checkout, _)| context::checkout_record(checkout)),
+            checkout: self.version.checkout,
             made_from: self.job.made_from.clone(),
-            tip,
+            tip: self.version.tip,
+            chain: self.job.among.chain.clone(),
+            needs: self.job.among.needs.clone(),
+            outputs: self
+                .kept
+                .iter()
+                .flat_map(|kept| &kept.card.outputs)
+                .map(|(name, path)| (name.clone(), path.display().to_string()))
+                .collect(),
             facts,
             cwd: self.prepared.as_ref().map(|prepared| prepared.cwd.display().to_string()),
             environment_from: recipe.environment_from,
@@ -616,7 +719,7 @@ impl Run<'_, '_> {
         };
         self.reporter.emit(Event::RunEnded { record: Box::new(record.clone()) });
         let not_recorded = written.err().or_else(|| self.reporter.take_broken());
-        Finished { record, signal: self.signal, not_recorded }
+        Finished { record, signal: self.signal, not_recorded, kept: self.kept }
     }
 }
 
@@ -634,9 +737,11 @@ async fn finished(context: &mut Option<JoinHandle<Preparation>>) -> Preparation 
     result.unwrap_or_else(|error| Err(format!("the context did not come to its end: {error}")))
 }
 
-async fn uploaded(uploading: &mut Option<Uploading>) -> Result<Vec<Artifact>, upload::UploadError> {
-    match uploading {
-        Some(uploading) => (&mut uploading.task).await.unwrap_or(Err(upload::UploadError::Stopped)),
+async fn collected(collecting: &mut Option<Collecting>) -> Result<Collected, String> {
+    match collecting {
+        Some(collecting) => {
+            (&mut collecting.task).await.unwrap_or_else(|_| Err("the collecting was ended".to_owned()))
+        }
         None => std::future::pending().await,
     }
 }

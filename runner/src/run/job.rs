@@ -2,16 +2,20 @@
 
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 
+use jiff::Timestamp;
 use pony_contexts::{
-    Fact, Network, Place, Request, Since, Source, Stage, archive, git, hg, path, svn, virtualenv,
+    Fact, Facts, Network, Place, Request, Since, Source, Stage, archive,
+    chain::{Card, Handed, Use},
+    git, hg, path, svn, virtualenv,
 };
 
 use crate::{
     event::StepHead,
-    recipe::{Action, Context, DEFAULT_QUIET_TIMEOUT, Facts, Recipe, Step, StepKind},
-    record::Outcome,
+    ingredients::Ingredients,
+    recipe::{self, Action, Context, DEFAULT_QUIET_TIMEOUT, Recipe, Step, StepKind},
+    record::{NeedRecord, Outcome},
     run::{unit::Environment, watch::Limits},
-    slots::{Ingredients, Memory},
+    slots::Memory,
 };
 
 /// The environment variable that marks a run's processes: what is left of them is found by it.
@@ -40,6 +44,25 @@ impl Keep {
     }
 }
 
+/// What a build has to do with others.
+#[derive(Debug, Clone, Default)]
+pub struct Among {
+    /// Carried by the results of all of them; none for a build by itself.
+    pub chain: Option<String>,
+    /// Those that it needs.
+    pub needs: Vec<NeedRecord>,
+    /// What stands for each of them, by what it is called here.
+    pub contents: BTreeMap<String, Option<String>>,
+    /// What they hand on, and those that they need: the nearest first.
+    pub handed: Vec<Handed>,
+    /// What is known of the context beforehand, where what it makes shall be found again by those that need it.
+    pub kept_for: Option<Facts>,
+    /// What makes are told of the jobserver that they share.
+    pub makeflags: Option<OsString>,
+    /// The recipe as it was resolved before the needs were there, where that is another text.
+    pub planned: Option<String>,
+}
+
 /// One build.
 #[derive(Debug, Clone)]
 pub struct Job {
@@ -50,7 +73,11 @@ pub struct Job {
     /// Unique; also the run folder's name.
     pub run_id: String,
     /// This machine.
-    pub facts: Facts,
+    pub facts: recipe::Facts,
+    /// Its name among the builds that were begun together.
+    pub name: String,
+    /// Its place among them.
+    pub among: Among,
     /// What is reported of this machine and its environment.
     pub reported: BTreeMap<String, Fact>,
     /// What the build is made from, besides the code.
@@ -140,6 +167,12 @@ impl Job {
                 Context::Virtualenv(wanted) => Some(wanted.clone()),
                 Context::Tempdir | Context::Here | Context::Directory(_) => None,
             },
+            handed: self.among.handed.clone(),
+            search: Use::variables()
+                .filter_map(|name| {
+                    Some((name.to_owned(), self.environment.get(&OsString::from(name))?.clone()))
+                })
+                .collect(),
             private: self.recipe.private,
             tools: self.recipe.tools.clone(),
             since: self.since.clone(),
@@ -174,6 +207,32 @@ impl Job {
         env
     }
 
+    /// What is to be known of what it hands on: of the code at `tip`, of this `revision`. Nothing if nobody asks for it.
+    pub fn card(&self, tip: Option<&str>, revision: Option<&str>, ended: Timestamp) -> Option<Card> {
+        let facts = self.among.kept_for.as_ref()?;
+        // Where there is no telling what was built, it serves those that were begun with it, and is never found again.
+        let runs = self.among.needs.iter().map(|need| need.run_id.as_str());
+        let key = self.content(tip, facts).map_or_else(
+            || Ingredients::of_nothing_else(&self.run_id),
+            |content| Ingredients::key(&content, runs),
+        );
+        Some(Card {
+            key,
+            name: self.name.clone(),
+            package: self.recipe.package.clone(),
+            run_id: self.run_id.clone(),
+            revision: revision.map(str::to_owned),
+            ended: ended.to_string(),
+            outputs: BTreeMap::new(),
+            bytes: 0,
+        })
+    }
+
+    /// What stands for a build of the code at `tip` in a context of these `facts`; nothing if that cannot be told.
+    pub fn content(&self, tip: Option<&str>, facts: &Facts) -> Option<String> {
+        content(&self.made_from, self.recipe.source.as_ref(), tip, facts)
+    }
+
     /// Takes up what is remembered of earlier runs of the slot.
     pub fn recall(&mut self, memory: &Memory) {
         self.since = memory.since();
@@ -202,12 +261,26 @@ impl Job {
     }
 }
 
+/// What stands for a build that is made from this.
+pub fn content(
+    made_from: &Ingredients,
+    source: Option<&Source>,
+    tip: Option<&str>,
+    facts: &Facts,
+) -> Option<String> {
+    let tip = match source {
+        None => None,
+        Some(source) => Some(source.pinned().or(tip)?),
+    };
+    made_from.content(tip, facts)
+}
+
 /// Program and arguments of a step; nothing for one that runs no program.
 pub fn argv(action: &Action) -> Option<Vec<OsString>> {
     match action {
         Action::Script(script) => Some(["sh", "-e", "-c", script].map(OsString::from).to_vec()),
         Action::Program(argv) => Some(argv.iter().map(OsString::from).collect()),
-        Action::Upload { .. } => None,
+        Action::Upload { .. } | Action::Outputs(_) => None,
     }
 }
 
@@ -217,6 +290,10 @@ pub fn command_line(action: &Action) -> String {
         Action::Script(script) => script.clone(),
         Action::Program(argv) => quoted(argv),
         Action::Upload { glob, .. } => format!("upload {glob}"),
+        Action::Outputs(outputs) => {
+            let named = outputs.iter().map(|(name, path)| format!("{name}={}", path.display()));
+            format!("outputs {}", quoted(&named.collect::<Vec<_>>()))
+        }
     }
 }
 
@@ -232,27 +309,17 @@ pub fn quoted<S: AsRef<str>>(words: &[S]) -> String {
 
 /// A source as one line for people.
 pub fn source_line(source: &Source) -> String {
-    let named = |kind: &str, url: &pony_contexts::Url, named: Option<(&str, &String)>| match named {
+    let line = |kind: &str, url: &pony_contexts::Url, named: Option<(&str, &str)>| match named {
         None => format!("{kind} {url}"),
         Some((what, name)) => format!("{kind} {url} {what} {name}"),
     };
     match source {
-        Source::Git(git::Wanted { url, want, .. }) => match want {
-            git::Want::Default => named("git", url, None),
-            git::Want::Branch(name) => named("git", url, Some(("branch", name))),
-            git::Want::Tag(name) => named("git", url, Some(("tag", name))),
-            git::Want::Revision(id) => named("git", url, Some(("revision", id))),
-        },
-        Source::Hg(hg::Wanted { url, want, .. }) => match want {
-            hg::Want::Default => named("hg", url, None),
-            hg::Want::Branch(name) => named("hg", url, Some(("branch", name))),
-            hg::Want::Tag(name) => named("hg", url, Some(("tag", name))),
-            hg::Want::Revision(id) => named("hg", url, Some(("revision", id))),
-        },
+        Source::Git(git::Wanted { url, want, .. }) => line("git", url, want.named()),
+        Source::Hg(hg::Wanted { url, want, .. }) => line("hg", url, want.named()),
         Source::Svn(svn::Wanted { url, revision, .. }) => {
-            named("svn", url, revision.as_ref().map(|revision| ("revision", revision)))
+            line("svn", url, revision.as_deref().map(|revision| ("revision", revision)))
         }
-        Source::Archive(archive::Wanted { url, .. }) => named("archive", url, None),
+        Source::Archive(archive::Wanted { url, .. }) => line("archive", url, None),
         Source::Path(path::Wanted { dir, .. }) => format!("path {}", dir.display()),
     }
 }

@@ -9,6 +9,7 @@ mod context;
 mod dispatch;
 pub mod job;
 pub mod os;
+mod outputs;
 mod preflight;
 pub mod state;
 pub mod unit;
@@ -16,7 +17,7 @@ mod upload;
 mod verdict;
 pub mod watch;
 
-pub use ask::Asker;
+pub use ask::{Asker, ask_briefly};
 pub use context::words_for;
-pub use dispatch::{Finished, run};
-pub use job::{Job, Keep};
+pub use dispatch::{Finished, run, skip};
+pub use job::{Among, Job, Keep};

@@ -4,10 +4,14 @@ use std::{collections::BTreeMap, fs, io};
 
 use nix::{
     errno::Errno,
+    sys::resource::{Resource, getrlimit, setrlimit},
     sys::signal::{Signal, kill, killpg},
     unistd::Pid,
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::broadcast,
+};
 
 /// A process group, named by its leader. Not a process id: signals to it reach every member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,12 +120,32 @@ fn name_and_group(stat: &str) -> Option<(&str, i32)> {
     Some((name, fields.next()?.parse().ok()?))
 }
 
+/// Has this process, and what it starts, open as many files at once as is usual for programs that need many, if it may.
+pub fn open_many_files() {
+    const MANY: u64 = 16 * 1024;
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < MANY.min(hard)
+    {
+        // Where it may not, very many builds at once will be told so.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, MANY.min(hard), hard);
+    }
+}
+
 /// The signals that end a run: INT, TERM, HUP. One that was ignored when we were started stays so: `nohup` means it.
+/// Each clone is told of every signal that comes after it was made.
 #[derive(Debug)]
 pub struct Signals {
-    interrupt: Option<tokio::signal::unix::Signal>,
-    terminate: Option<tokio::signal::unix::Signal>,
-    hangup: Option<tokio::signal::unix::Signal>,
+    sender: broadcast::Sender<u8>,
+    receiver: broadcast::Receiver<u8>,
+}
+
+/// More signals than anybody sends before the first is answered.
+const SIGNALS: usize = 16;
+
+impl Clone for Signals {
+    fn clone(&self) -> Self {
+        Self { sender: self.sender.clone(), receiver: self.sender.subscribe() }
+    }
 }
 
 impl Signals {
@@ -133,20 +157,52 @@ impl Signals {
             let is_ignored = ignored & 1 << (kind.as_raw_value() - 1) != 0;
             if is_ignored { Ok(None) } else { signal(kind).map(Some) }
         };
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-            hangup: listen(SignalKind::hangup())?,
-        })
+        let mut interrupt = listen(SignalKind::interrupt())?;
+        let mut terminate = listen(SignalKind::terminate())?;
+        let mut hangup = listen(SignalKind::hangup())?;
+        let (sender, receiver) = broadcast::channel(SIGNALS);
+        let told = sender.clone();
+        tokio::spawn(async move {
+            loop {
+                let signal = tokio::select! {
+                    () = received(&mut interrupt) => 2,
+                    () = received(&mut terminate) => 15,
+                    () = received(&mut hangup) => 1,
+                };
+                // Nobody listens any more: the work is over.
+                let _ = told.send(signal);
+            }
+        });
+        Ok(Self { sender, receiver })
     }
 
     /// The number of the next one.
     pub async fn next(&mut self) -> u8 {
-        tokio::select! {
-            () = received(&mut self.interrupt) => 2,
-            () = received(&mut self.terminate) => 15,
-            () = received(&mut self.hangup) => 1,
+        loop {
+            match self.receiver.recv().await {
+                Ok(signal) => return signal,
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+            }
         }
+    }
+}
+
+/// Signals that are passed on by hand.
+#[derive(Debug)]
+pub struct Relay(broadcast::Sender<u8>);
+
+impl Relay {
+    /// Its end, and who is told.
+    pub fn new() -> (Self, Signals) {
+        let (sender, receiver) = broadcast::channel(SIGNALS);
+        (Self(sender.clone()), Signals { sender, receiver })
+    }
+
+    /// Passes one on.
+    pub fn send(&self, signal: u8) {
+        // Nobody listens any more: the work is over.
+        let _ = self.0.send(signal);
     }
 }
 

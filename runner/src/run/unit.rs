@@ -1,6 +1,13 @@
 //! One child: spawned in its own process group, its two pipes pumped as bytes. The only file that spawns.
 
-use std::{collections::BTreeMap, ffi::OsString, io, os::fd::AsFd, path::PathBuf, process::Stdio};
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+    io,
+    os::fd::AsFd,
+    path::PathBuf,
+    process::Stdio,
+};
 
 use bytes::{Bytes, BytesMut};
 use tokio::{
@@ -63,7 +70,8 @@ impl Unit {
     pub fn spawn(spec: &Spec) -> io::Result<Self> {
         let (program, arguments) = spec.argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         #[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
-        let mut child = Command::new(program)
+        let mut child = Command::new(found(program, spec))
+            .arg0(program)
             .args(arguments)
             .current_dir(&spec.cwd)
             .env_clear()
@@ -111,6 +119,13 @@ impl Unit {
     pub fn abandon(&mut self) {
         self.waiting = None;
     }
+}
+
+/// Where a program is. Given its path, the system's library need not copy our page tables to start it.
+fn found(program: &OsStr, spec: &Spec) -> PathBuf {
+    let path = spec.env.get(OsStr::new("PATH"));
+    // One that is not there is told of by whoever starts it.
+    which::which_in(program, path, &spec.cwd).unwrap_or_else(|_| program.into())
 }
 
 fn exit_of(status: std::process::ExitStatus) -> Exit {

@@ -10,7 +10,7 @@ use pony_wire::{
 };
 
 use super::excerpt;
-use crate::record::{Log, Outcome, RunRecord, StepRecord};
+use crate::record::{Log, NeedRecord, Outcome, RunRecord, StepRecord};
 
 /// A 2010 server refuses 5,000,000 bytes; headers and a margin off.
 const REQUEST_LIMIT: usize = 4_800_000;
@@ -27,14 +27,20 @@ pub fn slot(record: &RunRecord) -> Slot {
     }
 }
 
-/// The document of the call that submits the run in `folder`, with as much of its logs as servers take.
+/// The document of the call that submits the run in `folder`, with as much of its logs as servers take. `need_keys` are the
+/// keys that the server gave to the builds that it needs, as far as they are there.
 ///
 /// # Errors
 /// When a log cannot be read.
-pub fn add_results(record: &RunRecord, folder: &Path, colours: Colours) -> io::Result<Vec<u8>> {
+pub fn add_results(
+    record: &RunRecord,
+    folder: &Path,
+    need_keys: &[Option<String>],
+    colours: Colours,
+) -> io::Result<Vec<u8>> {
     let mut budget = TEXT_BUDGET;
     loop {
-        let request = build(record, folder, colours, budget)?.encode();
+        let request = build(record, folder, need_keys, colours, budget)?.encode();
         // Text full of `&` and `<` grows on its way; then less of it goes.
         if budget < 1000 || request.len() <= REQUEST_LIMIT {
             return Ok(request);
@@ -50,7 +56,13 @@ fn logs(record: &RunRecord) -> impl Iterator<Item = &Log> {
     })
 }
 
-fn build(record: &RunRecord, folder: &Path, colours: Colours, budget: u64) -> io::Result<Call> {
+fn build(
+    record: &RunRecord,
+    folder: &Path,
+    need_keys: &[Option<String>],
+    colours: Colours,
+    budget: u64,
+) -> io::Result<Call> {
     let sizes: Vec<u64> = logs(record).map(|log| log.bytes).collect();
     let limit = excerpt::fair_share(&sizes, budget);
     let mut texts = HashMap::new();
@@ -64,10 +76,10 @@ fn build(record: &RunRecord, folder: &Path, colours: Colours, budget: u64) -> io
     };
     let results = record.steps.iter().filter(|step| step.outcome != Outcome::Skipped);
     let results = results.map(|step| step_result(record, step, &mut text)).collect();
-    Ok(Call::AddResults { client_info: client_info(record), results })
+    Ok(Call::AddResults { client_info: client_info(record, need_keys), results })
 }
 
-fn client_info(record: &RunRecord) -> ClientInfo {
+fn client_info(record: &RunRecord, need_keys: &[Option<String>]) -> ClientInfo {
     let mut extra = Struct::new();
     let mut put = |key: &str, value: Value| {
         extra.insert(key.to_owned(), value);
@@ -91,6 +103,10 @@ fn client_info(record: &RunRecord) -> ClientInfo {
     if let Some(checkout) = &record.checkout {
         put("revision", string(&checkout.revision));
         put("commit_date", string(&checkout.commit_date));
+        put("dirty", Value::Bool(checkout.dirty));
+        if let Some(why) = &checkout.offline {
+            put("offline", string(why));
+        }
         let changes = [
             ("changes", "changed_files", &checkout.changes_since_last),
             ("changes_since_success", "changed_files_since_success", &checkout.changes_since_success),
@@ -101,6 +117,16 @@ fn client_info(record: &RunRecord) -> ClientInfo {
                 put(files_key, files(changes));
             }
         }
+    }
+    if let Some(chain) = &record.chain {
+        put("chain", string(chain));
+    }
+    if !record.needs.is_empty() {
+        let keys = need_keys.iter().map(Option::as_deref).chain(std::iter::repeat(None));
+        put(
+            "needs",
+            Value::Array(record.needs.iter().zip(keys).map(|(need, key)| needed(need, key)).collect()),
+        );
     }
     let skipped: Vec<Value> = record
         .steps
@@ -175,6 +201,17 @@ fn step_result(
         duration: Some(step.duration),
         extra,
     }
+}
+
+fn needed(need: &NeedRecord, key: Option<&str>) -> Value {
+    let mut members = Struct::new();
+    members.insert("name".to_owned(), string(&need.name));
+    members.insert("package".to_owned(), string(&need.package));
+    members.insert("outcome".to_owned(), string(need.outcome.word()));
+    members.insert("reused".to_owned(), Value::Bool(need.reused));
+    let known = [("revision", need.revision.as_deref()), ("result_key", key)];
+    members.extend(known.into_iter().filter_map(|(name, text)| Some((name.to_owned(), string(text?)))));
+    Value::Struct(members)
 }
 
 fn commits(changes: &Changes) -> Value {

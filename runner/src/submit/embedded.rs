@@ -1,22 +1,42 @@
 //! The embedded default: pony-serve's library hosted in this process, spoken to by XML-RPC like any other server.
 //! The only file that knows it.
 
-use std::{io, path::Path};
+use std::{io, path::PathBuf, sync::Arc};
 
 use pony_server_lite::Server;
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, oneshot},
+    task::JoinHandle,
+};
 
-/// A server of our own on a loopback port, for as long as this lives.
-pub(super) struct Embedded {
+/// A server of our own on a loopback port. It runs from the first time that it is asked for until it is stopped.
+#[derive(Debug, Clone)]
+pub struct Hosted {
+    results: PathBuf,
+    running: Arc<Mutex<Option<Running>>>,
+}
+
+#[derive(Debug)]
+struct Running {
     address: String,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
-impl Embedded {
-    /// Opens `results` and listens.
-    pub(super) async fn start(results: &Path) -> io::Result<Self> {
-        let server = Server::open(results).await.map_err(io::Error::other)?;
+impl Hosted {
+    /// One over this file, which is not opened yet.
+    pub(super) fn new(results: PathBuf) -> Self {
+        Self { results, running: Arc::default() }
+    }
+
+    /// Its address, once it listens.
+    pub(super) async fn address(&self) -> io::Result<String> {
+        let mut running = self.running.lock().await;
+        if let Some(running) = &*running {
+            return Ok(running.address.clone());
+        }
+        let server = Server::open(&self.results).await.map_err(io::Error::other)?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = format!("http://{}/", listener.local_addr()?);
         let (stop, stopped) = oneshot::channel::<()>();
@@ -29,17 +49,15 @@ impl Embedded {
             }
             server.close().await;
         });
-        Ok(Self { address, stop, task })
-    }
-
-    /// Its address.
-    pub(super) fn address(&self) -> &str {
-        &self.address
+        *running = Some(Running { address: address.clone(), stop, task });
+        Ok(address)
     }
 
     /// Lets it end.
-    pub(super) async fn stop(self) {
-        let _ = self.stop.send(());
-        let _ = self.task.await;
+    pub(super) async fn stop(&self) {
+        if let Some(Running { stop, task, .. }) = self.running.lock().await.take() {
+            let _ = stop.send(());
+            let _ = task.await;
+        }
     }
 }

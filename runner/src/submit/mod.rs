@@ -11,12 +11,12 @@ use jiff::Timestamp;
 use pony_wire::{Call, ClientInfo, Dialect, Struct, Submitted, text::Colours};
 
 use self::{
-    embedded::Embedded,
+    embedded::Hosted,
     post::{CallError, Endpoint},
 };
 use crate::{
     folder::{Receipt, RunFolder},
-    record::{Outcome, RunRecord},
+    record::{NeedRecord, Outcome, RunRecord},
 };
 
 /// Name of this machine's own server in receipts.
@@ -28,8 +28,8 @@ const PONY_SERVE: &str = "http://127.0.0.1:8000/";
 /// A server that results go to.
 #[derive(Debug, Clone)]
 pub enum Target {
-    /// pony-serve's library, hosted in this process over this file.
-    Embedded(PathBuf),
+    /// pony-serve's library, hosted in this process.
+    Embedded(Hosted),
     /// Another server.
     Server(Endpoint),
 }
@@ -51,6 +51,13 @@ pub enum DeliverError {
     Receipt(#[source] std::io::Error),
 }
 
+impl DeliverError {
+    /// The server is out of reach, or does not answer: the next call would wait as long for it.
+    pub fn is_silence(&self) -> bool {
+        matches!(self, Self::Call(CallError::Unreachable(_) | CallError::Timeout))
+    }
+}
+
 /// What a server answered to `check_should_build`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Needed {
@@ -61,6 +68,19 @@ pub struct Needed {
 }
 
 impl Target {
+    /// This machine's own, over this file. It begins with the first call and ends with [`Target::close`].
+    pub fn embedded(results: PathBuf) -> Self {
+        Self::Embedded(Hosted::new(results))
+    }
+
+    /// Nothing more is asked of it for now.
+    pub async fn close(&self) {
+        match self {
+            Self::Embedded(hosted) => hosted.stop().await,
+            Self::Server(_) => {}
+        }
+    }
+
     /// How it is called in receipts and on screen.
     pub fn name(&self) -> String {
         match self {
@@ -85,23 +105,21 @@ impl Target {
     async fn call(&self, request: Vec<u8>) -> Result<pony_wire::Value, DeliverError> {
         match self {
             Self::Server(endpoint) => Ok(post::call(endpoint, request).await?),
-            Self::Embedded(results) => {
-                let server = Embedded::start(results).await.map_err(DeliverError::Embedded)?;
-                let answer = match Endpoint::new(server.address()) {
-                    Ok(endpoint) => post::call(&endpoint, request).await,
-                    Err(error) => Err(CallError::Unreachable(error.to_string())),
-                };
-                server.stop().await;
-                Ok(answer?)
+            Self::Embedded(hosted) => {
+                let address = hosted.address().await.map_err(DeliverError::Embedded)?;
+                match Endpoint::new(&address) {
+                    Ok(endpoint) => Ok(post::call(&endpoint, request).await?),
+                    Err(error) => Err(CallError::Unreachable(error.to_string()).into()),
+                }
             }
         }
     }
 }
 
-/// Whether a run of this outcome is sent to that kind of server without being asked for by name. A cancelled run says
-/// nothing of the code, and a server that knows only red and green would show it red.
+/// Whether a run of this outcome is sent to that kind of server without being asked for by name. A run that was cancelled, or
+/// skipped because of another, says nothing of the code, and a server that knows only red and green would show it red.
 pub fn is_wanted(outcome: Outcome, target: &Target) -> bool {
-    outcome != Outcome::Cancelled || target.is_ours()
+    !matches!(outcome, Outcome::Cancelled | Outcome::Skipped) || target.is_ours()
 }
 
 /// Submits the run in `folder` and writes the receipt.
@@ -112,7 +130,11 @@ pub async fn deliver(
     now: Timestamp,
 ) -> Result<Receipt, DeliverError> {
     let colours = if target.is_ours() { Colours::Symbol } else { Colours::Strip };
-    let request = bag::add_results(record, folder.path(), colours).map_err(DeliverError::Read)?;
+    let key = |need: &NeedRecord| {
+        folder.other(&need.package, &need.run_id).read_receipt(&target.name())?.result_key
+    };
+    let need_keys: Vec<Option<String>> = record.needs.iter().map(key).collect();
+    let request = bag::add_results(record, folder.path(), &need_keys, colours).map_err(DeliverError::Read)?;
     let answer = target.call(request).await?;
     let submitted = Submitted::from_answer(&answer).ok_or(CallError::Answer)?;
     if submitted.dialect == Dialect::Devmason {

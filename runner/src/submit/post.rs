@@ -1,6 +1,6 @@
 //! One call to one server over HTTP: the only file that talks to the network.
 
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 use pony_wire::{Answer, Value, call::decode_answer};
 use reqwest::{StatusCode, Url, header};
@@ -127,8 +127,13 @@ fn hide(text: &str) -> String {
     }
 }
 
-/// Sends one call's document and reads the answer.
-pub async fn call(endpoint: &Endpoint, request: Vec<u8>) -> Result<Value, CallError> {
+/// What calls are sent with. Made once: it reads the certificates of the system, which takes longer than a call.
+fn client(is_loopback: bool) -> reqwest::Result<&'static reqwest::Client> {
+    static CLIENTS: [OnceLock<reqwest::Client>; 2] = [OnceLock::new(), OnceLock::new()];
+    let known = &CLIENTS[usize::from(is_loopback)];
+    if let Some(client) = known.get() {
+        return Ok(client);
+    }
     // A second install is refused and harmless: the first one serves.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()
@@ -137,11 +142,17 @@ pub async fn call(endpoint: &Endpoint, request: Vec<u8>) -> Result<Value, CallEr
         .http1_only()
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("pony-run/", env!("CARGO_PKG_VERSION")));
-    if endpoint.is_loopback() {
+    if is_loopback {
         builder = builder.no_proxy();
     }
-    let client = builder.build().map_err(unreachable)?;
-    let mut response = client
+    let client = builder.build()?;
+    Ok(known.get_or_init(|| client))
+}
+
+/// Sends one call's document and reads the answer.
+pub async fn call(endpoint: &Endpoint, request: Vec<u8>) -> Result<Value, CallError> {
+    let mut response = client(endpoint.is_loopback())
+        .map_err(unreachable)?
         .post(endpoint.url.clone())
         .header(header::CONTENT_TYPE, "text/xml")
         // One call, one connection: the old servers close it anyway.

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use pony_runner::recipe::{Diagnostics, Facts, Recipe, load};
+use pony_runner::recipe::{Diagnostics, Facts, Given, Recipe, load};
 
 pub(crate) fn facts() -> Facts {
     Facts { cpus: 8, arch: "linux-x86_64".into(), host: "builder".into(), cwd: "/work".into() }
@@ -43,7 +43,27 @@ pub(crate) fn name_of(path: &Path) -> &str {
 
 pub(crate) fn load_text(text: &str, set: &[(&str, &str)]) -> Result<Recipe, Diagnostics> {
     let set: Vec<_> = set.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    load(Path::new("recipes/test.yaml"), text.as_bytes(), &set, &facts())
+    one(load(
+        Path::new("recipes/test.yaml"),
+        text.as_bytes(),
+        &Given { set: &set, facts: &facts(), late: None },
+    ))
+}
+
+/// Loads what has no settings and no matrix.
+pub(crate) fn load_plain(path: &Path, bytes: &[u8]) -> Result<Recipe, Diagnostics> {
+    one(load(path, bytes, &Given { set: &[], facts: &facts(), late: None }))
+}
+
+/// Every cell of what has no settings.
+pub(crate) fn load_cells(path: &Path, bytes: &[u8]) -> Result<Vec<Recipe>, Diagnostics> {
+    load(path, bytes, &Given { set: &[], facts: &facts(), late: None })
+}
+
+fn one(loaded: Result<Vec<Recipe>, Diagnostics>) -> Result<Recipe, Diagnostics> {
+    let mut recipes = loaded?;
+    assert_eq!(recipes.len(), 1, "one cell");
+    Ok(recipes.remove(0))
 }
 
 /// Loads text that must be right.

@@ -260,6 +260,6 @@ fn the_worst_of_several_recipes_is_the_exit_code() {
     let world = World::new();
     let good = world.write("good.yaml", "package: good\nsteps: [{run: echo good}]\n").display().to_string();
     let bad = world.write("bad.yaml", "package: bad\nsteps: [{run: exit 1}]\n").display().to_string();
-    let ended = world.pony(&["-n", &bad, &good]).end().code(10).out_is("good\n");
+    let ended = world.pony(&["-n", &bad, &good]).end().code(10).out_has("good\n");
     assert_eq!(world.runs().len(), 2, "{ended}");
 }

@@ -187,3 +187,20 @@ fn a_build_may_run_builds() {
     assert_eq!(world.runs().len(), 2, "{ended}");
     assert!(world.open_runs().is_empty(), "{ended}");
 }
+
+#[test]
+fn a_run_that_crashed_is_not_the_last_one_on_the_server() {
+    let world = World::new();
+    let go = world.fifo("go");
+    let recipe = world.recipe(&format!("steps:\n- run: 'echo begun; read x <{}'\n", go.display()));
+    let mut live = world.pony(&[recipe]).start();
+    live.until(Stream::Out, "begun");
+    live.kill();
+    world.recipe("steps:\n- run: echo done\n");
+    let ended = world.pony(&[recipe]).end().code(0).err_has("had crashed");
+    let serve = world.serve();
+    let latest = serve.json("/p/demo/latest/?format=json");
+    assert_eq!(latest["client_info"]["outcome"], "passed", "{ended}");
+    let all = serve.json("/p/demo/show_all?format=json");
+    assert_eq!(all["results"].as_array().unwrap().len(), 2, "{ended}");
+}

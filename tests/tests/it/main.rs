@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::format_collect, reason = "all of it is tests")]
 
 mod cache;
+mod chain;
+mod chain_python;
 mod contexts;
 mod crashes;
 mod endings;
@@ -17,6 +19,8 @@ mod recipes;
 mod screen;
 mod secrets;
 mod seven;
+mod several;
+mod sharing;
 mod stopping;
 mod streams;
 mod submit;

@@ -129,10 +129,12 @@ fn a_run_that_was_stopped_is_not_sent_to_servers_that_know_only_red_and_green() 
 fn the_recipes_after_the_one_that_was_stopped_do_not_run() {
     let world = World::new();
     let recipe = world.recipe("steps:\n- run: echo ready; sleep 60\n");
-    let mut live = world.pony(&["-n", recipe, recipe]).start();
+    world.write("next.yaml", "package: next\nsteps:\n- run: echo ready\n");
+    let mut live = world.pony(&["-n", "-j1", recipe, "next.yaml"]).start();
     live.until(Stream::Out, "ready");
     live.signal(Signal::SIGINT);
-    live.end().code(130).out_is("ready\n");
+    let ended = live.end().code(130);
+    assert_eq!(ended.out().matches("ready").count(), 1, "{ended}");
     assert_eq!(world.runs().len(), 1);
 }
 

@@ -1,0 +1,108 @@
+//! Delivery beside the builds: one result after another, in the order in which builds ended, so that what a build needs is
+//! delivered before it.
+
+use tokio::sync::mpsc;
+
+use super::{
+    build::{Parcel, skip},
+    session::Session,
+};
+use crate::{
+    exit::Exit,
+    folder::RunFolder,
+    plan::Build,
+    record::Outcome,
+    submit::{self, Target},
+};
+
+/// What comes to be delivered.
+#[derive(Debug)]
+pub(super) enum Post {
+    /// A result.
+    Result(Box<Parcel>),
+    /// A build that will not run, because of another one that has come before.
+    Skipped(Box<Build>, Cause),
+}
+
+/// Why builds are skipped: the build that failed.
+#[derive(Debug, Clone)]
+pub(super) struct Cause {
+    /// `zlib failed at make`
+    pub(super) words: String,
+    /// Where its result is.
+    pub(super) folder: RunFolder,
+}
+
+impl Cause {
+    /// That build.
+    pub(super) fn of(name: &str, parcel: &Parcel) -> Self {
+        let Parcel { folder, record, .. } = parcel;
+        let how = match record.outcome {
+            Outcome::Passed | Outcome::Failed => "failed",
+            Outcome::TimedOut => "ran out of time",
+            Outcome::Quiet => "fell silent",
+            Outcome::Cancelled => "was cancelled",
+            Outcome::InfraError => "could not be built, as the machine failed it",
+            Outcome::Crashed => "crashed",
+            Outcome::Skipped => "was skipped",
+        };
+        let place = record.culprit().map(|step| format!(" at {}", step.name)).unwrap_or_default();
+        Self { words: format!("{name} {how}{place}"), folder: folder.clone() }
+    }
+
+    fn reason(&self, server: &str) -> String {
+        let key = self.folder.read_receipt(server).and_then(|receipt| receipt.result_key);
+        key.map_or_else(|| self.words.clone(), |key| format!("{} (result {key})", self.words))
+    }
+}
+
+/// Delivers what comes until nothing more can come.
+pub(super) async fn deliver(
+    mut session: Session,
+    target: Target,
+    mut post: mpsc::UnboundedReceiver<Post>,
+) -> Exit {
+    let mut exit = Exit::Ok;
+    while let Some(post) = post.recv().await {
+        let is_stopped = matches!(exit, Exit::Signal(_));
+        let parcel = match post {
+            Post::Result(parcel) => Ok(*parcel),
+            Post::Skipped(build, cause) => skip(&session, &build, cause.reason(&target.name())),
+        };
+        let (ended, is_ours) = match parcel {
+            Ok(parcel) if is_stopped => {
+                session.not_delivered(parcel.name.as_deref(), &parcel.record, "stopped");
+                continue;
+            }
+            Ok(parcel) => {
+                let is_ours = parcel.name.is_some();
+                (hand_over(&mut session, parcel, &target).await, is_ours)
+            }
+            Err(exit) => (exit, true),
+        };
+        // What becomes of earlier results is not how these builds end.
+        if is_ours || matches!(ended, Exit::Signal(_)) {
+            exit = exit.worst(ended);
+        }
+    }
+    target.close().await;
+    exit
+}
+
+/// Delivers a run to `target` if it is to be there, and closes it when nothing is left to do.
+async fn hand_over(session: &mut Session, parcel: Parcel, target: &Target) -> Exit {
+    let Parcel { name, folder, active, record } = parcel;
+    let wanted = submit::is_wanted(record.outcome, target);
+    if wanted && record.deliver_to.contains(&target.name()) {
+        let ended = session.deliver(name.as_deref(), &folder, &record, target).await;
+        if ended == Exit::Ok {
+            session.close(active);
+        }
+        return ended;
+    }
+    // Wanted by another server it waits; wanted by nobody it is done.
+    if record.deliver_to.is_empty() || !wanted {
+        session.close(active);
+    }
+    Exit::Ok
+}

@@ -1,0 +1,317 @@
+//! What a recipe says of other builds: `needs` and `outputs`.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    num::NonZeroUsize,
+    ops::Range,
+    path::{Component, Path, PathBuf},
+};
+
+use indexmap::IndexMap;
+use pony_contexts::chain::Use;
+
+use super::{
+    Action, DEFAULT_QUIET_TIMEOUT, Step, StepKind,
+    check::Fields,
+    diagnostic::{Diagnostic, did_you_mean, quoted},
+    keys::{NEED, WITHOUT},
+    reader::Reader,
+    template,
+    tree::{Node, Value},
+};
+
+/// A build that is needed first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Need {
+    /// The recipe's file, absolute, without `.` and `..` in it. Its ending may be left out.
+    pub recipe: PathBuf,
+    /// What it is called here: `{{needs.NAME.OUTPUT}}`.
+    pub name: String,
+    /// Values for its variables and axes.
+    pub with: Vec<(String, String)>,
+    /// What of its outputs is not put to use.
+    pub without: BTreeSet<Use>,
+    /// Line of the recipe's text where it stands, from 1.
+    pub line: usize,
+}
+
+/// How many of the builds that may run at once a build counts as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weight {
+    /// So many.
+    Slots(NonZeroUsize),
+    /// All: it runs by itself.
+    All,
+}
+
+impl Default for Weight {
+    fn default() -> Self {
+        Self::Slots(NonZeroUsize::MIN)
+    }
+}
+
+/// Where a [`Need`] is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NeedPlace {
+    /// The recipe that it names.
+    pub(crate) recipe: Range<usize>,
+    /// The keys of its `with`, in the order of [`Need::with`].
+    pub(crate) with: Vec<Range<usize>>,
+}
+
+/// The step that outputs are looked for in.
+pub(super) const OUTPUTS: &str = "outputs";
+
+/// A recipe's file name without the ending of recipes.
+pub(crate) fn stem(file: &str) -> &str {
+    file.strip_suffix(".yaml").or_else(|| file.strip_suffix(".yml")).unwrap_or(file)
+}
+
+/// Without `.` and `..` in it, as a shell's `cd` takes them: nothing is looked up.
+pub(crate) fn normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            // At the root, the root.
+            Component::ParentDir => drop(normal.pop()),
+            Component::Normal(_) | Component::RootDir | Component::Prefix(_) => normal.push(component),
+        }
+    }
+    normal
+}
+
+/// Words of `without` for these, each once.
+pub(super) fn words(without: &BTreeSet<Use>) -> Vec<&'static str> {
+    let word = |wanted: &Use| match wanted {
+        Use::Path => "PATH",
+        Use::PkgConfigPath => "PKG_CONFIG_PATH",
+        Use::CmakePrefixPath => "CMAKE_PREFIX_PATH",
+        Use::LdLibraryPath => "LD_LIBRARY_PATH",
+        Use::CIncludePath => "C_INCLUDE_PATH",
+        Use::LibraryPath => "LIBRARY_PATH",
+        Use::Wheels => "wheels",
+    };
+    without.iter().map(word).collect()
+}
+
+fn uses(word: &str) -> &'static [Use] {
+    match word {
+        "PATH" => &[Use::Path],
+        "PKG_CONFIG_PATH" => &[Use::PkgConfigPath],
+        "CMAKE_PREFIX_PATH" => &[Use::CmakePrefixPath],
+        "LD_LIBRARY_PATH" => &[Use::LdLibraryPath],
+        "C_INCLUDE_PATH" => &[Use::CIncludePath],
+        "LIBRARY_PATH" => &[Use::LibraryPath],
+        "wheels" => &[Use::Wheels],
+        _ => &[
+            Use::Path,
+            Use::PkgConfigPath,
+            Use::CmakePrefixPath,
+            Use::LdLibraryPath,
+            Use::CIncludePath,
+            Use::LibraryPath,
+        ],
+    }
+}
+
+/// Reads `needs` of a recipe that lies in `folder`.
+pub(super) fn read<'t>(
+    reader: &mut Reader<'t>,
+    node: &'t Node,
+    folder: &Path,
+) -> (Vec<Need>, Vec<NeedPlace>) {
+    let (mut needs, mut places) = (Vec::new(), Vec::new());
+    let mut named: HashMap<String, Range<usize>> = HashMap::new();
+    let items = reader.checker.list(node, "`needs`", "[zlib]");
+    if matches!(&node.value, Value::List(items) if items.is_empty()) {
+        reader.checker.wrong(node, |at| {
+            Diagnostic::at(at, "`needs` is empty")
+                .label("none here")
+                .help("leave it out where nothing is needed")
+        });
+    }
+    for item in items {
+        let Some((need, place)) = reader.need(item, folder) else { continue };
+        if let Some(earlier) = named.get(&need.name).cloned() {
+            reader.checker.wrong(item, |at| {
+                // The beginning of a map says nothing; the recipe in it does.
+                let at = if matches!(item.value, Value::Map(_)) { place.recipe } else { at };
+                Diagnostic::at(at, format!("two needs are named {}", quoted(&need.name)))
+                    .label("again here")
+                    .also(earlier, "first here")
+                    .help("give one of them another name with `as`")
+            });
+            continue;
+        }
+        named.insert(need.name.clone(), place.recipe.clone());
+        needs.push(need);
+        places.push(place);
+    }
+    (needs, places)
+}
+
+/// Reads `outputs`.
+pub(super) fn outputs<'t>(reader: &mut Reader<'t>, node: &'t Node) -> IndexMap<String, PathBuf> {
+    let mut outputs = IndexMap::new();
+    let entries = reader.checker.entries(node, "`outputs`", "{prefix: install}");
+    if matches!(&node.value, Value::Map(map) if map.is_empty()) {
+        reader.checker.wrong(node, |at| {
+            Diagnostic::at(at, "`outputs` is empty")
+                .label("none here")
+                .help("leave it out where nothing is handed on")
+        });
+    }
+    for (name, key, node) in entries {
+        if !template::is_name(name) || name.contains('.') {
+            reader.checker.wrong(key, |at| {
+                Diagnostic::at(at, format!("{} cannot be the name of an output", quoted(name)))
+                    .label("expected letters, digits, `_` or `-`, a letter first")
+            });
+            continue;
+        }
+        let errors = reader.checker.count();
+        match reader.inner_path(node, &format!("the output {}", quoted(name))) {
+            Some(path) => drop(outputs.insert(name.to_owned(), path)),
+            None if reader.checker.count() > errors => {}
+            None => reader.checker.wrong(node, |at| {
+                Diagnostic::at(at, format!("the output {} cannot be the whole tree", quoted(name)))
+                    .label("expected a path in the tree")
+                    .help("install into a folder of it: `make install prefix=$PWD/install`")
+            }),
+        }
+    }
+    outputs
+}
+
+/// The step at the end that looks for them.
+pub(super) fn outputs_step(outputs: &IndexMap<String, PathBuf>, line: usize) -> Step {
+    Step {
+        name: OUTPUTS.to_owned(),
+        kind: StepKind::Package,
+        action: Action::Outputs(outputs.clone()),
+        cwd: None,
+        environment: IndexMap::new(),
+        timeout: None,
+        quiet_timeout: DEFAULT_QUIET_TIMEOUT,
+        allow_failure: false,
+        always: false,
+        uses_jobs: false,
+        line,
+    }
+}
+
+/// Every need that a template names must be there; its outputs are another recipe's.
+pub(super) fn check_names(reader: &mut Reader<'_>, fields: &Fields<'_>, needs: &[Need]) {
+    let known: HashSet<&str> = needs.iter().map(|need| need.name.as_str()).collect();
+    let are_wrong = match fields.get("needs").map(|node| &node.value) {
+        Some(Value::List(items)) => items.len() != needs.len(),
+        Some(_) => true,
+        None => false,
+    };
+    for used in &reader.scope.outputs {
+        if known.contains(used.need.as_str()) {
+            continue;
+        }
+        let meant = did_you_mean(&used.need, needs.iter().map(|need| need.name.as_str()));
+        // It may be one of those that are wrong.
+        if are_wrong && meant.is_none() {
+            continue;
+        }
+        let place = if reader.checker.is_full() { 0..0 } else { used.place(reader.checker.text) };
+        reader.checker.report(
+            Diagnostic::at(place, format!("nothing that is needed is named {}", quoted(&used.need)))
+                .label("not an entry of `needs`")
+                .help(
+                    meant.unwrap_or_else(|| {
+                        format!("write `needs: [{}]`, a recipe beside this one", used.need)
+                    }),
+                ),
+        );
+    }
+}
+
+impl<'t> Reader<'t> {
+    fn need(&mut self, item: &'t Node, folder: &Path) -> Option<(Need, NeedPlace)> {
+        let fields = match item.value {
+            Value::Map(_) => Some(self.checker.fields(item, &NEED, "{recipe: zlib.yaml}")?),
+            _ => None,
+        };
+        let get = |name: &str| fields.as_ref().and_then(|fields| fields.get(name));
+        let node = if fields.is_some() { get("recipe") } else { Some(item) };
+        let with = get("with").map(|node| self.with(node)).unwrap_or_default();
+        let without = get("without").map(|node| self.without(node)).unwrap_or_default();
+        let name = get("as").map(|node| self.need_name(node));
+        let node = node?;
+        let recipe = self.need_recipe(node, folder)?;
+        let name = match name {
+            Some(name) => name?,
+            None => self.name_of_file(node, &recipe)?,
+        };
+        let begin = item.used_at.as_ref().unwrap_or(&item.at).start;
+        let line = self.checker.line(begin);
+        let (places, with) = with.into_iter().unzip();
+        let place = NeedPlace { recipe: node.at.clone(), with: places };
+        Some((Need { recipe, name, with, without, line }, place))
+    }
+
+    fn need_recipe(&mut self, node: &'t Node, folder: &Path) -> Option<PathBuf> {
+        let text = self.line(node, "the recipe that is needed")?;
+        self.no_home(node, &text)?;
+        let is_folder = text.ends_with('/') || matches!(text.rsplit('/').next(), Some("." | ".." | ""));
+        if is_folder {
+            self.checker.wrong(node, |at| {
+                Diagnostic::at(at, format!("{} is a folder, not a recipe", quoted(&text)))
+                    .label("expected a recipe")
+                    .help("name the file in it")
+            });
+            return None;
+        }
+        Some(normal(&folder.join(text)))
+    }
+
+    fn need_name(&mut self, node: &'t Node) -> Option<String> {
+        let name = self.plain(node, "`as`")?;
+        if template::is_name(name) {
+            return Some(name.to_owned());
+        }
+        self.checker.wrong(node, |at| {
+            Diagnostic::at(at, format!("{} cannot be the name of a need", quoted(name)))
+                .label("expected letters, digits, `_`, `-` or `.`, a letter first")
+        });
+        None
+    }
+
+    fn name_of_file(&mut self, node: &'t Node, recipe: &Path) -> Option<String> {
+        let file = recipe.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let name = stem(file);
+        if template::is_name(name) {
+            return Some(name.to_owned());
+        }
+        self.checker.wrong(node, |at| {
+            Diagnostic::at(at, format!("{} cannot be the name of a need", quoted(name)))
+                .label("named after its file")
+                .help("give it a name: `{recipe: …, as: NAME}`")
+        });
+        None
+    }
+
+    /// Values with the places of their names.
+    fn with(&mut self, node: &'t Node) -> Vec<(Range<usize>, (String, String))> {
+        let mut with = Vec::new();
+        for (name, key, node) in self.checker.entries(node, "`with`", r#"{shared: "no"}"#) {
+            let value = self.scope.fill(&mut self.checker, node, &format!("the value for {}", quoted(name)));
+            with.extend(value.map(|value| (key.at.clone(), (name.to_owned(), value))));
+        }
+        with
+    }
+
+    fn without(&mut self, node: &'t Node) -> BTreeSet<Use> {
+        let mut without = BTreeSet::new();
+        for node in self.checker.list(node, "`without`", "[PATH]") {
+            let word = self.checker.choice(node, "an entry of `without`", WITHOUT);
+            without.extend(word.into_iter().flat_map(uses));
+        }
+        without
+    }
+}

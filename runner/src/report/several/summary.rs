@@ -1,0 +1,147 @@
+//! What is said of several builds together: the lines at the bottom, and the table at the end. Pure.
+
+use std::fmt::Write as _;
+
+use anstyle::Style;
+use indexmap::IndexMap;
+
+use super::build::{Build, End, Stage};
+use crate::{
+    clock::Moment,
+    record::Outcome,
+    report::{look::Look, tail, words},
+};
+
+/// Builds by their names, in the order of the graph.
+pub(super) type Builds = IndexMap<String, Build>;
+
+/// Names are brought to one width up to this.
+const WIDEST: usize = 40;
+
+/// How many builds are where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Counts {
+    running: usize,
+    passed: usize,
+    failed: usize,
+    cancelled: usize,
+    skipped: usize,
+    reused: usize,
+    not_begun: usize,
+    ahead: usize,
+}
+
+impl Counts {
+    fn of(builds: &Builds) -> Self {
+        let mut counts = Self::default();
+        for build in builds.values() {
+            let count = match &build.stage {
+                Stage::Ahead => &mut counts.ahead,
+                Stage::Running(_) => &mut counts.running,
+                Stage::Over(over) => match over.end {
+                    End::Reused => &mut counts.reused,
+                    End::NotBegun => &mut counts.not_begun,
+                    End::Ran(Outcome::Passed) => &mut counts.passed,
+                    End::Ran(Outcome::Cancelled) => &mut counts.cancelled,
+                    End::Ran(Outcome::Skipped) => &mut counts.skipped,
+                    End::Ran(_) => &mut counts.failed,
+                },
+            };
+            *count += 1;
+        }
+        counts
+    }
+
+    /// `3 running · 5 passed · 12 to go`; `coloured` where a colour says more.
+    fn say(self, look: Look) -> String {
+        let word = |count: usize, word: &str, style: Option<Outcome>| {
+            let style = style.map(|outcome| look.outcome(outcome, false)).unwrap_or_default();
+            (count > 0).then(|| format!("{style}{count} {word}{style:#}"))
+        };
+        let words = [
+            word(self.running, "running", None),
+            word(self.passed, "passed", Some(Outcome::Passed)),
+            word(self.failed, "failed", Some(Outcome::Failed)),
+            word(self.cancelled, "cancelled", Some(Outcome::Cancelled)),
+            word(self.skipped, "skipped", Some(Outcome::Skipped)),
+            word(self.reused, "reused", Some(Outcome::Passed)),
+            word(self.not_begun, "not begun", Some(Outcome::Skipped)),
+            word(self.ahead, "to go", None),
+        ];
+        words.into_iter().flatten().collect::<Vec<_>>().join(" · ")
+    }
+}
+
+/// The lines at the bottom, at most half of `rows` and each within `columns`: one for each of `running` (places in
+/// `builds`, with the style of their names), as far as there is room, and one of counts.
+pub(super) fn bottom(
+    builds: &Builds,
+    running: impl ExactSizeIterator<Item = (usize, Style)>,
+    now: Moment,
+    look: Look,
+    (columns, rows): (usize, usize),
+) -> String {
+    let room = (rows / 2).max(1) - 1;
+    let all = running.len();
+    let shown = if all <= room { all } else { room.saturating_sub(1) };
+    let shown_builds: Vec<_> = running
+        .take(shown)
+        .filter_map(|(at, style)| Some((words::plain(builds.get_index(at)?.0), style, &builds[at])))
+        .collect();
+    let width = shown_builds.iter().map(|(name, ..)| console::measure_text_width(name)).max().unwrap_or(0);
+    let line = |(name, style, build): &(String, Style, &Build)| {
+        let pad = " ".repeat(width.min(WIDEST).saturating_sub(console::measure_text_width(name)));
+        format!("{style}{name}{style:#}{pad} · {}", build.status(now))
+    };
+    let mut lines: Vec<String> = shown_builds.iter().map(line).collect();
+    if shown < all && room > 0 {
+        lines.push(format!("… and {} more", all - shown));
+    }
+    lines.push(Counts::of(builds).say(look));
+    let cut = |line: &String| console::truncate_str(line, columns, "…").into_owned();
+    lines.iter().map(cut).collect::<Vec<_>>().join("\n")
+}
+
+/// Tails of those that failed, then all outcomes, then their counts.
+pub(super) fn at_end(builds: &Builds, took: Moment, look: Look) -> String {
+    let mut text = String::new();
+    for (name, build) in builds {
+        let Stage::Over(over) = &build.stage else { continue };
+        let Some(evidence) = &over.evidence else { continue };
+        let style = look.outcome(over.end.outcome(), false);
+        let name = words::plain(name);
+        let step = if evidence.step.is_empty() { String::new() } else { format!(" at {}", evidence.step) };
+        let _ = writeln!(text, "\n{style}{name} {}{style:#}{step}", over.end.word());
+        if !evidence.tail.is_empty() {
+            let _ = write!(text, "last lines:\n{}", tail::quoted(&evidence.tail, look));
+        }
+        for log in &evidence.logs {
+            let _ = writeln!(text, "{log}");
+        }
+    }
+    let width = builds.keys().map(|name| name.chars().count()).max().unwrap_or(0).min(WIDEST);
+    let _ = writeln!(text);
+    let mut waits = false;
+    for (name, build) in builds {
+        let (end, duration, said) = match &build.stage {
+            Stage::Over(over) => {
+                waits |= over.stored.iter().any(|stored| stored.starts_with("not delivered"));
+                let reason = over.reason.as_deref().map(|reason| words::one_line(reason, 100));
+                let said: Vec<String> = reason.into_iter().chain(over.stored.iter().cloned()).collect();
+                (over.end, over.duration, said.join("; "))
+            }
+            Stage::Ahead | Stage::Running(_) => (End::NotBegun, None, String::new()),
+        };
+        let style = look.outcome(end.outcome(), false);
+        let (name, word) = (words::plain(name), end.word());
+        let pad = " ".repeat(12_usize.saturating_sub(word.len()));
+        let time = duration.map(words::duration).unwrap_or_default();
+        let line = format!("  {name:width$}  {style}{word}{style:#}{pad}{time:>9}  {said}");
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    if waits {
+        text.push_str("what was not delivered waits in its run folder; `pony-run submit` delivers it\n");
+    }
+    let _ = write!(text, "{} in {}", Counts::of(builds).say(look), words::duration(took.as_secs_f64()));
+    text
+}
