@@ -61,7 +61,13 @@ fn every_recorded_request_of_2010_is_answered_as_it_was() {
          'tag1', 'tag2', 'tag3']); build!"
     );
     let first = key(&replay(&server, "2010/add-results"));
-    assert_eq!(check_of("2010/check-up-to-date"), should_build(&recorded_answer("2010/check-up-to-date")));
+    // Until the time of the first question's reservation, some milliseconds, has passed.
+    let in_build = (false, "may be in build now".to_owned());
+    let mut up_to_date = check_of("2010/check-up-to-date");
+    while up_to_date == in_build {
+        up_to_date = check_of("2010/check-up-to-date");
+    }
+    assert_eq!(up_to_date, should_build(&recorded_answer("2010/check-up-to-date")));
     let mut last = first;
     for name in [
         "add-results-with-upload-step",
