@@ -4,6 +4,7 @@ use std::{ffi::OsString, num::NonZeroU16, path::PathBuf};
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use pony_wire::Dialect;
 
 use crate::{
     graph::show::Format,
@@ -34,9 +35,9 @@ pub struct RunOptions {
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented at its type")]
     pub which: WhichOptions,
-    /// Submit to this server instead of the embedded one (with or without /xmlrpc at its end)
-    #[arg(short, long, value_name = "URL", env = "PONY_SERVER", hide_env_values = true)]
-    pub server: Option<String>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type")]
+    pub to: ServerOptions,
     /// Build and record, but submit to nobody
     #[arg(short, long)]
     pub no_report: bool,
@@ -85,6 +86,52 @@ pub struct RunOptions {
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented at its type")]
     pub show: ShowOptions,
+}
+
+/// Which servers, and how they are spoken to.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ServerOptions {
+    /// Submit to this server instead of the embedded one: its address, with or without /xmlrpc, or its name in config.yaml; may be
+    /// given several times (in `PONY_SERVER`, with blanks between)
+    #[arg(
+        short,
+        long = "server",
+        value_name = "SERVER",
+        env = "PONY_SERVER",
+        hide_env_values = true,
+        value_delimiter = ' '
+    )]
+    pub servers: Vec<String>,
+    /// What the server speaks, where it is not to be found out: 2009, 2010, pony-serve, devmason or devmason-rest
+    #[arg(long, value_name = "DIALECT")]
+    pub dialect: Option<Dialect>,
+    /// Trust the certificates in this file (PEM) besides those of the system
+    #[arg(long, value_name = "FILE")]
+    pub cacert: Option<PathBuf>,
+}
+
+/// `pony-run submit`
+#[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one switch of the command line")]
+pub struct SubmitOptions {
+    /// Runs, by their id or folder; all that wait if none is given
+    #[arg(value_name = "RUN")]
+    pub runs: Vec<PathBuf>,
+    /// Also those that will not be taken as far as is known
+    #[arg(long, conflicts_with = "runs")]
+    pub all: bool,
+    /// Show what waits, why, and when it is tried next; deliver nothing
+    #[arg(long, conflicts_with = "drop")]
+    pub list: bool,
+    /// Have these, or with --all all that wait, delivered to nobody any more; they stay in their folders
+    #[arg(long)]
+    pub drop: bool,
+    /// With --list: as JSON
+    #[arg(long, requires = "list")]
+    pub json: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type")]
+    pub to: ServerOptions,
 }
 
 /// Which builds.
@@ -152,14 +199,7 @@ pub enum Verb {
         format: Format,
     },
     /// Deliver results that wait in their run folders
-    Submit {
-        /// Run folders; all that wait if none is given
-        #[arg(value_name = "RUN")]
-        runs: Vec<PathBuf>,
-        /// Deliver to this server, whatever the run asked for
-        #[arg(short, long, value_name = "URL", env = "PONY_SERVER", hide_env_values = true)]
-        server: Option<String>,
-    },
+    Submit(SubmitOptions),
     /// Open a shell in the kept tree of a run, with the environment that its steps had
     Shell {
         /// Its id, its folder, or a package, whose last kept run it is; the last kept run of all if none is given

@@ -1,12 +1,24 @@
 //! `config.yaml` of the home: what holds for all recipes on this machine. Read once, at the start.
 
-use std::{fs, io, path::PathBuf, time::Duration};
+use std::{fmt, fs, io, path::PathBuf, time::Duration};
 
 use bytesize::ByteSize;
+use indexmap::IndexMap;
 use pony_contexts::Network;
-use serde::{Deserialize, Deserializer, de::Error as _};
+use pony_wire::Dialect;
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, Error as _},
+};
 
-use crate::{home::Home, recipe::duration};
+use crate::{
+    home::Home,
+    recipe::duration,
+    server::{
+        login::{Configured, Secret},
+        registry::Entry,
+    },
+};
 
 /// All of it; what the file does not say is as in [`Config::default`].
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
@@ -21,6 +33,12 @@ pub struct Config {
     /// What lies beyond this machine.
     #[serde(deserialize_with = "or_usual")]
     pub network: Net,
+    /// Servers that have a name.
+    #[serde(deserialize_with = "or_usual")]
+    pub servers: IndexMap<String, NamedServer>,
+    /// How results are brought to servers.
+    #[serde(deserialize_with = "or_usual")]
+    pub delivery: Delivery,
     /// `--if-needed` builds again after a failure that was not the code's.
     pub retry_after: After,
 }
@@ -58,6 +76,65 @@ pub struct Net {
     pub waits: Vec<Duration>,
 }
 
+/// An entry of `servers`: an address, or a map with `url` and more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedServer(pub Entry);
+
+/// `delivery`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Delivery {
+    /// The longest that the delivery of a result may take, without its files.
+    #[serde(deserialize_with = "read_duration")]
+    pub timeout: Duration,
+    /// The longest that its files may take.
+    #[serde(deserialize_with = "read_duration")]
+    pub uploads: Duration,
+    /// How long results of earlier runs that wait are tried after those of this one.
+    #[serde(deserialize_with = "read_duration")]
+    pub waiting: Duration,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct ServerMap {
+    url: String,
+    user: Option<String>,
+    password: Option<String>,
+    #[serde(default)]
+    password_command: Vec<String>,
+    #[serde(default, deserialize_with = "read_dialect")]
+    dialect: Option<Dialect>,
+    cacert: Option<PathBuf>,
+}
+
+impl<'de> Deserialize<'de> for NamedServer {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> de::Visitor<'de> for Either {
+            type Value = NamedServer;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an address, or a map with `url` and more")
+            }
+
+            fn visit_str<E: de::Error>(self, url: &str) -> Result<NamedServer, E> {
+                let url = url.to_owned();
+                Ok(NamedServer(Entry { url, login: Configured::default(), dialect: None, cacert: None }))
+            }
+
+            // Read as a map at once, so that what is wrong in it is told with its own place.
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<NamedServer, A::Error> {
+                let ServerMap { url, user, password, password_command, dialect, cacert } =
+                    ServerMap::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                let login = Configured { user, password: password.map(Secret), command: password_command };
+                Ok(NamedServer(Entry { url, login, dialect, cacert }))
+            }
+        }
+        from.deserialize_any(Either)
+    }
+}
+
 /// A time that passes before something is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
@@ -78,6 +155,16 @@ impl Default for Kept {
 impl Default for Net {
     fn default() -> Self {
         Self { silence: Duration::from_mins(5), waits: vec![Duration::from_secs(2), Duration::from_secs(8)] }
+    }
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_mins(2),
+            uploads: Duration::from_mins(30),
+            waiting: Duration::from_secs(30),
+        }
     }
 }
 
@@ -163,6 +250,15 @@ fn read_duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Erro
     Written::deserialize(from)?.duration()
 }
 
+/// `2010` is a number to YAML.
+fn read_dialect<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Dialect>, D::Error> {
+    let word = match Written::deserialize(from)? {
+        Written::Number(year) => year.to_string(),
+        Written::Text(word) => word,
+    };
+    word.parse().map(Some).map_err(D::Error::custom)
+}
+
 fn read_durations<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Duration>, D::Error> {
     const MOST: usize = 20;
     let waits: Vec<Written> = Vec::deserialize(from)?;
@@ -193,6 +289,16 @@ mod tests {
     }
 
     #[test]
+    fn a_server_is_an_address_or_a_map() {
+        let text = "servers:\n  dev: https://pb.example/\n  lab: {url: 'http://lab/', dialect: 2010, user: u, password-command: [pass, show, lab]}\n";
+        let config = Config::parse(text).unwrap();
+        assert_eq!(config.servers["dev"].0.url, "https://pb.example/");
+        let lab = &config.servers["lab"].0;
+        assert_eq!((lab.dialect, lab.login.user.as_deref()), (Some(Dialect::V2010), Some("u")));
+        assert_eq!(lab.login.command, ["pass", "show", "lab"]);
+    }
+
+    #[test]
     fn what_is_wrong_is_named_with_its_place() {
         for (text, words) in [
             ("cahce: {size: 5 GB}", ["cahce", "1"]),
@@ -200,6 +306,9 @@ mod tests {
             ("kept:\n  age: soon\n", ["`soon` is not a duration", "2"]),
             ("cache: {size: big}", ["size", "1"]),
             ("cache: [", ["1", ""]),
+            ("servers: {a: {url: 'http://a/', dialect: 2011}}", ["`2011` is no dialect", "1"]),
+            ("servers: {a: {url: 'http://a/', pasword: x}}", ["pasword", "1"]),
+            ("delivery: {waiting: soon}", ["`soon` is not a duration", "1"]),
         ] {
             let error = Config::parse(text).unwrap_err();
             assert!(words.iter().all(|word| error.contains(word)), "{text}: {error}");

@@ -16,7 +16,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{home::Home, record::RunRecord};
+use crate::{
+    home::Home,
+    record::RunRecord,
+    submit::{upload::Upload, waiting::Waiting},
+};
 
 /// The folder of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,8 +45,14 @@ pub struct Receipt {
     /// What uploads to that result are allowed with, if the server says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_key: Option<String>,
+    /// What the server speaks, as it was found then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<String>,
     /// When it was delivered, by our clock.
     pub time: Timestamp,
+    /// Files that follow the result.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uploads: Vec<Upload>,
 }
 
 /// A run that is not closed: crashed or waiting for delivery.
@@ -105,6 +115,17 @@ impl RunFolder {
         Self { path: home.runs().join(slug(package)).join(run_id) }
     }
 
+    /// The folder of the run with this id, if there is one.
+    pub fn by_id(home: &Home, run_id: &str) -> Option<Self> {
+        // An id is one file name.
+        if run_id.is_empty() || run_id.contains('/') || run_id.starts_with('.') {
+            return None;
+        }
+        let packages = fs::read_dir(home.runs()).ok()?.filter_map(Result::ok);
+        let path = packages.map(|package| package.path().join(run_id)).find(|path| path.is_dir())?;
+        Some(Self { path })
+    }
+
     /// A folder that is there.
     pub fn at(path: &Path) -> Self {
         Self { path: path.to_path_buf() }
@@ -156,7 +177,24 @@ impl RunFolder {
     /// Notes that a server has the result.
     pub fn write_receipt(&self, receipt: &Receipt) -> io::Result<()> {
         let json = serde_json::to_value(receipt).map_err(io::Error::other)?;
-        write_whole(&self.receipt(&receipt.server), &json)
+        write_whole(&self.receipt(&receipt.server), &json)?;
+        let _ = fs::remove_file(self.waiting(&receipt.server));
+        Ok(())
+    }
+
+    /// Notes why a server does not have the result yet. Forgotten where it cannot be written.
+    pub fn write_waiting(&self, waiting: &Waiting) {
+        let written = serde_json::to_value(waiting)
+            .map_err(io::Error::other)
+            .and_then(|json| write_whole(&self.waiting(&waiting.server), &json));
+        if let Err(error) = written {
+            tracing::warn!("cannot note why a result waits: {error}");
+        }
+    }
+
+    /// Why that server does not have the result yet, if it was tried.
+    pub fn read_waiting(&self, server: &str) -> Option<Waiting> {
+        serde_json::from_slice(&fs::read(self.waiting(server)).ok()?).ok()
     }
 
     /// Whether that server has the result.
@@ -176,6 +214,10 @@ impl RunFolder {
         Self { path: runs.join(slug(package)).join(run_id) }
     }
 
+    fn waiting(&self, server: &str) -> PathBuf {
+        self.path.join(format!("waiting-{}.json", slug(server)))
+    }
+
     fn receipt(&self, server: &str) -> PathBuf {
         self.path.join(format!("receipt-{}.json", slug(server)))
     }
@@ -191,8 +233,9 @@ impl Active {
     }
 }
 
-/// The runs that are neither under way nor closed, oldest first. Markers that lead nowhere are removed.
-pub fn open_runs(home: &Home) -> io::Result<Vec<Open>> {
+/// The runs that are neither under way nor closed, oldest first, each taken up when its turn comes. Markers that lead nowhere are
+/// removed.
+pub fn open_runs(home: &Home) -> io::Result<impl Iterator<Item = Open> + use<>> {
     let entries = fs::read_dir(home.active())?.filter_map(Result::ok);
     let is_unseen = |entry: &fs::DirEntry| entry.file_name().as_encoded_bytes().starts_with(b".");
     let (unseen, seen): (Vec<_>, Vec<_>) = entries.partition(is_unseen);
@@ -205,29 +248,28 @@ pub fn open_runs(home: &Home) -> io::Result<Vec<Open>> {
     }
     let mut markers: Vec<PathBuf> = seen.iter().map(fs::DirEntry::path).collect();
     markers.sort();
-    let mut open = Vec::new();
-    for marker in markers {
-        let Ok(lock) = File::options().read(true).write(true).open(&marker) else { continue };
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => continue,
-        }
-        let folder = fs::read_to_string(&marker)
-            .ok()
-            .filter(|text| !text.is_empty())
-            .map(|text| home.runs().join(text));
-        match folder.filter(|folder| folder.is_dir()) {
-            Some(path) => {
-                open.push(Open { folder: RunFolder { path }, active: Active { marker, _lock: lock } });
-            }
-            None => Active { marker, _lock: lock }.close()?,
-        }
+    let runs = home.runs();
+    Ok(markers.into_iter().filter_map(move |marker| take_up(marker, &runs)))
+}
+
+fn take_up(marker: PathBuf, runs: &Path) -> Option<Open> {
+    let lock = File::options().read(true).write(true).open(&marker).ok()?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock | TryLockError::Error(_)) => return None,
     }
-    Ok(open)
+    let folder = fs::read_to_string(&marker).ok().filter(|text| !text.is_empty()).map(|text| runs.join(text));
+    let active = Active { marker, _lock: lock };
+    if let Some(path) = folder.filter(|folder| folder.is_dir()) {
+        Some(Open { folder: RunFolder { path }, active })
+    } else {
+        let _ = active.close();
+        None
+    }
 }
 
 /// Writes JSON so that the file is either not there or whole, and on disk.
-fn write_whole(path: &Path, json: &serde_json::Value) -> io::Result<()> {
+pub(crate) fn write_whole(path: &Path, json: &serde_json::Value) -> io::Result<()> {
     let partial = path.with_extension("json.partial");
     let mut text = serde_json::to_vec_pretty(json).map_err(io::Error::other)?;
     text.push(b'\n');
@@ -275,14 +317,14 @@ mod tests {
     fn a_run_under_way_is_left_alone_and_a_dropped_one_is_found() {
         let (_dir, home) = home();
         let (folder, active) = RunFolder::create(&home, "p/q", "r1").unwrap();
-        assert!(open_runs(&home).unwrap().is_empty());
+        assert!(open_runs(&home).unwrap().next().is_none());
         drop(active);
-        let open = open_runs(&home).unwrap();
+        let open: Vec<Open> = open_runs(&home).unwrap().collect();
         assert_eq!(open[0].folder, folder);
         for open in open {
             open.active.close().unwrap();
         }
-        assert!(open_runs(&home).unwrap().is_empty());
+        assert!(open_runs(&home).unwrap().next().is_none());
     }
 
     #[test]
@@ -299,7 +341,7 @@ mod tests {
     fn a_marker_that_leads_nowhere_is_removed() {
         let (_dir, home) = home();
         fs::write(home.active().join("r9"), "gone/r9").unwrap();
-        assert!(open_runs(&home).unwrap().is_empty());
+        assert!(open_runs(&home).unwrap().next().is_none());
         assert!(!home.active().join("r9").exists());
     }
 }

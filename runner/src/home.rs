@@ -1,9 +1,13 @@
 //! Where pony-build keeps what it keeps: `$PONY_HOME`, else `~/.pony-build`.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write as _},
     path::{Path, PathBuf},
 };
+
+/// Bytes of [`Home::secret`].
+const SECRET: usize = 32;
 
 /// The layout below `$PONY_HOME`.
 #[derive(Debug, Clone)]
@@ -42,7 +46,15 @@ impl Home {
     /// Makes the folders that a run needs. They are for this user alone: logs can hold anything.
     pub fn make(&self) -> Result<(), HomeError> {
         use std::os::unix::fs::DirBuilderExt;
-        for path in [self.root.clone(), self.runs(), self.active(), self.slots(), self.cache(), self.kept()] {
+        for path in [
+            self.root.clone(),
+            self.runs(),
+            self.active(),
+            self.slots(),
+            self.cache(),
+            self.kept(),
+            self.servers(),
+        ] {
             fs::DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)
@@ -82,9 +94,40 @@ impl Home {
         self.runs().join(".kept")
     }
 
+    /// What is remembered of each server.
+    pub fn servers(&self) -> PathBuf {
+        self.root.join("servers")
+    }
+
     /// One locked file for each pool of jobs in use.
     pub fn jobs(&self) -> PathBuf {
         self.runs().join(".jobs")
+    }
+
+    /// 256 random bits that nobody but this user knows; made the first time.
+    pub fn secret(&self) -> io::Result<Vec<u8>> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let path = self.root.join("secret");
+        if let Ok(secret) = fs::read(&path)
+            && secret.len() == SECRET
+        {
+            return Ok(secret);
+        }
+        let mut secret = vec![0; SECRET];
+        getrandom::fill(&mut secret).map_err(io::Error::other)?;
+        let partial = self.root.join(format!("secret.{}.partial", std::process::id()));
+        let mut file =
+            fs::File::options().create(true).write(true).truncate(true).mode(0o600).open(&partial)?;
+        file.write_all(&secret)?;
+        file.sync_all()?;
+        // Who is first decides, where several begin at once.
+        let linked = fs::hard_link(&partial, &path);
+        fs::remove_file(&partial)?;
+        match linked {
+            Ok(()) => Ok(secret),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::read(&path),
+            Err(error) => Err(error),
+        }
     }
 
     /// The embedded server's results; `pony-serve` opens the same file.

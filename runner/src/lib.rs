@@ -26,5 +26,6 @@ pub mod record;
 pub mod recover;
 pub mod report;
 pub mod run;
+pub mod server;
 pub mod slots;
 pub mod submit;

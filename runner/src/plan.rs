@@ -22,7 +22,7 @@ use crate::{
     mask::{self, Mask},
     recipe::{Context, Recipe},
     run::{Among, Job, Keep, unit::Environment},
-    submit::Target,
+    server::Server,
 };
 
 /// One recipe with all that its run needs.
@@ -41,8 +41,8 @@ pub struct Surroundings<'s> {
     pub home: Home,
     /// What holds for all recipes on this machine.
     pub config: Config,
-    /// Where results go.
-    pub target: Target,
+    /// Where results go; at least one.
+    pub servers: Vec<Server>,
     /// Our own environment.
     pub environment: Environment,
     /// Where tempdirs are made.
@@ -123,8 +123,12 @@ pub fn plan(
         secrets.extend(wanted.secrets());
     }
     let Surroundings { options, machine, .. } = surroundings;
-    if let Some(server) = &options.server {
-        secrets.extend(Url::from_str(server).into_iter().flat_map(|url| url.secrets()));
+    for server in &options.to.servers {
+        let entry = surroundings.config.servers.get(server);
+        let address = entry.map_or(server.as_str(), |entry| entry.0.url.as_str());
+        secrets.extend(Url::from_str(address).into_iter().flat_map(|url| url.secrets()));
+        secrets
+            .extend(entry.into_iter().filter_map(|entry| Some(entry.0.login.password.as_ref()?.0.clone())));
     }
     let tags = tags(&recipe, asked.map_or(&[], |options| &options.tags))?;
     let run_id = folder::new_run_id(now, random());
@@ -165,7 +169,11 @@ pub fn plan(
         since: Since::default(),
         usual: BTreeMap::new(),
         keep: if options.no_clean_temp { Keep::Always } else { options.keep },
-        deliver_to: if options.no_report { Vec::new() } else { vec![surroundings.target.name()] },
+        deliver_to: if options.no_report {
+            Vec::new()
+        } else {
+            surroundings.servers.iter().map(Server::name).collect()
+        },
         recipe,
     };
     Ok(Build { job, mask: Mask::new(secrets)? })

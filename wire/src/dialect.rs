@@ -1,22 +1,173 @@
-//! Which of the three kinds of server answered: the answer to `add_results` shows it.
+//! The kinds of pony-build server, how each is told, and what it takes.
 
-use crate::Value;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::text::Colours;
+use crate::{Fault, Value};
 
 /// A kind of pony-build server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Dialect {
-    /// The 2009 release: answers an int.
+    /// The 2009 release.
     V2009,
-    /// The 2010 release and pony-serve: `[result_key, auth_key]`.
+    /// The 2010 release.
     V2010,
-    /// devmason: `Processed Correctly`.
+    /// pony-serve.
+    PonyServe,
+    /// devmason, spoken to by XML-RPC.
     Devmason,
+    /// devmason, spoken to by its REST interface.
+    DevmasonRest,
+}
+
+/// What an answer to a cheap call shows besides its body.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Manner<'a> {
+    /// `X-Pony-Build`, which only pony-serve sends.
+    pub pony_build: Option<&'a str>,
+    /// `Content-Type`: devmason answers calls with `text/html`.
+    pub content_type: Option<&'a str>,
+}
+
+impl Manner<'_> {
+    fn is_html(&self) -> bool {
+        self.content_type.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/html"))
+    }
+}
+
+impl Dialect {
+    /// All there are.
+    pub const ALL: [Self; 5] =
+        [Self::V2009, Self::V2010, Self::PonyServe, Self::Devmason, Self::DevmasonRest];
+
+    /// The key to ask `get_results` for when only the dialect is wanted: no server has it.
+    pub const NO_KEY: &str = "-";
+
+    /// As people write it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::V2009 => "2009",
+            Self::V2010 => "2010",
+            Self::PonyServe => "pony-serve",
+            Self::Devmason => "devmason",
+            Self::DevmasonRest => "devmason-rest",
+        }
+    }
+
+    /// Told by the answer to `get_results(NO_KEY)`; `None` if that is the answer of no server that is known.
+    pub fn of_answer(answer: &Result<Value, Fault>, manner: Manner<'_>) -> Option<Self> {
+        if manner.pony_build.is_some() {
+            return Some(Self::PonyServe);
+        }
+        let Err(fault) = answer else { return None };
+        let is_unknown_method = fault.message.contains("get_results");
+        match (is_unknown_method, manner.is_html()) {
+            (true, true) => Some(Self::Devmason),
+            (true, false) => Some(Self::V2009),
+            (false, _) => fault.message.contains("KeyError").then_some(Self::V2010),
+        }
+    }
+
+    /// The most bytes of a request, a margin off where the server has a limit. Those of 2009 and devmason have none, but need a
+    /// great deal of time and memory for what they are sent.
+    pub fn request_limit(self) -> usize {
+        match self {
+            // That of 2010 refuses from 5,000,000 on.
+            Self::V2009 | Self::V2010 | Self::Devmason | Self::DevmasonRest => 4_800_000,
+            // 64 MiB if nothing else is said.
+            Self::PonyServe => 48_000_000,
+        }
+    }
+
+    /// Whether it takes files beside a result.
+    pub fn takes_uploads(self) -> bool {
+        matches!(self, Self::V2010 | Self::PonyServe)
+    }
+
+    /// The most bytes of a file, where it is known beforehand: to the release of 2010 it is a request like any other.
+    pub fn upload_limit(self) -> Option<u64> {
+        (self == Self::V2010).then_some(4_900_000)
+    }
+
+    /// Whether a `run_id` that it has is answered with the key that it has, and nothing is stored twice.
+    pub fn knows_run_ids(self) -> bool {
+        self == Self::PonyServe
+    }
+
+    /// Whether it tells builds that were cancelled or skipped from those that failed.
+    pub fn knows_outcomes(self) -> bool {
+        self == Self::PonyServe
+    }
+
+    /// Whether it answers `get_last_result_for_tagset` and `get_tagsets_for_package`.
+    pub fn answers_questions(self) -> bool {
+        matches!(self, Self::V2009 | Self::V2010 | Self::PonyServe)
+    }
+
+    /// Whether it answers `get_results`.
+    pub fn gives_results(self) -> bool {
+        matches!(self, Self::V2010 | Self::PonyServe)
+    }
+
+    /// What becomes of terminal colours.
+    pub fn colours(self) -> Colours {
+        if self == Self::PonyServe { Colours::Symbol } else { Colours::Strip }
+    }
+
+    /// The package's name as this server has to be told it: devmason silently loses a result whose package is not its own
+    /// slug (`[a-z0-9_-]+`).
+    pub fn package(self, package: &str) -> String {
+        match self {
+            Self::V2009 | Self::V2010 | Self::PonyServe => package.to_owned(),
+            Self::Devmason | Self::DevmasonRest => slug(package),
+        }
+    }
+}
+
+impl fmt::Display for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// A word that is no dialect.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no dialect; there are 2009, 2010, pony-serve, devmason and devmason-rest")]
+pub struct UnknownDialect(String);
+
+impl FromStr for Dialect {
+    type Err = UnknownDialect;
+
+    fn from_str(word: &str) -> Result<Self, UnknownDialect> {
+        Self::ALL
+            .into_iter()
+            .find(|dialect| dialect.word() == word)
+            .ok_or_else(|| UnknownDialect(word.to_owned()))
+    }
+}
+
+/// A name as devmason makes it into an address: lower case, each run of blanks and `-` one `-`, any other character `_`.
+fn slug(name: &str) -> String {
+    let mut slug = String::with_capacity(name.len());
+    for c in name.trim().chars() {
+        match c.to_ascii_lowercase() {
+            c @ ('a'..='z' | '0'..='9' | '_') => slug.push(c),
+            c if c == '-' || c.is_whitespace() => {
+                if !slug.ends_with('-') {
+                    slug.push('-');
+                }
+            }
+            _ => slug.push('_'),
+        }
+    }
+    slug
 }
 
 /// What the answer to `add_results` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submitted {
-    /// The kind of server.
+    /// The kind of server, as far as the answer shows it: pony-serve answers as the 2010 release does.
     pub dialect: Dialect,
     /// The result's key in decimal, where the server told it.
     pub result_key: Option<String>,
@@ -68,5 +219,46 @@ mod tests {
         ] {
             assert_eq!(told(other), None);
         }
+    }
+
+    #[test]
+    fn a_cheap_question_tells_them_apart() {
+        let fault = |message: &str| Err(Fault { code: 1, message: message.to_owned() });
+        let unknown = fault("<type 'exceptions.Exception'>:method \"get_results\" is not supported");
+        let no_key = fault("<type 'exceptions.KeyError'>:'-'");
+        let manner = |content_type| Manner { content_type: Some(content_type), ..Manner::default() };
+        let ours = Manner { pony_build: Some("pony-serve/1"), ..manner("text/xml") };
+        for (answer, manner, told) in [
+            (&unknown, manner("text/xml"), Some(Dialect::V2009)),
+            (&unknown, manner("text/html; charset=utf-8"), Some(Dialect::Devmason)),
+            (&no_key, manner("text/xml"), Some(Dialect::V2010)),
+            (&no_key, ours, Some(Dialect::PonyServe)),
+            (&fault("out of order"), manner("text/xml"), None),
+            (&Ok(1.into()), manner("text/xml"), None),
+        ] {
+            assert_eq!(Dialect::of_answer(answer, manner), told, "{answer:?} {manner:?}");
+        }
+    }
+
+    #[test]
+    fn a_word_names_each() {
+        for dialect in Dialect::ALL {
+            assert_eq!(dialect.word().parse(), Ok(dialect));
+        }
+        assert!("2011".parse::<Dialect>().unwrap_err().to_string().contains("`2011`"));
+    }
+
+    #[test]
+    fn devmason_is_told_its_own_slug() {
+        for (name, slug) in [
+            ("pony", "pony"),
+            ("Pony Build", "pony-build"),
+            ("a.b+c", "a_b_c"),
+            (" x -  y ", "x-y"),
+            ("naïve", "na_ve"),
+        ] {
+            assert_eq!(Dialect::Devmason.package(name), slug);
+        }
+        assert_eq!(Dialect::V2010.package("A b"), "A b");
     }
 }

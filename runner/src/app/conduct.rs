@@ -32,7 +32,6 @@ use crate::{
     record::{NeedRecord, Outcome, RunRecord},
     run::{Among, job::content, os::Relay},
     slots::{self, Memory},
-    submit::Target,
 };
 
 /// What builds share of the machine.
@@ -98,12 +97,16 @@ struct Conductor<'c> {
     exit: Exit,
 }
 
-/// Runs what the survey says is to be run, and delivers it to `target`.
-pub(super) async fn conduct(session: &mut Session, work: Work<'_>, target: Target) -> Exit {
+/// Runs what the survey says is to be run, and delivers it.
+pub(super) async fn conduct(session: &mut Session, work: Work<'_>) -> Exit {
     let (post, posted) = mpsc::unbounded_channel();
     let (relay, signals) = Relay::new();
     // A signal that ends builds does not keep what they have come to from being delivered.
-    let mut delivery = tokio::spawn(deliver(Session { signals, ..session.clone() }, target, posted));
+    let mut delivery = tokio::spawn(deliver(
+        Session { signals, ..session.clone() },
+        work.surroundings.servers.clone(),
+        posted,
+    ));
     let mut conductor = Conductor::new(session, work, post);
     conductor.take_what_is_there();
     conductor.announce();

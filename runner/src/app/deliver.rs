@@ -5,15 +5,9 @@ use tokio::sync::mpsc;
 
 use super::{
     build::{Parcel, skip},
-    session::Session,
+    session::{Ended, Session, Way},
 };
-use crate::{
-    exit::Exit,
-    folder::RunFolder,
-    plan::Build,
-    record::Outcome,
-    submit::{self, Target},
-};
+use crate::{exit::Exit, folder::RunFolder, plan::Build, record::Outcome, server::Server};
 
 /// What comes to be delivered.
 #[derive(Debug)]
@@ -50,8 +44,9 @@ impl Cause {
         Self { words: format!("{name} {how}{place}"), folder: folder.clone() }
     }
 
-    fn reason(&self, server: &str) -> String {
-        let key = self.folder.read_receipt(server).and_then(|receipt| receipt.result_key);
+    /// With the key of its result on the first server that gave one.
+    fn reason(&self, servers: &[Server]) -> String {
+        let key = servers.iter().find_map(|server| self.folder.read_receipt(&server.name())?.result_key);
         key.map_or_else(|| self.words.clone(), |key| format!("{} (result {key})", self.words))
     }
 }
@@ -59,7 +54,7 @@ impl Cause {
 /// Delivers what comes until nothing more can come.
 pub(super) async fn deliver(
     mut session: Session,
-    target: Target,
+    servers: Vec<Server>,
     mut post: mpsc::UnboundedReceiver<Post>,
 ) -> Exit {
     let mut exit = Exit::Ok;
@@ -67,7 +62,7 @@ pub(super) async fn deliver(
         let is_stopped = matches!(exit, Exit::Signal(_));
         let parcel = match post {
             Post::Result(parcel) => Ok(*parcel),
-            Post::Skipped(build, cause) => skip(&session, &build, cause.reason(&target.name())),
+            Post::Skipped(build, cause) => skip(&session, &build, cause.reason(&servers)),
         };
         let (ended, is_ours) = match parcel {
             Ok(parcel) if is_stopped => {
@@ -76,7 +71,7 @@ pub(super) async fn deliver(
             }
             Ok(parcel) => {
                 let is_ours = parcel.name.is_some();
-                (hand_over(&mut session, parcel, &target).await, is_ours)
+                (hand_over(&mut session, parcel, &servers).await, is_ours)
             }
             Err(exit) => (exit, true),
         };
@@ -85,24 +80,29 @@ pub(super) async fn deliver(
             exit = exit.worst(ended);
         }
     }
-    target.close().await;
+    for server in servers {
+        server.close().await;
+    }
     exit
 }
 
-/// Delivers a run to `target` if it is to be there, and closes it when nothing is left to do.
-async fn hand_over(session: &mut Session, parcel: Parcel, target: &Target) -> Exit {
+/// Delivers a run to those of the servers that it is for, and closes it when nothing is left to do.
+async fn hand_over(session: &mut Session, parcel: Parcel, servers: &[Server]) -> Exit {
     let Parcel { name, folder, active, record } = parcel;
-    let wanted = submit::is_wanted(record.outcome, target);
-    if wanted && record.deliver_to.contains(&target.name()) {
-        let ended = session.deliver(name.as_deref(), &folder, &record, target).await;
-        if ended == Exit::Ok {
-            session.close(active);
+    let mut exit = Exit::Ok;
+    let mut left = record.deliver_to.len();
+    for server in servers.iter().filter(|server| record.deliver_to.contains(&server.name())) {
+        let limit = session.config.delivery.timeout;
+        let ended = session.deliver(name.as_deref(), &folder, &record, Way::new(server, limit)).await;
+        left -= usize::from(ended == Ended::Done);
+        exit = exit.worst(ended.exit());
+        if matches!(exit, Exit::Signal(_)) {
+            break;
         }
-        return ended;
     }
-    // Wanted by another server it waits; wanted by nobody it is done.
-    if record.deliver_to.is_empty() || !wanted {
+    // Wanted by another server it waits.
+    if left == 0 {
         session.close(active);
     }
-    Exit::Ok
+    exit
 }

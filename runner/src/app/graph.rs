@@ -20,6 +20,7 @@ pub(super) async fn graph(options: &RunOptions, format: Format) -> Result<Exit, 
     let options = &RunOptions { explain: true, ..options.clone() };
     let mut graph = load(&options.which, &machine.facts, options.show.color)?;
     let mut session = Session::new(&options.show, Clock::start())?;
+    session.name_servers(&options.to);
     let surroundings = session.surroundings(options, machine)?;
     plan_all(&mut graph, &surroundings, session.clock.wall())?;
     let Survey { verdicts, .. } = survey(&mut session, &graph, &surroundings).await?;

@@ -6,6 +6,7 @@ mod conduct;
 mod deliver;
 mod graph;
 mod needed;
+mod outbox;
 mod run;
 mod session;
 mod shell;
@@ -67,7 +68,7 @@ pub fn main() -> Exit {
 fn verb(cli: &Cli) -> Result<Exit, Failure> {
     match &cli.verb {
         None => with_runtime(run::run(&cli.run)),
-        Some(Verb::Submit { runs, server }) => with_runtime(submit::submit(runs, server.as_deref())),
+        Some(Verb::Submit(options)) => with_runtime(submit::submit(options)),
         Some(Verb::Check { which, color }) => {
             Ok(print(&checked(&load(which, &facts::of_this_machine(), *color)?)))
         }

@@ -8,8 +8,9 @@ use crate::{
     needed::{self, Rule},
     plan::{Build, Surroundings},
     run::{self, Asker},
+    server::Server,
     slots::Memory,
-    submit::{self, Target},
+    submit,
 };
 
 /// What is known here of the slot of a build.
@@ -27,7 +28,9 @@ pub(super) async fn is_needed(
     slot: &Slot<'_>,
     surroundings: &Surroundings<'_>,
 ) -> Result<Rule, Exit> {
-    let Surroundings { options, config, target, .. } = surroundings;
+    let Surroundings { options, config, servers, .. } = surroundings;
+    // One word is enough, and only one slot is held.
+    let Some(server) = servers.first() else { return Ok(Rule::Forced) };
     if options.force && !options.explain {
         return Ok(Rule::Forced);
     }
@@ -40,7 +43,7 @@ pub(super) async fn is_needed(
     // Nor for a run that reports to nobody, but where nobody else can tell.
     let ask = !options.explain && rule != Rule::UnderWay && (!options.no_report || rule == Rule::Untold);
     let rule = if ask {
-        at_server(session, build, slot.memory, target, rule, !options.no_report).await?
+        at_server(session, build, slot.memory, server, rule, !options.no_report).await?
     } else {
         rule
     };
@@ -48,7 +51,7 @@ pub(super) async fn is_needed(
     let verdict = if rule.builds() { "to be built" } else { "nothing to do" };
     session.note(format!("{package}: {verdict}, {rule}"));
     if options.explain && !rule.builds() && rule != Rule::UnderWay {
-        session.note(format!("{package}: {} may still ask for a build", target.name()));
+        session.note(format!("{package}: {} may still ask for a build", server.name()));
     }
     Ok(rule)
 }
@@ -117,20 +120,20 @@ async fn at_server(
     session: &mut Session,
     build: &Build,
     memory: &Memory,
-    target: &Target,
+    server: &Server,
     rule: Rule,
     report: bool,
 ) -> Result<Rule, Exit> {
     let reserve = report && (rule.builds() || rule == Rule::Untold);
     let answer = tokio::select! {
-        answer = submit::check_should_build(target, build.job.slot(), reserve) => answer,
+        answer = submit::check_should_build(server, build.job.slot(), reserve) => answer,
         signal = session.signals.next() => return Err(Exit::Signal(signal)),
     };
     match answer {
         Ok(submit::Needed { build: needed, reason }) => {
             // The last run may have reserved the slot and then not delivered what would give it back.
             let last = RunFolder::of(&session.home, &build.job.recipe.package, &memory.run_id);
-            let undelivered = !memory.run_id.is_empty() && !last.is_delivered_to(&target.name());
+            let undelivered = !memory.run_id.is_empty() && !last.is_delivered_to(&server.name());
             if reserve && needed {
                 // So that it is known as ours if nothing comes of it.
                 Memory::reserve(&session.home, &build.job.slot());
@@ -139,7 +142,7 @@ async fn at_server(
             Ok(needed::of_server(rule, needed, reason, ours))
         }
         Err(error) => {
-            session.note(format!("{} was not asked whether to build: {error}", target.name()));
+            session.note(format!("{} was not asked whether to build: {error}", server.name()));
             Ok(if rule == Rule::Untold {
                 Rule::Server(true, "nothing, so it is built".to_owned())
             } else {

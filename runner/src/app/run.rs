@@ -9,7 +9,7 @@ use super::{
     Failure,
     build::{Parcel, remember},
     conduct::{Shares, Work, conduct},
-    load, print,
+    load, outbox, print,
     session::{Session, cannot_record},
     survey::{plan_all, plan_node, planned, survey},
     tidy::bounds,
@@ -24,7 +24,7 @@ use crate::{
     plan::{self, Build, Surroundings},
     recover::Recovered,
     run::{Among, ask_briefly, os::open_many_files},
-    submit::EMBEDDED,
+    server::Server,
 };
 
 /// So many builds do with the files that a process may have open anywhere.
@@ -39,14 +39,14 @@ pub(super) async fn run(options: &RunOptions) -> Result<Exit, Failure> {
     let machine = Machine::look();
     let mut graph = load(&options.which, &machine.facts, options.show.color)?;
     let mut session = Session::new(&options.show, clock)?;
+    session.name_servers(&options.to);
     let mut surroundings = session.surroundings(options, machine)?;
-    let target = surroundings.target.clone();
     plan_all(&mut graph, &surroundings, clock.wall())?;
     if options.dry_run {
         let plan = |node| plan_node(node, Among::default(), &surroundings, clock.wall());
         let builds = graph.builds.iter().map(plan).collect::<Result<Vec<Build>, _>>();
-        let server = if options.no_report { "nobody".to_owned() } else { target.name() };
-        return Ok(print(&dry_run(&builds.map_err(|error| planned(&error))?, &server)));
+        let servers = if options.no_report { &[][..] } else { &surroundings.servers };
+        return Ok(print(&dry_run(&builds.map_err(|error| planned(&error))?, servers)));
     }
     let libc = ask_briefly(["getconf", "GNU_LIBC_VERSION"], &surroundings.environment).await;
     surroundings.machine.reported.extend(libc.map(|libc| ("libc".to_owned(), libc.into())));
@@ -93,13 +93,21 @@ pub(super) async fn run(options: &RunOptions) -> Result<Exit, Failure> {
     };
     let (screen, clock) = (session.screen.clone(), session.clock);
     let exit = tokio::select! {
-        exit = conduct(&mut session, work, target) => exit,
+        exit = conduct(&mut session, work) => exit,
         never = screen.keep_time(clock) => match never {},
     };
     if matches!(exit, Exit::Signal(_) | Exit::CannotRecord) {
         return Ok(exit);
     }
-    Ok(exit.worst(bounds(&mut session, &surroundings.config).await.err().unwrap_or(Exit::Ok)))
+    // After what is new, and for a bounded time: what could not be delivered before.
+    if !options.no_report {
+        let limit = session.config.delivery.waiting;
+        let exit = exit.worst(outbox::deliver_waiting(&mut session, limit).await);
+        if matches!(exit, Exit::Signal(_)) {
+            return Ok(exit);
+        }
+    }
+    Ok(exit.worst(bounds(&mut session).await.err().unwrap_or(Exit::Ok)))
 }
 
 fn log_to_stderr() {
@@ -127,7 +135,7 @@ async fn shares(surroundings: &Surroundings<'_>, id: &str, wants_jobs: bool) -> 
     Ok(Shares { slots, memory, jobserver: Some(jobserver), make })
 }
 
-fn dry_run(builds: &[Build], server: &str) -> String {
+fn dry_run(builds: &[Build], servers: &[Server]) -> String {
     let mut text = String::new();
     for Build { job, mask, .. } in builds {
         let name = if builds.len() == 1 { &job.recipe.package } else { &job.name };
@@ -140,7 +148,11 @@ fn dry_run(builds: &[Build], server: &str) -> String {
             }
         }
     }
-    let server = if server == EMBEDDED { "the embedded server on this machine" } else { server };
-    let _ = writeln!(text, "would be submitted to {server}");
+    let place = |server: &Server| {
+        if server.is_embedded() { "the embedded server on this machine".to_owned() } else { server.name() }
+    };
+    let places: Vec<String> = servers.iter().map(place).collect();
+    let places = if places.is_empty() { "nobody".to_owned() } else { places.join(" and ") };
+    let _ = writeln!(text, "would be submitted to {places}");
     text
 }

@@ -5,17 +5,21 @@ use std::{
     ffi::OsString,
     io::{self, IsTerminal},
     path::PathBuf,
+    sync::Arc,
+    time::Duration,
 };
+
+use jiff::Timestamp;
 
 use super::Failure;
 use crate::{
-    cli::{MessageFormat, RunOptions, ShowOptions},
+    cli::{MessageFormat, RunOptions, ServerOptions, ShowOptions},
     clock::Clock,
     config::Config,
     event::{Event, Stamped},
     exit::Exit,
     facts::Machine,
-    folder::{Active, RunFolder},
+    folder::{Active, Receipt, RunFolder},
     home::Home,
     plan::Surroundings,
     record::RunRecord,
@@ -25,13 +29,73 @@ use crate::{
         look::{self, ColourChoice},
     },
     run::os::Signals,
-    submit::{self, Target, post::Endpoint},
+    server::{Server, address::AddressError, known::Known, login::Sources, registry::Servers},
+    submit::{
+        self, Delivered, Delivery,
+        upload::{self, Progress, State, Upload},
+    },
 };
+
+/// How a delivery ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// Nothing is left to do: it is there, or is not to be.
+    Done,
+    /// It is there, and files of it wait.
+    Uploads,
+    /// It waits.
+    Waits,
+    /// A signal ended it.
+    Stopped(u8),
+}
+
+impl Ended {
+    /// What `pony-run` ends with for it.
+    pub(super) fn exit(self) -> Exit {
+        match self {
+            Self::Done | Self::Uploads => Exit::Ok,
+            Self::Waits => Exit::NotDelivered,
+            Self::Stopped(signal) => Exit::Signal(signal),
+        }
+    }
+}
+
+/// What came of a try.
+#[derive(Debug)]
+pub(super) enum Tried {
+    /// It is there now.
+    Delivered(Receipt),
+    /// It is not to be there.
+    Unwanted,
+    /// It is not there: why.
+    Failed(String),
+    /// A signal ended it.
+    Stopped(u8),
+}
+
+/// To which server, and how.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Way<'w> {
+    pub(super) server: &'w Server,
+    /// The longest that it may take, without files.
+    pub(super) limit: Duration,
+    /// Somebody asked for this very one.
+    pub(super) by_name: bool,
+}
+
+impl<'w> Way<'w> {
+    /// As a result goes that was just made.
+    pub(super) fn new(server: &'w Server, limit: Duration) -> Self {
+        Self { server, limit, by_name: false }
+    }
+}
 
 /// The surroundings of the work. What is done side by side has a clone each.
 #[derive(Clone)]
 pub(super) struct Session {
     pub(super) home: Home,
+    pub(super) config: Config,
+    pub(super) servers: Servers,
     pub(super) clock: Clock,
     pub(super) screen: Screen,
     pub(super) signals: Signals,
@@ -43,6 +107,13 @@ impl Session {
     /// Finds out where things are kept; makes nothing.
     pub(super) fn new(show: &ShowOptions, clock: Clock) -> Result<Self, Failure> {
         let home = home()?;
+        let config = config(&home)?;
+        let servers = Servers {
+            results: home.results(),
+            entries: config.servers.iter().map(|(name, server)| (name.clone(), server.0.clone())).collect(),
+            sources: Sources::of(std::env::vars_os().collect()),
+            ..Servers::default()
+        };
         let display = match show.message_format {
             MessageFormat::Json => Display::Json(Json::default()),
             MessageFormat::Human => {
@@ -51,36 +122,44 @@ impl Session {
         };
         let signals = Signals::listen();
         let signals = signals.map_err(|error| cannot_record(format!("cannot listen to signals: {error}")))?;
-        Ok(Self { home, clock, screen: Screen::new(display), signals, silent: BTreeSet::new() })
+        Ok(Self {
+            home,
+            config,
+            servers,
+            clock,
+            screen: Screen::new(display),
+            signals,
+            silent: BTreeSet::new(),
+        })
+    }
+
+    /// How the servers that the command line names are to be spoken to.
+    pub(super) fn name_servers(&mut self, options: &ServerOptions) {
+        self.servers.dialect = options.dialect;
+        self.servers.cacert.clone_from(&options.cacert);
+    }
+
+    /// The servers that the command line names, or the embedded one.
+    pub(super) fn given(&mut self, options: &ServerOptions) -> Result<Vec<Server>, Failure> {
+        self.servers.give(&options.servers).map_err(|error| wrong_server(&error))
     }
 
     /// What plans are made in.
     pub(super) fn surroundings<'o>(
-        &self,
+        &mut self,
         options: &'o RunOptions,
         machine: Machine,
     ) -> Result<Surroundings<'o>, Failure> {
         let temp_root = std::env::temp_dir();
         Ok(Surroundings {
             home: self.home.clone(),
-            config: config(&self.home)?,
-            target: self.target(options.server.as_deref())?,
+            config: self.config.clone(),
+            servers: self.given(&options.to)?,
             environment: std::env::vars_os().collect(),
             temp_root: std::path::absolute(&temp_root).unwrap_or(temp_root),
             options,
             machine,
         })
-    }
-
-    /// The server that `--server` names, or the embedded one.
-    pub(super) fn target(&self, server: Option<&str>) -> Result<Target, Failure> {
-        match server.filter(|server| !server.is_empty()) {
-            None => Ok(Target::embedded(self.home.results())),
-            Some(server) => match Endpoint::new(server) {
-                Ok(endpoint) => Ok(Target::Server(endpoint)),
-                Err(error) => Err(Failure::new(Exit::Usage, format!("pony-run: {error}"))),
-            },
-        }
     }
 
     /// Shows an event that belongs to no run.
@@ -91,6 +170,14 @@ impl Session {
     /// Shows an event of the build of this name, of which there is no run.
     pub(super) fn show_of(&self, build: &str, event: Event) {
         self.screen.on(Some(build), &Stamped::new(event, self.clock.wall(), self.clock.now()));
+    }
+
+    /// Shows an event of the build of this name, if it has one.
+    fn show_perhaps_of(&self, build: Option<&str>, event: Event) {
+        match build {
+            Some(build) => self.show_of(build, event),
+            None => self.show(event),
+        }
     }
 
     /// Tells the person something.
@@ -131,55 +218,121 @@ impl Session {
         crashed
     }
 
-    /// Delivers a run, of the build of that name if it is one of those that are shown, to `target` and shows how that went:
-    /// delivered, not delivered, or interrupted by a signal.
+    /// Delivers a run, of the build of that name if it is one of those that are shown, and its files, and shows how that went.
     pub(super) async fn deliver(
         &mut self,
         build: Option<&str>,
         folder: &RunFolder,
         record: &RunRecord,
-        target: &Target,
-    ) -> Exit {
-        let server = target.name();
-        if self.silent.contains(&server) {
-            self.not_delivered(build, record, "it did not answer a moment ago");
-            return Exit::NotDelivered;
-        }
-        let show = |session: &Self, event| match build {
-            Some(build) => session.show_of(build, event),
-            None => session.show(event),
-        };
-        let delivered = tokio::select! {
-            delivered = submit::deliver(folder, record, target, self.clock.wall()) => delivered,
-            signal = self.signals.next() => {
-                show(self, Event::NotDelivered { server, reason: "stopped".to_owned() });
-                return Exit::Signal(signal);
+        way: Way<'_>,
+    ) -> Ended {
+        let server = way.server.name();
+        let (event, ended) = match self.try_delivery(folder, record, way).await {
+            Tried::Unwanted => return Ended::Done,
+            Tried::Delivered(receipt) => {
+                let page = receipt.result_key.as_ref().and_then(|key| way.server.page(&record.package, key));
+                let event = Event::Delivered { server, result_key: receipt.result_key.clone(), page };
+                self.show_perhaps_of(build, event);
+                return self.upload(folder, receipt, way.server, self.config.delivery.uploads).await;
             }
+            Tried::Failed(reason) => (Event::NotDelivered { server, reason }, Ended::Waits),
+            Tried::Stopped(signal) => {
+                (Event::NotDelivered { server, reason: "stopped".to_owned() }, Ended::Stopped(signal))
+            }
+        };
+        self.show_perhaps_of(build, event);
+        ended
+    }
+
+    /// Tries to deliver a run, without its files and without a word but of what is odd.
+    pub(super) async fn try_delivery(
+        &mut self,
+        folder: &RunFolder,
+        record: &RunRecord,
+        way: Way<'_>,
+    ) -> Tried {
+        let Way { server, limit, by_name } = way;
+        let name = server.name();
+        if self.silent.contains(&name) {
+            return Tried::Failed("it did not answer a moment ago".to_owned());
+        }
+        // A server that asked to be left alone is; whatever else is wrong with it may have passed.
+        if !by_name && let Some(until) = self.left_alone_until(&name) {
+            return Tried::Failed(format!(
+                "it asks for time until {}",
+                until.strftime("%Y-%m-%d %H:%M:%S UTC")
+            ));
+        }
+        let (home, clock) = (self.home.clone(), self.clock);
+        let delivery = Delivery { home: &home, server, limit, by_name };
+        let delivered = tokio::select! {
+            delivered = submit::deliver(delivery, folder, record, || clock.wall()) => delivered,
+            signal = self.signals.next() => return Tried::Stopped(signal),
         };
         match delivered {
-            Ok(receipt) => {
-                let page = receipt.result_key.as_ref().and_then(|key| target.page(&record.package, key));
-                show(self, Event::Delivered { server, result_key: receipt.result_key, page });
-                Exit::Ok
+            Ok(None) => Tried::Unwanted,
+            Ok(Some(Delivered { receipt, notes })) => {
+                for note in notes {
+                    self.note(note);
+                }
+                Tried::Delivered(receipt)
             }
             Err(error) => {
-                if error.is_silence() {
-                    self.silent.insert(server.clone());
+                if error.is_of_the_server() {
+                    self.silent.insert(name);
                 }
-                show(self, Event::NotDelivered { server, reason: error.to_string() });
-                Exit::NotDelivered
+                Tried::Failed(error.to_string())
             }
         }
+    }
+
+    /// Sends the files of a result that is delivered, for no longer than `limit`, and tells of those that are not taken.
+    pub(super) async fn upload(
+        &mut self,
+        folder: &RunFolder,
+        mut receipt: Receipt,
+        server: &Server,
+        limit: Duration,
+    ) -> Ended {
+        if !receipt.uploads.iter().any(Upload::is_waiting) {
+            return Ended::Done;
+        }
+        let before = receipt.clone();
+        let progress: Progress = Arc::new(|_, _, _| {});
+        let sending = tokio::time::timeout(limit, upload::send(server, folder, &mut receipt, &progress));
+        let ended = tokio::select! {
+            sent = sending => sent.ok(),
+            signal = self.signals.next() => return Ended::Stopped(signal),
+        };
+        for (before, now) in before.uploads.iter().zip(&receipt.uploads) {
+            if let (State::Refused { reason }, true) = (&now.state, before.is_waiting()) {
+                self.note(format!("{} was not uploaded to {}: {reason}", now.name, receipt.server));
+            }
+        }
+        let waiting = receipt.uploads.iter().filter(|upload| upload.is_waiting()).count();
+        if waiting == 0 {
+            return Ended::Done;
+        }
+        let why = match ended {
+            Some(Err(error)) => error.to_string(),
+            Some(Ok(())) => "they did not get through".to_owned(),
+            None => format!("no more time, after {} s", limit.as_secs()),
+        };
+        self.note(format!("{waiting} files of a result wait to be uploaded to {}: {why}", receipt.server));
+        Ended::Uploads
+    }
+
+    /// Until when a server has asked to be left alone.
+    fn left_alone_until(&self, server: &str) -> Option<Timestamp> {
+        let trouble = Known::load(&self.home, server).trouble?;
+        (trouble.asked && !trouble.is_over(self.clock.wall())).then_some(trouble.next)
     }
 
     /// Tells that a result waits for its servers.
     pub(super) fn not_delivered(&self, build: Option<&str>, record: &RunRecord, reason: &str) {
         for server in record.deliver_to.clone() {
             let event = Event::NotDelivered { server, reason: reason.to_owned() };
-            match build {
-                Some(build) => self.show_of(build, event),
-                None => self.show(event),
-            }
+            self.show_perhaps_of(build, event);
         }
     }
 
@@ -200,6 +353,11 @@ pub(super) fn home() -> Result<Home, Failure> {
 /// What holds for all recipes on this machine.
 pub(super) fn config(home: &Home) -> Result<Config, Failure> {
     Config::load(home).map_err(|error| Failure::new(Exit::Usage, format!("pony-run: {error}")))
+}
+
+/// A text that is no server.
+pub(super) fn wrong_server(error: &AddressError) -> Failure {
+    Failure::new(Exit::Usage, format!("pony-run: {error}"))
 }
 
 /// An error that keeps runs from being recorded.

@@ -2,7 +2,6 @@
 
 use std::{
     ffi::OsString,
-    fs,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::Command,
@@ -64,7 +63,7 @@ fn environment(record: &RunRecord, cwd: &Path) -> Environment {
 fn find(home: &Home, run: Option<&str>) -> Result<RunFolder, Failure> {
     let Some(run) = run else {
         let kept = kept::list(home).unwrap_or_default();
-        return kept.iter().find_map(|tree| by_id(home, &tree.run_id)).ok_or_else(|| {
+        return kept.iter().find_map(|tree| RunFolder::by_id(home, &tree.run_id)).ok_or_else(|| {
             wrong("no tree is kept; `--keep always` keeps the trees of runs that pass too".to_owned())
         });
     };
@@ -72,29 +71,19 @@ fn find(home: &Home, run: Option<&str>) -> Result<RunFolder, Failure> {
     if run.contains('/') && path.is_dir() {
         return Ok(RunFolder::at(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned())));
     }
-    if let Some(folder) = by_id(home, run) {
+    if let Some(folder) = RunFolder::by_id(home, run) {
         return Ok(folder);
     }
     let kept = kept::list(home).unwrap_or_default();
     let of_package = kept
         .iter()
-        .filter_map(|tree| by_id(home, &tree.run_id))
+        .filter_map(|tree| RunFolder::by_id(home, &tree.run_id))
         .find(|folder| folder.read_result().is_ok_and(|record| record.package == run));
     of_package.ok_or_else(|| {
         let kept: Vec<String> = kept.into_iter().map(|tree| tree.run_id).collect();
         let kept = if kept.is_empty() { "none".to_owned() } else { kept.join(", ") };
         wrong(format!("no run `{run}`, and no kept tree of a package of that name; kept are: {kept}"))
     })
-}
-
-fn by_id(home: &Home, run_id: &str) -> Option<RunFolder> {
-    // An id is one file name.
-    if run_id.is_empty() || run_id.contains('/') || run_id.starts_with('.') {
-        return None;
-    }
-    let packages = fs::read_dir(home.runs()).ok()?.filter_map(Result::ok);
-    let path = packages.map(|package| package.path().join(run_id)).find(|path| path.is_dir())?;
-    Some(RunFolder::at(&path))
 }
 
 fn wrong(message: impl std::fmt::Display) -> Failure {

@@ -1,23 +1,29 @@
-//! `pony-run submit`: delivers results that wait in their run folders.
+//! `pony-run submit`: delivers results that wait in their run folders, shows them, or gives them up.
 
-use std::path::PathBuf;
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use super::{
-    Failure, say,
-    session::{Session, cannot_record},
+    Failure,
+    outbox::{Rules, pass},
+    print, say,
+    session::{Ended, Session, Way, cannot_record, wrong_server},
 };
 use crate::{
-    cli::{MessageFormat, ShowOptions},
+    cli::{MessageFormat, ShowOptions, SubmitOptions},
     clock::Clock,
     exit::Exit,
-    folder::{Active, RunFolder, open_runs},
+    folder::{Active, Open, RunFolder, open_runs},
     record::RunRecord,
     report::look::ColourChoice,
-    submit::{self, EMBEDDED, Target},
+    server::{Server, known::Known},
+    submit::{upload::Upload, waiting::Waiting},
 };
 
 /// Delivers these run folders, or all that wait.
-pub(super) async fn submit(runs: &[PathBuf], server: Option<&str>) -> Result<Exit, Failure> {
+pub(super) async fn submit(options: &SubmitOptions) -> Result<Exit, Failure> {
     let show = ShowOptions {
         color: ColourChoice::Auto,
         no_progress: true,
@@ -26,81 +32,142 @@ pub(super) async fn submit(runs: &[PathBuf], server: Option<&str>) -> Result<Exi
         debug: false,
     };
     let mut session = Session::new(&show, Clock::start())?;
-    let server = server.map(|server| session.target(Some(server))).transpose()?;
+    session.name_servers(&options.to);
+    let given = session.given(&options.to)?;
+    let is_asked = options.to.servers.iter().any(|server| !server.trim().is_empty());
+    let servers = if is_asked { given } else { Vec::new() };
     session.home.make().map_err(cannot_record)?;
     // Runs that crashed become results first; their locks are let go, to be taken again below.
     drop(session.recover());
-    let waiting = open_runs(&session.home)
-        .map_err(|error| cannot_record(format!("cannot look for waiting results: {error}")))?;
-    let mut waiting: Vec<(RunFolder, Option<Active>)> =
-        waiting.into_iter().map(|open| (open.folder, Some(open.active))).collect();
-    let wanted = if runs.is_empty() {
-        waiting
-    } else {
-        let pick = |run: &PathBuf| {
-            let folder = RunFolder::at(&std::path::absolute(run).unwrap_or_else(|_| run.clone()));
-            match waiting.iter().position(|(open, _)| *open == folder) {
-                Some(index) => waiting.swap_remove(index),
-                None => (folder, None),
-            }
-        };
-        runs.iter().map(pick).collect()
-    };
-    if wanted.is_empty() {
-        say("nothing waits");
+    if options.list {
+        return Ok(list(&session, options.json));
+    }
+    if options.runs.is_empty() && options.drop {
+        if !options.all {
+            return Err(usage("--drop needs the runs, or --all"));
+        }
+        return drop_all(&mut session);
+    }
+    if options.runs.is_empty() {
+        return Ok(all(&mut session, servers, options.all).await);
     }
     let mut exit = Exit::Ok;
-    for (folder, active) in wanted {
-        let ended = match folder.read_result() {
-            // One that cannot be sent does not keep the others back.
-            Ok(record) => {
-                match one(&mut session, &folder, active, &record, server.as_ref(), !runs.is_empty()).await {
-                    Ok(exit) => exit,
-                    Err(failure) => {
-                        say(&failure.message);
-                        failure.exit
-                    }
-                }
-            }
+    for run in &options.runs {
+        let Some(folder) = find(&session, run) else {
+            say(&format!(
+                "pony-run: there is no run `{}`; `pony-run submit --list` names those that wait",
+                run.display()
+            ));
+            exit = exit.worst(Exit::Usage);
+            continue;
+        };
+        let record = match folder.read_result() {
+            Ok(record) => record,
             Err(error) => {
                 say(&format!("pony-run: {error}"));
-                Exit::Usage
+                exit = exit.worst(Exit::Usage);
+                continue;
             }
         };
-        exit = exit.worst(ended);
-        if matches!(ended, Exit::Signal(_)) {
+        let active = take_up(&session, &folder);
+        if options.drop {
+            give_up(&mut session, &folder, &record);
+            if let Some(active) = active {
+                session.close(active);
+            }
+            continue;
+        }
+        exit = exit.worst(one(&mut session, &folder, active, &record, &servers).await?);
+        if matches!(exit, Exit::Signal(_)) {
             break;
         }
     }
     Ok(exit)
 }
 
-/// Delivers one run to `server`, or to every server that it is still to go to; `by_name`: somebody asked for this very run.
+fn usage(text: &str) -> Failure {
+    Failure::new(Exit::Usage, format!("pony-run: {text}"))
+}
+
+/// A run by its folder or its id.
+fn find(session: &Session, run: &Path) -> Option<RunFolder> {
+    if run.is_dir() {
+        return Some(RunFolder::at(&std::path::absolute(run).unwrap_or_else(|_| run.to_owned())));
+    }
+    RunFolder::by_id(&session.home, run.to_str()?)
+}
+
+/// The run's marker, if it is not closed and nobody is at it.
+fn take_up(session: &Session, folder: &RunFolder) -> Option<Active> {
+    open_runs(&session.home).ok()?.find(|open| open.folder == *folder).map(|open| open.active)
+}
+
+/// Delivers all that wait, to these servers or to those that each is for.
+async fn all(session: &mut Session, servers: Vec<Server>, also_final: bool) -> Exit {
+    let only = servers.into_iter().map(Some).collect::<Vec<_>>();
+    let only = if only.is_empty() { vec![None] } else { only };
+    let (mut exit, mut tried) = (Exit::Ok, 0);
+    for only in only {
+        let rules = Rules { limit: None, only, hurry: true, also_final, shown: true };
+        let tally = pass(session, &rules).await;
+        tried += tally.delivered + tally.waiting;
+        if let Some(signal) = tally.signal {
+            return Exit::Signal(signal);
+        }
+        if tally.waiting > 0 {
+            exit = exit.worst(Exit::NotDelivered);
+        }
+    }
+    if tried == 0 {
+        let waiting = waiting(session);
+        match waiting
+            .iter()
+            .filter(|row| !row.waiting.as_ref().is_some_and(|waiting| waiting.dropped))
+            .count()
+        {
+            0 => say("nothing waits"),
+            1 => say("1 result waits and was not tried; `pony-run submit --list` says why"),
+            count => {
+                say(&format!("{count} results wait and were not tried; `pony-run submit --list` says why"));
+            }
+        }
+    }
+    exit
+}
+
+/// Delivers one run to these servers, or to every server that it is still to go to.
 async fn one(
     session: &mut Session,
     folder: &RunFolder,
     active: Option<Active>,
     record: &RunRecord,
-    server: Option<&Target>,
-    by_name: bool,
+    servers: &[Server],
 ) -> Result<Exit, Failure> {
-    let targets = if let Some(server) = server {
-        vec![server.clone()]
+    let servers = if servers.is_empty() {
+        let named = record.deliver_to.iter().map(|name| session.servers.of_receipt(name));
+        named.collect::<Result<Vec<_>, _>>().map_err(|error| wrong_server(&error))?
     } else {
-        let names = record.deliver_to.iter().map(|name| (name != EMBEDDED).then_some(name.as_str()));
-        names.map(|name| session.target(name)).collect::<Result<Vec<_>, _>>()?
+        servers.to_vec()
     };
-    // Asked for by name, even a cancelled run is sent.
-    let by_name = by_name || server.is_some();
     let mut exit = Exit::Ok;
-    for target in targets {
-        if folder.is_delivered_to(&target.name()) {
-            if by_name {
-                session.note(format!("{} is on {} already", folder.path().display(), target.name()));
+    for server in servers {
+        let name = server.name();
+        let limit = session.config.delivery.timeout;
+        let ended = match folder.read_receipt(&name) {
+            Some(receipt) if receipt.uploads.iter().any(Upload::is_waiting) => {
+                session.upload(folder, receipt, &server, session.config.delivery.uploads).await
             }
-        } else if by_name || submit::is_wanted(record.outcome, &target) {
-            exit = exit.worst(session.deliver(None, folder, record, &target).await);
-        }
+            Some(_) => {
+                session.note(format!("{} is on {name} already", folder.path().display()));
+                Ended::Done
+            }
+            // Asked for by name, even a cancelled run is sent.
+            None => {
+                session.deliver(None, folder, record, Way { server: &server, limit, by_name: true }).await
+            }
+        };
+        server.close().await;
+        exit = exit.worst(ended.exit());
         if matches!(exit, Exit::Signal(_)) {
             return Ok(exit);
         }
@@ -110,4 +177,132 @@ async fn one(
         session.close(active);
     }
     Ok(exit)
+}
+
+/// A result that waits for a server.
+struct Row {
+    run_id: String,
+    package: String,
+    ended: Timestamp,
+    server: String,
+    /// Files only: the result is there.
+    files: usize,
+    waiting: Option<Waiting>,
+    /// When it is tried next, whatever happens; none if never by itself.
+    next: Option<Timestamp>,
+}
+
+/// All that waits, oldest first.
+fn waiting(session: &Session) -> Vec<Row> {
+    let now = session.clock.wall();
+    let mut rows = Vec::new();
+    let Ok(open) = open_runs(&session.home) else { return rows };
+    for Open { folder, .. } in open {
+        let Ok(record) = folder.read_result() else { continue };
+        for server in &record.deliver_to {
+            let files = match folder.read_receipt(server) {
+                Some(receipt) => receipt.uploads.iter().filter(|upload| upload.is_waiting()).count(),
+                None => 0,
+            };
+            if files == 0 && folder.is_delivered_to(server) {
+                continue;
+            }
+            let waiting = folder.read_waiting(server);
+            let of_server =
+                Known::load(&session.home, server).trouble.filter(|trouble| !trouble.is_over(now));
+            let never = waiting.as_ref().is_some_and(|waiting| waiting.is_final || waiting.dropped);
+            let own = waiting.as_ref().map(|waiting| waiting.trouble.next);
+            let next = own.into_iter().chain(of_server.map(|trouble| trouble.next)).max().unwrap_or(now);
+            rows.push(Row {
+                run_id: record.run_id.clone(),
+                package: record.package.clone(),
+                ended: record.ended,
+                server: server.clone(),
+                files,
+                waiting,
+                next: (!never).then_some(next.max(now)),
+            });
+        }
+    }
+    rows
+}
+
+fn list(session: &Session, as_json: bool) -> Exit {
+    let rows = waiting(session);
+    if as_json {
+        let rows: Vec<Value> = rows.iter().map(Row::json).collect();
+        return print(&format!("{:#}", Value::Array(rows)));
+    }
+    if rows.is_empty() {
+        say("nothing waits");
+        return Exit::Ok;
+    }
+    let now = session.clock.wall();
+    print(&rows.iter().map(|row| row.text(now)).collect::<Vec<_>>().join("\n"))
+}
+
+impl Row {
+    fn json(&self) -> Value {
+        json!({
+            "run_id": self.run_id,
+            "package": self.package,
+            "ended": self.ended,
+            "server": self.server,
+            "files": self.files,
+            "tries": self.waiting.as_ref().map_or(0, |waiting| waiting.trouble.failures),
+            "reason": self.waiting.as_ref().map(|waiting| waiting.trouble.reason.clone()),
+            "final": self.waiting.as_ref().is_some_and(|waiting| waiting.is_final),
+            "dropped": self.waiting.as_ref().is_some_and(|waiting| waiting.dropped),
+            "next": self.next,
+        })
+    }
+
+    fn text(&self, now: Timestamp) -> String {
+        let head = format!(
+            "{}  {}, ended {}, for {}",
+            self.run_id,
+            self.package,
+            self.ended.strftime("%Y-%m-%d %H:%M UTC"),
+            self.server
+        );
+        let when = match (&self.waiting, self.next) {
+            (Some(waiting), _) if waiting.dropped => "given up".to_owned(),
+            (_, None) => "not tried again by itself; `pony-run submit RUN` does".to_owned(),
+            (_, Some(next)) if next <= now => "next with the next pony-run".to_owned(),
+            (_, Some(next)) => format!("not before {}", next.strftime("%Y-%m-%d %H:%M:%S UTC")),
+        };
+        let why = match &self.waiting {
+            Some(waiting) => {
+                let tries = waiting.trouble.failures;
+                let times = if tries == 1 { "once".to_owned() } else { format!("{tries} times") };
+                format!("tried {times}: {}", waiting.trouble.reason)
+            }
+            None if self.files > 0 => format!("it is there, {} of its files wait", self.files),
+            None => "not tried yet".to_owned(),
+        };
+        format!("{head}\n  {why}\n  {when}")
+    }
+}
+
+/// Nobody is to have these any more.
+fn drop_all(session: &mut Session) -> Result<Exit, Failure> {
+    let open = open_runs(&session.home);
+    let open = open.map_err(|error| cannot_record(format!("cannot look for waiting results: {error}")))?;
+    for Open { folder, active } in open {
+        let Ok(record) = folder.read_result() else { continue };
+        give_up(session, &folder, &record);
+        session.close(active);
+    }
+    Ok(Exit::Ok)
+}
+
+fn give_up(session: &mut Session, folder: &RunFolder, record: &RunRecord) {
+    for server in record.deliver_to.iter().filter(|server| !folder.is_delivered_to(server)) {
+        folder.write_waiting(&Waiting::dropped(folder.read_waiting(server), server, session.clock.wall()));
+        session.note(format!(
+            "{} is not for {server} any more; it stays in {}",
+            record.run_id,
+            folder.path().display()
+        ));
+    }
 }

@@ -6,7 +6,6 @@ use pony_contexts::{bytes_of, cache, chain};
 
 use super::session::Session;
 use crate::{
-    config::Config,
     exit::Exit,
     kept::{self, Kept},
     record::RunRecord,
@@ -34,7 +33,8 @@ pub(super) async fn clear(session: &mut Session, record: &RunRecord) -> Result<(
 }
 
 /// Removes kept trees and cached sources that are too many, too old or too large.
-pub(super) async fn bounds(session: &mut Session, config: &Config) -> Result<(), Exit> {
+pub(super) async fn bounds(session: &mut Session) -> Result<(), Exit> {
+    let config = session.config.clone();
     let trees = kept::list(&session.home).unwrap_or_default();
     for tree in kept::surplus(&trees, &config.kept, session.clock.wall()) {
         // Somebody looks at it right now.

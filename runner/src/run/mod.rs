@@ -17,6 +17,7 @@ mod upload;
 mod verdict;
 pub mod watch;
 
+pub(crate) use ask::ask;
 pub use ask::{Asker, ask_briefly};
 pub use context::words_for;
 pub use dispatch::{Finished, run, skip};

@@ -1,21 +1,13 @@
-//! A run folder as the two bags that servers take (`add_results` of the pony-build protocol).
-
-use std::{collections::HashMap, io, path::Path};
+//! A run as the two bags that servers take (`add_results` of the pony-build protocol).
 
 use jiff::{Timestamp, tz::TimeZone};
 use pony_contexts::{Changes, Fact, Stage};
 use pony_wire::{
-    Call, ClientInfo, Slot, StepResult, Struct, Value,
+    ClientInfo, Slot, StepResult, Struct, Value,
     text::{self, Colours},
 };
 
-use super::excerpt;
 use crate::record::{Log, NeedRecord, Outcome, RunRecord, StepRecord};
-
-/// A 2010 server refuses 5,000,000 bytes; headers and a margin off.
-const REQUEST_LIMIT: usize = 4_800_000;
-/// What all logs of a result may come to, before XML's own words.
-const TEXT_BUDGET: u64 = 1_000_000;
 
 /// The slot that a run belongs to.
 pub fn slot(record: &RunRecord) -> Slot {
@@ -27,56 +19,98 @@ pub fn slot(record: &RunRecord) -> Slot {
     }
 }
 
-/// The document of the call that submits the run in `folder`, with as much of its logs as servers take. `need_keys` are the
-/// keys that the server gave to the builds that it needs, as far as they are there.
-///
-/// # Errors
-/// When a log cannot be read.
-pub fn add_results(
-    record: &RunRecord,
-    folder: &Path,
-    need_keys: &[Option<String>],
-    colours: Colours,
-) -> io::Result<Vec<u8>> {
-    let mut budget = TEXT_BUDGET;
-    loop {
-        let request = build(record, folder, need_keys, colours, budget)?.encode();
-        // Text full of `&` and `<` grows on its way; then less of it goes.
-        if budget < 1000 || request.len() <= REQUEST_LIMIT {
-            return Ok(request);
+/// What bags are made from, besides the logs.
+#[derive(Debug)]
+pub(super) struct Bags<'b> {
+    /// The run.
+    pub(super) record: &'b RunRecord,
+    /// The keys that the server gave to the builds that it needs, as far as they are there.
+    pub(super) need_keys: &'b [Option<String>],
+    /// The package as the server has to be told it.
+    pub(super) package: String,
+    /// With what files can be added to the result, for a server that lets its clients choose.
+    pub(super) upload_key: Option<String>,
+}
+
+impl Bags<'_> {
+    /// The two bags; `text` gives a log as far as it goes along.
+    pub(super) fn make(&self, text: &mut dyn FnMut(&Log) -> String) -> (ClientInfo, Vec<StepResult>) {
+        let mut text = |log: &Option<Log>| log.as_ref().map(&mut *text).unwrap_or_default();
+        let steps = self.record.steps.iter().filter(|step| step.outcome != Outcome::Skipped);
+        let steps = steps.map(|step| step_result(self.record, step, &mut text)).collect();
+        let mut client_info = client_info(self.record, self.need_keys);
+        client_info.slot.package.clone_from(&self.package);
+        if let Some(key) = &self.upload_key {
+            client_info.extra.insert("upload_key".to_owned(), string(key));
         }
-        budget /= 2;
+        (client_info, steps)
     }
 }
 
-fn logs(record: &RunRecord) -> impl Iterator<Item = &Log> {
-    record.steps.iter().flat_map(|step| {
-        let commands = step.commands.iter().flat_map(|command| [&command.out, &command.err]);
-        [&step.out, &step.err].into_iter().chain(commands).flatten()
-    })
+/// No more than about `most` steps: those that passed, but for the first and the last ones, are told of together; where that does
+/// not do, all others too. Pure.
+pub(super) fn together(steps: Vec<StepResult>, most: usize) -> Vec<StepResult> {
+    if steps.len() <= most {
+        return steps;
+    }
+    let passed = |step: &StepResult| step.status == Some(0) && step.kind.as_deref() != Some("file_upload");
+    let others = steps.iter().filter(|step| !passed(step)).count();
+    if others < most { join_middle(steps, most - others, passed) } else { join_middle(steps, most, |_| true) }
 }
 
-fn build(
-    record: &RunRecord,
-    folder: &Path,
-    need_keys: &[Option<String>],
-    colours: Colours,
-    budget: u64,
-) -> io::Result<Call> {
-    let sizes: Vec<u64> = logs(record).map(|log| log.bytes).collect();
-    let limit = excerpt::fair_share(&sizes, budget);
-    let mut texts = HashMap::new();
-    for log in logs(record) {
-        let path = folder.join(&log.file);
-        let whole = format!("{}:{}", record.host, path.display());
-        texts.insert(log.file.as_str(), excerpt::read(&path, limit, &whole, colours)?);
+/// Of the steps that `may` be joined the first and the last ones, `kept` in all, stay as they are; runs of the rest become one.
+fn join_middle(steps: Vec<StepResult>, kept: usize, may: impl Fn(&StepResult) -> bool) -> Vec<StepResult> {
+    let count = steps.iter().filter(|step| may(step)).count();
+    let middle = kept / 2..count.saturating_sub(kept - kept / 2);
+    let (mut all, mut run, mut place) = (Vec::new(), Vec::new(), 0);
+    for step in steps {
+        let is_joined = may(&step) && middle.contains(&place);
+        place += usize::from(may(&step));
+        if is_joined {
+            run.push(step);
+        } else {
+            all.extend(joined(std::mem::take(&mut run)));
+            all.push(step);
+        }
     }
-    let mut text = |log: &Option<Log>| -> String {
-        log.as_ref().and_then(|log| texts.remove(log.file.as_str())).unwrap_or_default()
+    all.extend(joined(run));
+    all
+}
+
+/// Several steps as one, which has the first status of them that is not 0.
+fn joined(mut steps: Vec<StepResult>) -> Option<StepResult> {
+    const NAMED: usize = 100;
+    if steps.len() <= 1 {
+        return steps.pop();
+    }
+    let name = |step: &StepResult| step.name.clone().unwrap_or_default();
+    let (first, last) =
+        (steps.first().map(name).unwrap_or_default(), steps.last().map(name).unwrap_or_default());
+    let line = |step: &StepResult| {
+        let seconds = step.duration.unwrap_or_default();
+        format!("{} ({seconds:.1} s, status {})", name(step), step.status.unwrap_or_default())
     };
-    let results = record.steps.iter().filter(|step| step.outcome != Outcome::Skipped);
-    let results = results.map(|step| step_result(record, step, &mut text)).collect();
-    Ok(Call::AddResults { client_info: client_info(record, need_keys), results })
+    let mut lines: Vec<String> = steps.iter().take(NAMED).map(line).collect();
+    if steps.len() > NAMED {
+        lines.push(format!("… and {} more", steps.len() - NAMED));
+    }
+    let status = steps.iter().filter_map(|step| step.status).find(|status| *status != 0).unwrap_or(0);
+    let mut extra = Struct::new();
+    if status != 0
+        && steps.iter().all(|step| step.status == Some(0) || step.extra.contains_key("allow_failure"))
+    {
+        extra.insert("allow_failure".to_owned(), Value::Bool(true));
+    }
+    Some(StepResult {
+        status: Some(status),
+        name: Some(format!("{} steps, {first} to {last}", steps.len())),
+        kind: steps[0].kind.clone(),
+        command: Some(format!("(told of together: all {} would be more than the server takes)", steps.len())),
+        output: Some(lines.join("\n") + "\n"),
+        errout: Some(String::new()),
+        duration: Some(steps.iter().filter_map(|step| step.duration).sum()),
+        extra,
+    })
 }
 
 fn client_info(record: &RunRecord, need_keys: &[Option<String>]) -> ClientInfo {
@@ -168,6 +202,9 @@ fn step_result(
         extra.insert("version_info".to_owned(), string(&checkout.version_info));
     }
     extra.insert("outcome".to_owned(), string(step.outcome.word()));
+    if let Some(started) = step.started {
+        extra.insert("start_time".to_owned(), string(&wall_clock(started)));
+    }
     if let Some(reason) = &step.reason {
         // Where there is no output to say it, servers that know only output say it too.
         if step.outcome != Outcome::Passed && errout.is_empty() {
@@ -241,9 +278,12 @@ fn fact(fact: &Fact) -> Value {
     }
 }
 
+/// How [`wall_clock`] writes.
+pub(super) const WALL_CLOCK: &str = "%Y-%m-%d %H:%M:%S";
+
 /// Local wall clock in the one form that every server's date parser reads.
 fn wall_clock(time: Timestamp) -> String {
-    time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    time.to_zoned(TimeZone::system()).strftime(WALL_CLOCK).to_string()
 }
 
 fn string(text: &str) -> Value {
@@ -252,4 +292,48 @@ fn string(text: &str) -> Value {
 
 fn clean(text: &str) -> String {
     text::clean(text.as_bytes(), Colours::Strip)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn steps(statuses: &[i64]) -> Vec<StepResult> {
+        let step = |(index, status): (usize, &i64)| StepResult {
+            name: Some(format!("s{index}")),
+            status: Some(*status),
+            duration: Some(0.5),
+            ..StepResult::default()
+        };
+        statuses.iter().enumerate().map(step).collect()
+    }
+
+    fn told(statuses: &[i64], most: usize) -> Vec<(String, i64)> {
+        let together = together(steps(statuses), most).into_iter();
+        together.map(|step| (step.name.unwrap(), step.status.unwrap())).collect()
+    }
+
+    #[test]
+    fn what_passed_in_a_row_is_told_of_as_one() {
+        let row = |name: &str, status| (name.to_owned(), status);
+        assert_eq!(told(&[0, 0, 3], 3).len(), 3);
+        let rows = [row("s0", 0), row("2 steps, s1 to s2", 0), row("s3", 3), row("s4", 0), row("s5", 0)];
+        assert_eq!(told(&[0, 0, 0, 3, 0, 0], 4), rows);
+        let many = together(steps(&vec![0; 10_000]), 1_000);
+        assert_eq!(many.len(), 1_001);
+        assert!((many[500].duration.unwrap() - 4500.0).abs() < 1e-6);
+        let output = many[500].output.as_ref().unwrap();
+        assert!(
+            output.starts_with("s500 (0.5 s, status 0)\n") && output.ends_with("… and 8900 more\n"),
+            "{output}"
+        );
+    }
+
+    #[test]
+    fn where_nothing_passes_the_ends_stay() {
+        let told = told(&[1, 2, 3, 4, 5, 6], 2);
+        let names: Vec<&str> = told.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["s0", "4 steps, s1 to s4", "s5"]);
+        assert_eq!(told[1].1, 2);
+    }
 }

@@ -1,4 +1,4 @@
-//! How much of each log goes into a result, and reading just that: memory stays flat whatever a build printed.
+//! Reading of a log just what goes into a result: memory stays flat whatever a build printed.
 
 use std::{
     fs::File,
@@ -7,22 +7,6 @@ use std::{
 };
 
 use pony_wire::text::{self, Colours};
-
-/// The most bytes of each log so that all of them together stay within `budget`: short ones are kept whole, and only the
-/// long ones are shortened, all to the same length. Pure.
-pub(super) fn fair_share(sizes: &[u64], budget: u64) -> u64 {
-    let mut sizes = sizes.to_vec();
-    sizes.sort_unstable();
-    let mut left = budget;
-    for (index, size) in sizes.iter().enumerate() {
-        let waiting = (sizes.len() - index) as u64;
-        if *size > left / waiting {
-            return left / waiting;
-        }
-        left -= size;
-    }
-    budget
-}
 
 /// Reads a log as text that every server takes, at most `limit` bytes of it: its head and its tail.
 /// `whole` says where all of it is.
@@ -56,18 +40,6 @@ mod tests {
     use std::fs;
 
     use super::*;
-
-    #[test]
-    fn short_logs_are_whole_and_long_ones_share_the_rest() {
-        assert_eq!(fair_share(&[10, 10], 100), 100);
-        assert_eq!(fair_share(&[10, 1000, 1000], 100), 45);
-        assert_eq!(fair_share(&[1000, 1000], 100), 50);
-        assert_eq!(fair_share(&[], 100), 100);
-        for sizes in [vec![1, 2, 3, 400, 500], vec![99, 99, 99], vec![0, 0, 7000]] {
-            let share = fair_share(&sizes, 120);
-            assert!(sizes.iter().map(|size| (*size).min(share)).sum::<u64>() <= 120);
-        }
-    }
 
     #[test]
     fn of_a_long_log_both_ends_are_read() {

@@ -91,18 +91,18 @@ fn what_is_no_pony_build_server_is_told_in_words() {
     let world = World::new();
     let recipe = world.recipe("steps:\n- run: echo hi\n");
     for (how, said) in [
-        ("page", "is `http://127.0.0.1:"),
+        ("page", "answered with a web page (“Welcome”)"),
         ("garbage", "does not speak XML-RPC"),
         ("empty", "does not speak XML-RPC"),
         ("error", "500 Internal Server Error"),
         ("refuse", "403 Forbidden: go away"),
         ("moved", "http://other.invalid/xmlrpc"),
         ("fault", "KeyError"),
-        ("half", "cannot reach it"),
+        ("half", "the connection broke"),
         ("text", "is none that a pony-build server gives"),
         ("struct", "is none that a pony-build server gives"),
         ("bomb", "does not speak XML-RPC"),
-        ("hangup", "cannot reach it"),
+        ("hangup", "the connection broke"),
     ] {
         let server = world.odd(how);
         let ended = world.pony(&["-s", &server.url(), recipe]).end().code(13);

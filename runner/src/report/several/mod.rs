@@ -21,7 +21,7 @@ use crate::{
     clock::Moment,
     event::{BuildHead, Event, Stamped, Stream},
     record::{Outcome, RunRecord, StepRecord},
-    submit::EMBEDDED,
+    server::EMBEDDED,
 };
 
 /// Names before lines are brought to one width up to this.

@@ -1,7 +1,11 @@
 //! The embedded default: pony-serve's library hosted in this process, spoken to by XML-RPC like any other server.
 //! The only file that knows it.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{
+    io,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 
 use pony_server_lite::Server;
 use tokio::{
@@ -10,11 +14,14 @@ use tokio::{
     task::JoinHandle,
 };
 
+use super::{error::CallError, http};
+
 /// A server of our own on a loopback port. It runs from the first time that it is asked for until it is stopped.
 #[derive(Debug, Clone)]
-pub struct Hosted {
+pub(super) struct Hosted {
     results: PathBuf,
     running: Arc<Mutex<Option<Running>>>,
+    client: Arc<OnceLock<reqwest::Client>>,
 }
 
 #[derive(Debug)]
@@ -27,7 +34,7 @@ struct Running {
 impl Hosted {
     /// One over this file, which is not opened yet.
     pub(super) fn new(results: PathBuf) -> Self {
-        Self { results, running: Arc::default() }
+        Self { results, running: Arc::default(), client: Arc::default() }
     }
 
     /// Its address, once it listens.
@@ -51,6 +58,15 @@ impl Hosted {
         });
         *running = Some(Running { address: address.clone(), stop, task });
         Ok(address)
+    }
+
+    /// What it is spoken to with.
+    pub(super) fn client(&self) -> Result<&reqwest::Client, CallError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = http::client(true, None)?;
+        Ok(self.client.get_or_init(|| client))
     }
 
     /// Lets it end.

@@ -1,0 +1,240 @@
+//! One request to one server over HTTP, and its answer: the only file that talks to servers.
+
+use std::{
+    fmt,
+    fs::File,
+    io::{self, Seek},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use jiff::{Timestamp, fmt::rfc2822};
+use reqwest::{Method, StatusCode, Url, header};
+use tokio::io::AsyncReadExt;
+use tokio_util::io::{InspectReader, ReaderStream};
+
+use super::{address::hide, error::CallError, login::Login};
+
+/// From the first packet to a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+/// Answers are small, but for a result that is asked for; who sends more is no pony-build server.
+const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
+/// How often a server may point elsewhere on its own host.
+const HOPS: usize = 5;
+/// The longest that a server may ask to be left alone.
+const LONGEST_WISH: Duration = Duration::from_hours(24);
+
+/// What is sent.
+#[derive(Debug, Clone)]
+pub(super) struct Request<'r> {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) content: Content,
+    pub(super) login: Option<&'r Login>,
+    /// From the first packet to the last of the answer.
+    pub(super) limit: Duration,
+}
+
+/// The body of a request. Its length is always known: the old servers need it.
+#[derive(Debug, Clone)]
+pub(super) enum Content {
+    Nothing,
+    Document { kind: &'static str, bytes: Bytes },
+    File(FileContent),
+}
+
+/// A file on its way.
+#[derive(Clone)]
+pub(crate) struct FileContent {
+    /// It is sent from its beginning.
+    pub(crate) file: Arc<File>,
+    /// Its size.
+    pub(crate) bytes: u64,
+    /// Told how many more bytes have been read from it.
+    pub(crate) progress: Arc<dyn Fn(usize) + Send + Sync>,
+}
+
+impl fmt::Debug for FileContent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FileContent({} bytes)", self.bytes)
+    }
+}
+
+impl FileContent {
+    fn body(&self) -> io::Result<reqwest::Body> {
+        let mut file = self.file.try_clone()?;
+        file.rewind()?;
+        let progress = Arc::clone(&self.progress);
+        let file = tokio::fs::File::from_std(file).take(self.bytes);
+        let told = InspectReader::new(file, move |bytes| progress(bytes.len()));
+        Ok(reqwest::Body::wrap_stream(ReaderStream::with_capacity(told, 64 * 1024)))
+    }
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(super) struct Response {
+    pub(super) status: StatusCode,
+    /// `X-Pony-Build`
+    pub(super) pony_build: Option<String>,
+    pub(super) content_type: Option<String>,
+    pub(super) location: Option<String>,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) body: Vec<u8>,
+}
+
+/// What requests to one server are sent with. Made once: it reads the certificates of the system, which takes longer than a
+/// call.
+pub(super) fn client(is_loopback: bool, cacert: Option<&Path>) -> Result<reqwest::Client, CallError> {
+    // A second install is refused and harmless: the first one serves.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = reqwest::Client::builder()
+        .connect_timeout(CONNECT)
+        .http1_only()
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("pony-run/", env!("CARGO_PKG_VERSION")));
+    if is_loopback {
+        builder = builder.no_proxy();
+    }
+    if let Some(path) = cacert {
+        let unreadable = |error: String| CallError::Read { path: path.display().to_string(), error };
+        let pem = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
+        let certificates =
+            reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| unreadable(error.to_string()))?;
+        if certificates.is_empty() {
+            return Err(unreadable("there is no certificate in it".to_owned()));
+        }
+        builder = builder.tls_certs_merge(certificates);
+    }
+    builder.build().map_err(|error| failed(error, CONNECT))
+}
+
+/// Sends it, follows where the server points to on its own host, and reads the answer.
+pub(super) async fn send(client: &reqwest::Client, request: Request<'_>) -> Result<Response, CallError> {
+    let mut url = request.url.clone();
+    for _ in 0..=HOPS {
+        let response = once(client, &request, &url).await?;
+        let Some(location) = response.location.as_ref().filter(|_| response.status.is_redirection()) else {
+            return Ok(response);
+        };
+        url = next(&url, location)?;
+    }
+    Err(CallError::Circle(hide(url.as_str())))
+}
+
+/// Where a redirect leads, if it may be followed: on the same host, and not from https to http. Pure.
+fn next(from: &Url, location: &str) -> Result<Url, CallError> {
+    let moved = || CallError::Moved(hide(location));
+    let to = from.join(location).map_err(|_| moved())?;
+    let is_same_host = to.host_str() == from.host_str();
+    let is_safe = to.scheme() == from.scheme() || (from.scheme() == "http" && to.scheme() == "https");
+    // Another port of a host is another server; that of https, where http was asked for, is not.
+    let is_same_port =
+        to.port_or_known_default() == from.port_or_known_default() || to.scheme() != from.scheme();
+    if is_same_host && is_safe && is_same_port { Ok(to) } else { Err(moved()) }
+}
+
+async fn once(client: &reqwest::Client, request: &Request<'_>, url: &Url) -> Result<Response, CallError> {
+    let failed = |error| failed(error, request.limit);
+    let mut sent = client
+        .request(request.method.clone(), url.clone())
+        .timeout(request.limit)
+        // One call, one connection: the old servers close it anyway.
+        .header(header::CONNECTION, "close");
+    if let Some(login) = request.login {
+        sent = sent.basic_auth(&login.user, Some(&login.password));
+    }
+    sent = match &request.content {
+        Content::Nothing => sent,
+        Content::Document { kind, bytes } => sent.header(header::CONTENT_TYPE, *kind).body(bytes.clone()),
+        Content::File(file) => {
+            sent.header(header::CONTENT_TYPE, "application/octet-stream")
+                .header(header::CONTENT_LENGTH, file.bytes)
+                .body(file.body().map_err(|error| CallError::Read {
+                    path: "a file".to_owned(),
+                    error: error.to_string(),
+                })?)
+        }
+    };
+    let mut response = sent.send().await.map_err(failed)?;
+    let status = response.status();
+    let named =
+        |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let (pony_build, content_type) = (named("x-pony-build"), named("content-type"));
+    let location = named("location");
+    let retry_after = named("retry-after").and_then(|wish| wait(&wish, named("date").as_deref()));
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        body.extend_from_slice(&chunk);
+        if body.len() > ANSWER_LIMIT {
+            return Err(CallError::NotXmlRpc {
+                what: "an answer without end".to_owned(),
+                url: url.to_string(),
+            });
+        }
+    }
+    Ok(Response { status, pony_build, content_type, location, retry_after, body })
+}
+
+/// `Retry-After`: seconds, or a date, which is counted from the server's own. Pure.
+fn wait(wish: &str, date: Option<&str>) -> Option<Duration> {
+    let wait = if let Ok(seconds) = wish.trim().parse::<u64>() {
+        Duration::from_secs(seconds)
+    } else {
+        let parse = |text: &str| -> Option<Timestamp> {
+            rfc2822::DateTimeParser::new().parse_timestamp(text.trim()).ok()
+        };
+        Duration::try_from(parse(wish)?.duration_since(parse(date?)?)).unwrap_or_default()
+    };
+    Some(wait.min(LONGEST_WISH))
+}
+
+fn failed(error: reqwest::Error, limit: Duration) -> CallError {
+    if error.is_timeout() && !error.is_connect() {
+        return CallError::Timeout(limit);
+    }
+    let is_connect = error.is_connect();
+    // The innermost cause says it in the fewest words ("Connection refused").
+    let error = error.without_url();
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    let words = cause.to_string();
+    if is_connect { CallError::Unreachable(words) } else { CallError::Broken(words) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_same_host_is_followed_and_never_away_from_tls() {
+        let from = Url::parse("http://example.org:8000/xmlrpc").unwrap();
+        let to = |location: &str| next(&from, location).map(|url| url.to_string()).ok();
+        assert_eq!(to("/pony/xmlrpc").as_deref(), Some("http://example.org:8000/pony/xmlrpc"));
+        assert_eq!(to("https://example.org/xmlrpc").as_deref(), Some("https://example.org/xmlrpc"));
+        for elsewhere in
+            ["http://example.org:9000/", "http://example.com:8000/", "//other/x", "ftp://example.org/"]
+        {
+            assert_eq!(to(elsewhere), None, "{elsewhere}");
+        }
+        let from = Url::parse("https://example.org/xmlrpc").unwrap();
+        assert!(next(&from, "http://example.org/xmlrpc").is_err());
+        let error = next(&from, "http://u:hunter2@elsewhere/").unwrap_err().to_string();
+        assert!(error.contains("elsewhere") && !error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn a_wish_is_seconds_or_a_date() {
+        let date = Some("Sun, 22 Nov 2026 05:44:22 GMT");
+        assert_eq!(wait("120", None), Some(Duration::from_mins(2)));
+        assert_eq!(wait("Sun, 22 Nov 2026 05:45:22 GMT", date), Some(Duration::from_mins(1)));
+        assert_eq!(wait("Sun, 22 Nov 2026 05:43:22 GMT", date), Some(Duration::ZERO));
+        assert_eq!(wait("99999999999", None), Some(LONGEST_WISH));
+        assert_eq!(wait("soon", date), None);
+        assert_eq!(wait("Sun, 22 Nov 2026 05:45:22 GMT", None), None);
+    }
+}

@@ -1,0 +1,173 @@
+//! The login for a server: from its address, from `config.yaml`, from a command, or from a netrc file. What is found goes into
+//! a header of the request and nowhere else.
+
+use std::{ffi::OsString, fmt, path::PathBuf, time::Duration};
+
+use super::{address::Address, error::CallError};
+use crate::run::{
+    ask,
+    unit::{Environment, Spec},
+};
+
+/// The longest that a command for a password may take: somebody may have to touch a key.
+const LIMIT: Duration = Duration::from_mins(1);
+
+/// A user and a password. `Debug` shows neither.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    /// Who.
+    pub user: String,
+    /// The password or the token.
+    pub password: String,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Login(…)")
+    }
+}
+
+/// What `config.yaml` says of a login.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Configured {
+    /// `user`
+    pub user: Option<String>,
+    /// `password`
+    pub password: Option<Secret>,
+    /// `password-command`: its first line of output is the password.
+    pub command: Vec<String>,
+}
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Where else logins are.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// What commands see.
+    pub environment: Environment,
+    /// The netrc file: `NETRC`, else `~/.netrc`.
+    pub netrc: Option<PathBuf>,
+}
+
+impl Sources {
+    /// As the environment says.
+    pub fn of(environment: Environment) -> Self {
+        let named = |name: &str| {
+            environment.get(&OsString::from(name)).filter(|value| !value.is_empty()).map(PathBuf::from)
+        };
+        let netrc = named("NETRC").or_else(|| named("HOME").map(|home| home.join(".netrc")));
+        Self { environment, netrc }
+    }
+
+    /// The login for a server; none if nobody knows one. In this order: the address, `config.yaml`, netrc.
+    pub async fn find(&self, address: &Address, configured: &Configured) -> Result<Option<Login>, CallError> {
+        if let Some((user, password)) = address.credentials() {
+            return Ok(Some(Login { user: user.clone(), password: password.clone() }));
+        }
+        let user = || configured.user.clone().unwrap_or_default();
+        if let Some(Secret(password)) = &configured.password {
+            return Ok(Some(Login { user: user(), password: password.clone() }));
+        }
+        if !configured.command.is_empty() {
+            return Ok(Some(Login { user: user(), password: self.run(&configured.command).await? }));
+        }
+        let known = self.netrc(address.host())?;
+        Ok(known.filter(|login| configured.user.as_ref().is_none_or(|user| *user == login.user)))
+    }
+
+    async fn run(&self, command: &[String]) -> Result<String, CallError> {
+        let argv: Vec<OsString> = command.iter().map(OsString::from).collect();
+        let spec = Spec { argv, cwd: "/".into(), env: self.environment.clone() };
+        let ended = ask(&spec, LIMIT).await;
+        let said = String::from_utf8_lossy(&ended.stdout);
+        let password = said.lines().next().unwrap_or_default().trim_end_matches('\r');
+        if ended.status == 0 && !password.is_empty() {
+            return Ok(password.to_owned());
+        }
+        // Not what it printed: that may be half a password.
+        let program = command.first().map(String::as_str).unwrap_or_default();
+        let how = match ended.status {
+            0 => "printed nothing".to_owned(),
+            status => format!("ended with {status}"),
+        };
+        Err(CallError::Login(format!("its `password-command` {program} {how}")))
+    }
+
+    fn netrc(&self, host: &str) -> Result<Option<Login>, CallError> {
+        let Some(path) = self.netrc.as_ref().filter(|path| path.is_file()) else { return Ok(None) };
+        let wrong = |why: String| CallError::Login(format!("`{}` cannot be read: {why}", path.display()));
+        let netrc = netrc::Netrc::from_file(path).map_err(|error| wrong(error.to_string()))?;
+        let found = netrc.hosts.get(host).or_else(|| netrc.hosts.get("default"));
+        Ok(found.map(|known| Login { user: known.login.clone(), password: known.password.clone() }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sources(netrc: &str) -> (tempfile::TempDir, Sources) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("netrc");
+        std::fs::write(&path, netrc).unwrap();
+        (dir, Sources { environment: std::env::vars_os().collect(), netrc: Some(path) })
+    }
+
+    async fn found(sources: &Sources, address: &str, configured: &Configured) -> Option<(String, String)> {
+        let found = sources.find(&Address::new(address).unwrap(), configured).await.unwrap();
+        found.map(|login| (login.user, login.password))
+    }
+
+    fn pair(user: &str, password: &str) -> (String, String) {
+        (user.to_owned(), password.to_owned())
+    }
+
+    #[tokio::test]
+    async fn the_nearest_source_decides() {
+        let (_dir, sources) = sources(
+            "machine a.example login alice password secret1\nmachine b.example login bob password secret2\n",
+        );
+        let nothing = Configured::default();
+        assert_eq!(found(&sources, "http://x:y@a.example/", &nothing).await, Some(pair("x", "y")));
+        assert_eq!(found(&sources, "http://a.example:81/p/", &nothing).await, Some(pair("alice", "secret1")));
+        assert_eq!(found(&sources, "http://c.example/", &nothing).await, None);
+        let user = Some("carol".to_owned());
+        let configured =
+            Configured { user: user.clone(), password: Some(Secret("pw".into())), ..nothing.clone() };
+        assert_eq!(found(&sources, "http://a.example/", &configured).await, Some(pair("carol", "pw")));
+        let command = ["sh", "-c", "echo from a command; echo more"].map(str::to_owned).to_vec();
+        let configured = Configured { user: user.clone(), command, ..nothing.clone() };
+        assert_eq!(
+            found(&sources, "http://a.example/", &configured).await,
+            Some(pair("carol", "from a command"))
+        );
+        // A netrc entry of somebody else is not for this user.
+        let configured = Configured { user, ..nothing };
+        assert_eq!(found(&sources, "http://a.example/", &configured).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_command_that_fails_is_named_and_not_quoted() {
+        let (_dir, sources) = sources("");
+        let command = ["sh", "-c", "echo half-a-secret; exit 3"].map(str::to_owned).to_vec();
+        let configured = Configured { command, ..Configured::default() };
+        let address = Address::new("http://a.example/").unwrap();
+        let error = sources.find(&address, &configured).await.unwrap_err().to_string();
+        assert!(error.contains("sh ended with 3") && !error.contains("half"), "{error}");
+    }
+
+    #[test]
+    fn nothing_shows_a_secret() {
+        let login = Login { user: "u".into(), password: "hunter2".into() };
+        let configured = Configured { password: Some(Secret("hunter2".into())), ..Configured::default() };
+        assert!(!format!("{login:?}{configured:?}").contains("hunter2"));
+    }
+}
