@@ -10,6 +10,7 @@ mod daemon;
 mod git;
 mod http;
 mod line;
+mod peer;
 mod process;
 mod programs;
 mod python;
@@ -24,8 +25,9 @@ use std::time::Duration;
 pub use self::{
     daemon::Daemon,
     git::Repository,
-    http::{Page, get, post},
+    http::{Page, exchange, get, post},
     line::{Line, Way},
+    peer::{Dialect, Odd, Peer, Stored},
     process::{Call, Ended, Live, Output, Stream},
     programs::program,
     python::Python,
