@@ -16,6 +16,7 @@ mod limits;
 mod messages;
 mod needed;
 mod peers;
+mod proxy;
 mod recipes;
 mod recorded;
 mod screen;
