@@ -6,6 +6,7 @@ mod chain;
 mod chain_python;
 mod contexts;
 mod crashes;
+mod dialects;
 mod endings;
 mod faults;
 mod git;
