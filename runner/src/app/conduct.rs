@@ -477,7 +477,7 @@ fn tasks(graph: &Graph, survey: &Survey, places: &[usize]) -> Vec<Task> {
                 },
                 memory: node.recipe.memory.unwrap_or(0),
                 locks: node.recipe.locks.clone(),
-                usual: survey.usual[*index],
+                usual: survey.expected[*index],
             }
         })
         .collect()
