@@ -354,8 +354,12 @@ impl<'c> Conductor<'c> {
         let mut ways: Vec<(usize, Way)> = ways.into_iter().collect();
         ways.sort_by_key(|(place, way)| (way.depth, position(place), std::cmp::Reverse(*place)));
         let handed = |(place, way): (usize, Way)| {
-            let outputs = self.made[place].as_ref()?.outputs.clone();
-            Some(Handed { name: way.name, outputs, without: way.without })
+            let outputs = &self.made[place].as_ref()?.outputs;
+            (!outputs.is_empty()).then(|| Handed {
+                name: way.name,
+                outputs: outputs.clone(),
+                without: way.without,
+            })
         };
         ways.into_iter().filter_map(handed).collect()
     }
