@@ -83,7 +83,7 @@ pub(super) fn of(record: &RunRecord, shortened: &[Log]) -> Vec<Upload> {
             file: format!("artifacts/{}", artifact.name),
             name: artifact.name.clone(),
             description: step.description.clone().unwrap_or_default(),
-            visible: true,
+            visible: !step.hidden,
             packed: false,
             state: waiting.clone(),
         })
