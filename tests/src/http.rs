@@ -42,18 +42,24 @@ pub fn post(address: &str, path: &str, media_type: &str, body: &[u8]) -> Page {
 }
 
 fn request(address: &str, head: &str, body: &[u8]) -> Page {
+    let (head, body) = exchange(address, &[head.as_bytes(), body].concat());
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    Page { status: status.expect("a status"), head, body: String::from_utf8_lossy(&body).into_owned() }
+}
+
+/// Sends a request as it is, which must ask for the end of the connection; head and body of the answer, as they came.
+pub fn exchange(address: &str, request: &[u8]) -> (String, Vec<u8>) {
     let attempt = || {
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        stream.write_all(head.as_bytes())?;
-        stream.write_all(body)?;
+        stream.write_all(request)?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
         std::io::Result::Ok(answer)
     };
-    let answer = attempt().unwrap_or_else(|error| panic!("{address}: {error} on\n{head}"));
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no HTTP: {answer}"));
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    Page { status: status.expect("a status"), head: head.to_owned(), body: body.to_owned() }
+    let shown = || String::from_utf8_lossy(&request[..request.len().min(2000)]).into_owned();
+    let answer = attempt().unwrap_or_else(|error| panic!("{address}: {error} on\n{}", shown()));
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n");
+    let end = end.unwrap_or_else(|| panic!("no HTTP: {}\non {}", String::from_utf8_lossy(&answer), shown()));
+    (String::from_utf8_lossy(&answer[..end]).into_owned(), answer[end + 4..].to_vec())
 }

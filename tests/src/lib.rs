@@ -7,11 +7,14 @@
 #![expect(clippy::return_self_not_must_use, reason = "an assertion may end a chain")]
 
 mod daemon;
+mod fault;
 mod git;
 mod http;
 mod line;
+mod peer;
 mod process;
 mod programs;
+mod proxy;
 mod python;
 mod serve;
 mod terminal;
@@ -23,11 +26,14 @@ use std::time::Duration;
 
 pub use self::{
     daemon::Daemon,
+    fault::{Direction, Fault, Plan},
     git::Repository,
-    http::{Page, get, post},
+    http::{Page, exchange, get, post},
     line::{Line, Way},
+    peer::{Dialect, Odd, Peer, Stored},
     process::{Call, Ended, Live, Output, Stream},
     programs::program,
+    proxy::{Connection, Proxy},
     python::Python,
     serve::Serve,
     terminal::Terminal,
