@@ -29,5 +29,6 @@ mod streams;
 mod submit;
 mod surroundings;
 mod together;
+mod uploads;
 mod verbs;
 mod virtualenv;
