@@ -104,7 +104,7 @@ fn report_rss(command: &[&str]) {
 }
 
 /// `count` results that wait for the server at `port`, made of one that ran.
-fn outbox(folder: &Path, port: u16, count: usize) {
+fn outbox(folder: &Path, port: u16, count: u32) {
     let recipe = folder.join("demo.yaml");
     fs::write(
         &recipe,
@@ -147,7 +147,7 @@ fn left(folder: &Path) -> usize {
 }
 
 fn waiting(folder: &Path) {
-    for count in [1000, 4000] {
+    for count in [1000_u32, 4000] {
         let folder = folder.join(count.to_string());
         fs::create_dir(&folder).expect("a folder");
         let port = free_port();
@@ -157,7 +157,7 @@ fn waiting(folder: &Path) {
         server.end();
         println!(
             "  {count} results waiting: {:.0} a second, peak RSS {kib} kB, {} left",
-            count as f64 / took.as_secs_f64(),
+            f64::from(count) / took.as_secs_f64(),
             left(&folder)
         );
     }

@@ -303,7 +303,7 @@ pub fn slug(text: &str) -> String {
 
 /// A new run's id: sorts by time, unique on this machine.
 pub fn new_run_id(now: Timestamp, random: u32) -> String {
-    format!("{}-{random:08x}", now.strftime("%Y%m%dT%H%M%SZ"))
+    format!("{}-{random:08x}", now.strftime("%Y%m%dT%H%M%S%3fZ"))
 }
 
 #[cfg(test)]

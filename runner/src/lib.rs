@@ -1,7 +1,7 @@
 //! Runs builds from recipes, shows and records them, and submits one complete result.
 //!
 //! The way of a build: `cli` → `app` → [`recipe`] → [`run`] (context, steps) → [`report`] (run folder, screen) →
-//! [`submit`]. What decides is pure; the clock is in `clock`, spawning in `run::unit`, HTTP in `submit::post`.
+//! [`submit`] → [`server`]. What decides is pure; the clock is in `clock`, spawning in `run::unit`, HTTP in `server::http`.
 
 pub mod app;
 pub mod cli;

@@ -39,6 +39,37 @@ impl World {
     }
 }
 
+/// A helper of `tests/servers` that listens.
+#[derive(Debug)]
+pub struct Helper<'w> {
+    _live: Live<'w>,
+    port: String,
+}
+
+impl World {
+    /// A program of `tests/servers` that prints the port on which it listens.
+    pub fn helper(&self, script: &str, arguments: &[&str]) -> Helper<'_> {
+        let script =
+            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("servers").join(script).display().to_string();
+        let words: Vec<&str> = std::iter::once(script.as_str()).chain(arguments.iter().copied()).collect();
+        let mut call = self.call("python3", &words);
+        // The real one: version managers find Python by it.
+        if let Some(home) = std::env::var_os("HOME") {
+            call = call.env("HOME", home);
+        }
+        let mut live = call.start();
+        let port = live.until(Stream::Out, "\n").trim().to_owned();
+        Helper { _live: live, port }
+    }
+}
+
+impl Helper<'_> {
+    /// Where it listens.
+    pub fn port(&self) -> &str {
+        &self.port
+    }
+}
+
 impl<'w> Python<'w> {
     fn start(world: &'w World, arguments: &[&str]) -> Self {
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("servers").join(arguments[0]);

@@ -203,7 +203,7 @@ async fn one(
     }
     let timeout = session.config.delivery.timeout;
     let limit = left.map_or(timeout, |left| left.min(timeout));
-    let way = Way { server, limit, by_name: rules.only.is_some() };
+    let way = Way { server, limit, by_name: rules.only.is_some(), hurry: rules.hurry };
     let ended = if rules.shown {
         session.deliver(None, folder, record, way).await
     } else {

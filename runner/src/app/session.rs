@@ -77,12 +77,14 @@ pub(super) struct Way<'w> {
     pub(super) limit: Duration,
     /// Somebody asked for this very one.
     pub(super) by_name: bool,
+    /// Somebody does not want to wait, whatever the server has asked for.
+    pub(super) hurry: bool,
 }
 
 impl<'w> Way<'w> {
     /// As a result goes that was just made.
     pub(super) fn new(server: &'w Server, limit: Duration) -> Self {
-        Self { server, limit, by_name: false }
+        Self { server, limit, by_name: false, hurry: false }
     }
 }
 
@@ -248,13 +250,13 @@ impl Session {
         record: &RunRecord,
         way: Way<'_>,
     ) -> Tried {
-        let Way { server, limit, by_name } = way;
+        let Way { server, limit, by_name, hurry } = way;
         let name = server.name();
         if self.silent.contains(&name) {
             return Tried::Failed("it did not answer a moment ago".to_owned());
         }
         // A server that asked to be left alone is; whatever else is wrong with it may have passed.
-        if !by_name && let Some(until) = self.left_alone_until(&name) {
+        if !hurry && let Some(until) = self.left_alone_until(&name) {
             return Tried::Failed(format!(
                 "it asks for time until {}",
                 until.strftime("%Y-%m-%d %H:%M:%S UTC")
@@ -278,7 +280,8 @@ impl Session {
                 if error.is_of_the_server() {
                     self.silent.insert(name);
                 }
-                Tried::Failed(error.to_string())
+                let rest = if error.is_final() { "; it is not tried again by itself" } else { "" };
+                Tried::Failed(format!("{error}{rest}"))
             }
         }
     }

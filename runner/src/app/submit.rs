@@ -166,7 +166,9 @@ async fn one(
             }
             // Asked for by name, even a cancelled run is sent.
             None => {
-                session.deliver(None, folder, record, Way { server: &server, limit, by_name: true }).await
+                session
+                    .deliver(None, folder, record, Way { server: &server, limit, by_name: true, hurry: true })
+                    .await
             }
         };
         server.close().await;

@@ -26,6 +26,9 @@ pub enum AddressError {
         /// Why.
         why: String,
     },
+    /// The certificates that are to be trusted cannot be had.
+    #[error("{0}: it is to hold the certificates (PEM) that are trusted for the server")]
+    Certificates(String),
     /// Another protocol.
     #[error("a pony-build server speaks http or https, not `{0}`")]
     Scheme(String),

@@ -111,16 +111,21 @@ pub(super) fn client(is_loopback: bool, cacert: Option<&Path>) -> Result<reqwest
         builder = builder.no_proxy();
     }
     if let Some(path) = cacert {
-        let unreadable = |error: String| CallError::Read { path: path.display().to_string(), error };
-        let pem = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
-        let certificates =
-            reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| unreadable(error.to_string()))?;
-        if certificates.is_empty() {
-            return Err(unreadable("there is no certificate in it".to_owned()));
-        }
-        builder = builder.tls_certs_merge(certificates);
+        builder = builder.tls_certs_merge(certificates(path)?);
     }
     builder.build().map_err(|error| failed(error, CONNECT))
+}
+
+/// The certificates in a file (PEM), at least one.
+pub(super) fn certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, CallError> {
+    let unreadable = |error: String| CallError::Read { path: path.display().to_string(), error };
+    let pem = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
+    let certificates =
+        reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| unreadable(error.to_string()))?;
+    if certificates.is_empty() {
+        return Err(unreadable("there is no certificate in it".to_owned()));
+    }
+    Ok(certificates)
 }
 
 /// Sends it, follows where the server points to on its own host, and reads the answer.

@@ -8,6 +8,7 @@ use pony_wire::Dialect;
 use super::{
     EMBEDDED, Server,
     address::{Address, AddressError},
+    http,
     login::{Configured, Sources},
 };
 
@@ -54,7 +55,11 @@ impl Servers {
             let entry = self.entry_of(&address);
             (address, entry)
         };
-        Ok(self.server(address, entry, self.dialect, self.cacert.clone()))
+        let cacert = self.cacert.clone().or_else(|| entry.and_then(|entry| entry.cacert.clone()));
+        if let Some(path) = &cacert {
+            http::certificates(path).map_err(|error| AddressError::Certificates(error.to_string()))?;
+        }
+        Ok(self.server(address, entry, self.dialect, cacert))
     }
 
     /// The servers of a command line; the embedded one if it names none. They are known by their receipts' names from then on.

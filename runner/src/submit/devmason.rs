@@ -1,7 +1,7 @@
 //! What is devmason's own: builds as its REST interface takes them, and looking for a build among those that it shows.
 
 use bytes::Bytes;
-use jiff::{Timestamp, civil, fmt::rfc2822, tz::TimeZone};
+use jiff::{civil, fmt::rfc2822, tz::TimeZone};
 use pony_wire::{ClientInfo, StepResult, Struct, Value};
 use reqwest::{Method, StatusCode};
 use serde_json::{Map, Value as Json, json};
@@ -142,7 +142,7 @@ pub(super) async fn find(server: &Server, slug: &str, record: &RunRecord) -> Res
             Err(error) => return Err(error),
         };
         let builds = list["builds"].as_array().map(Vec::as_slice).unwrap_or_default();
-        if let Some(build) = builds.iter().find(|build| is_of(build, record)) {
+        if let Some(build) = builds.iter().find(|build| is_of(build, &record.run_id)) {
             let links = build["links"].as_array().map(Vec::as_slice).unwrap_or_default();
             let own = links.iter().find(|link| link["rel"] == "self").and_then(|link| link["href"].as_str());
             return Ok(Found::There(own.and_then(key)));
@@ -158,20 +158,26 @@ pub(super) async fn find(server: &Server, slug: &str, record: &RunRecord) -> Res
     }
 }
 
-/// Whether a build that it shows is this run: by its id, which builds of the REST interface keep, else by the machine and the
-/// seconds in which it began and ended, of which offsets are not to be believed. Pure.
-fn is_of(build: &Json, record: &RunRecord) -> bool {
-    if let Some(run_id) = build["client"]["run_id"].as_str() {
-        return run_id == record.run_id;
-    }
-    let is_at = |key: &str, time: Timestamp| {
-        let own = time.to_zoned(TimeZone::system()).strftime(WALL_CLOCK).to_string();
-        let told = build[key].as_str().and_then(|text| rfc2822::parse(text).ok());
-        told.is_some_and(|told| told.strftime(WALL_CLOCK).to_string() == own)
+/// Whether a build that it shows is this run: by its id. Pure.
+fn is_of(build: &Json, run_id: &str) -> bool {
+    let steps = build["results"].as_array().map(Vec::as_slice).unwrap_or_default();
+    build["client"]["run_id"] == run_id
+        || steps.iter().any(|step| step["version_info"].as_str().is_some_and(|info| info.contains(run_id)))
+}
+
+/// Of a build that comes by XML-RPC it keeps little: of the client no id, of a step its version. So the last step carries the id.
+pub(super) fn mark(client_info: &ClientInfo, steps: &mut [StepResult]) {
+    let (Some(run_id), Some(last)) =
+        (client_info.extra.get("run_id").and_then(Value::as_str), steps.last_mut())
+    else {
+        return;
     };
-    build["client"]["host"] == record.host.as_str()
-        && is_at("started", record.started)
-        && is_at("finished", record.ended)
+    last.extra.entry("version_type".to_owned()).or_insert_with(|| "pony-run".into());
+    let info = match last.extra.get("version_info").and_then(Value::as_str) {
+        Some(info) => format!("{info} (run {run_id})"),
+        None => format!("run {run_id}"),
+    };
+    last.extra.insert("version_info".to_owned(), Value::String(info));
 }
 
 #[cfg(test)]

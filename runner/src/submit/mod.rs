@@ -15,7 +15,7 @@ pub mod waiting;
 use std::{io, time::Duration};
 
 use jiff::Timestamp;
-use pony_wire::{Call, ClientInfo, Dialect, ShouldBuild, StoredResult, Struct, Submitted};
+use pony_wire::{Call, ClientInfo, Dialect, ShouldBuild, StepResult, StoredResult, Struct, Submitted, Value};
 use sha2::{Digest, Sha256};
 
 use self::{bag::Bags, devmason::Found, fit::FitError, waiting::Waiting};
@@ -229,7 +229,8 @@ async fn attempt(
     let submitted = match submit(server, dialect, &package, record, fitted.document).await {
         Ok(submitted) => submitted,
         Err(error) => {
-            if !error.may_be_done() {
+            // A server with an old record that it cannot read stores what it is sent, and then answers with a fault.
+            if !error.may_be_done() && !matches!(error, CallError::Fault(_)) {
                 known.unsure.remove(&slot);
             }
             return Err(error.into());
@@ -280,7 +281,10 @@ fn package_of(server: &Server, dialect: Dialect, record: &RunRecord) -> String {
     server.project().map_or_else(|| dialect.package(&record.package), str::to_owned)
 }
 
-fn encode(dialect: Dialect, client_info: ClientInfo, results: Vec<pony_wire::StepResult>) -> Vec<u8> {
+fn encode(dialect: Dialect, client_info: ClientInfo, mut results: Vec<StepResult>) -> Vec<u8> {
+    if dialect == Dialect::Devmason {
+        devmason::mark(&client_info, &mut results);
+    }
     match dialect {
         Dialect::DevmasonRest => devmason::build(client_info, results).to_string().into_bytes(),
         _ => Call::AddResults { client_info, results }.encode(),
@@ -307,7 +311,7 @@ async fn submit(
         match devmason::find(server, package, record).await? {
             Found::There(key) => submitted.result_key = key,
             Found::Missing => {
-                let why = format!("no build of {package} began and ended when this one did");
+                let why = format!("no build of {package} carries its id");
                 return Err(CallError::Lost(why));
             }
             Found::Untold => tracing::warn!("{} does not show whether it stored anything", server.name()),
@@ -331,18 +335,7 @@ async fn settle(
     let Ok(record) = folder.read_result() else { return Ok(()) };
     let found = match dialect {
         Dialect::PonyServe => None,
-        Dialect::V2009 | Dialect::V2010 => {
-            let slot = bag::slot(&record);
-            let call =
-                Call::GetLastResultForTagset { package: record.package.clone(), tagset: slot.tagset() };
-            let last =
-                StoredResult::from_last_result(server.ask(&call).await?).map_err(|_| CallError::Answer)?;
-            last.filter(|last| {
-                last.client_info.extra.get("run_id").and_then(pony_wire::Value::as_str)
-                    == Some(record.run_id.as_str())
-            })
-            .map(|last| Some(last.receipt.result_key))
-        }
+        Dialect::V2009 | Dialect::V2010 => last_is(server, &record).await?,
         Dialect::Devmason | Dialect::DevmasonRest => {
             match devmason::find(server, &package_of(server, dialect, &record), &record).await? {
                 Found::There(key) => Some(key),
@@ -362,6 +355,29 @@ async fn settle(
         trouble: None,
     };
     folder.write_receipt(&receipt).map_err(DeliverError::Receipt)
+}
+
+/// Whether the last result of a run's slot is that run, on a server of 2009 or 2010; its key then.
+///
+/// These servers turn their list of results round each time they answer that, and take the last one of it: of two answers one is
+/// the newest result, and the other the oldest.
+async fn last_is(server: &Server, record: &RunRecord) -> Result<Option<Option<String>>, CallError> {
+    let (package, tagset) = (record.package.clone(), bag::slot(record).tagset());
+    let call = Call::GetLastResultForTagset { package, tagset };
+    for _ in 0..2 {
+        let answer = match server.ask(&call).await {
+            // It does not know the question: there is no telling.
+            Err(CallError::Fault(fault)) if fault.message.contains(call.method()) => return Ok(None),
+            answer => answer?,
+        };
+        let last = StoredResult::from_last_result(answer).map_err(|_| CallError::Answer)?;
+        let Some(last) = last else { return Ok(None) };
+        let run_id = last.client_info.extra.get("run_id").and_then(Value::as_str);
+        if run_id == Some(record.run_id.as_str()) {
+            return Ok(Some(Some(last.receipt.result_key)));
+        }
+    }
+    Ok(None)
 }
 
 /// What stands for the slot in [`Known::unsure`].
