@@ -90,6 +90,9 @@ pub struct Delivery {
     /// The longest that its files may take.
     #[serde(deserialize_with = "read_duration")]
     pub uploads: Duration,
+    /// A server that takes nothing of a file for so long is taken for dead.
+    #[serde(deserialize_with = "read_duration")]
+    pub silence: Duration,
     /// How long results of earlier runs that wait are tried after those of this one.
     #[serde(deserialize_with = "read_duration")]
     pub waiting: Duration,
@@ -163,6 +166,7 @@ impl Default for Delivery {
         Self {
             timeout: Duration::from_mins(2),
             uploads: Duration::from_mins(30),
+            silence: Duration::from_mins(1),
             waiting: Duration::from_secs(30),
         }
     }

@@ -59,6 +59,34 @@ pub struct BuildHead {
     pub usual: Option<f64>,
 }
 
+/// What became of files that follow a result.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Uploads {
+    /// To which server, without credentials; `embedded` for this machine's own.
+    pub server: String,
+    /// How many are there now.
+    pub files: usize,
+    /// Bytes of these, as they were sent.
+    pub bytes: u64,
+    /// Those that the server will not have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedFile>,
+    /// How many wait.
+    pub waiting: usize,
+    /// Why they wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A file that a server will not have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedFile {
+    /// What it is called.
+    pub name: String,
+    /// Why.
+    pub reason: String,
+}
+
 /// One thing that happened. Steps are counted from 0, the checkout being one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
@@ -188,6 +216,19 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         page: Option<String>,
     },
+    /// A file of a result is on its way to a server. Never recorded.
+    Uploading {
+        /// Which, without credentials; `embedded` for this machine's own.
+        server: String,
+        /// What the file is called.
+        name: String,
+        /// Bytes of it that are on their way.
+        sent: u64,
+        /// Its size.
+        bytes: u64,
+    },
+    /// No more files of a result are sent for now. Never recorded.
+    Uploaded(Box<Uploads>),
     /// The result is not stored on a server and waits in the run folder.
     NotDelivered {
         /// Which, without credentials.

@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     home::Home,
     record::RunRecord,
+    server::known::Trouble,
     submit::{upload::Upload, waiting::Waiting},
 };
 
@@ -36,7 +37,7 @@ pub struct Active {
 }
 
 /// A server's word that it has a result.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Receipt {
     /// Which server, without credentials; `embedded` for this machine's own.
     pub server: String,
@@ -53,6 +54,9 @@ pub struct Receipt {
     /// Files that follow the result.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub uploads: Vec<Upload>,
+    /// Why some of them wait, and until when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<Trouble>,
 }
 
 /// A run that is not closed: crashed or waiting for delivery.

@@ -78,8 +78,11 @@ pub struct CommandRecord {
 /// A file that an upload step collected, now in the run folder under `artifacts/`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
-    /// Its name in `artifacts/`.
+    /// What it is called, in `artifacts/` and for others.
     pub name: String,
+    /// Where it was, from the root of the tree, if that was another name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     /// Its size.
     pub bytes: u64,
 }
@@ -127,6 +130,9 @@ pub struct StepRecord {
     /// What an upload step says of its files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// Servers are not to list its files.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hidden: bool,
 }
 
 impl StepRecord {
@@ -148,6 +154,7 @@ impl StepRecord {
             commands: Vec::new(),
             artifacts: Vec::new(),
             description: None,
+            hidden: false,
         }
     }
 

@@ -10,8 +10,8 @@ use std::{
 use indexmap::IndexMap;
 use pony_contexts::{Private, Source, archive, chain::Use, git, hg, path, svn, virtualenv};
 use pony_runner::recipe::{
-    Action, Context, DEFAULT_QUIET_TIMEOUT, DEFAULT_TIMEOUT, EnvironmentFrom, Given, Need, Recipe, StepKind,
-    Weight, load,
+    Action, Context, DEFAULT_QUIET_TIMEOUT, DEFAULT_TIMEOUT, EnvironmentFrom, Given, Need, PublicName,
+    Recipe, StepKind, Upload, Weight, load,
 };
 use recipe_support::{facts, good, load_plain, load_text};
 
@@ -94,9 +94,13 @@ steps:
     assert_eq!(configure.line, 12);
     assert_eq!(make.action, program(&["make", "-j", "4", "8", "3.10", "true", "1_000"]));
     assert_eq!((make.kind, make.line), (StepKind::Build, 21));
-    let glob =
-        Action::Upload { glob: "dist/*-main.whl".into(), description: Some("a wheel for builder".into()) };
-    assert_eq!((&upload.action, upload.kind), (&glob, StepKind::Package));
+    let wheel = Action::Upload(Upload {
+        glob: "dist/*-main.whl".into(),
+        name: PublicName::Path,
+        visible: true,
+        description: Some("a wheel for builder".into()),
+    });
+    assert_eq!((&upload.action, upload.kind), (&wheel, StepKind::Package));
 }
 
 #[test]
@@ -110,6 +114,25 @@ fn defaults() {
     assert_eq!(step.action, Action::Script("true".into()));
     assert_eq!((step.timeout, step.quiet_timeout), (None, DEFAULT_QUIET_TIMEOUT));
     assert!(!step.allow_failure && !step.always && step.cwd.is_none());
+}
+
+#[test]
+fn uploads_have_names_of_their_own() {
+    let upload = |keys: &str| {
+        let recipe = good(&format!("package: demo\nsteps: [{{upload: 'a/*', {keys}}}]\n"));
+        match &recipe.steps[0].action {
+            Action::Upload(Upload { name, visible, .. }) => (name.clone(), *visible),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(upload(""), (PublicName::Path, true));
+    assert_eq!(upload("as: demo.whl"), (PublicName::File("demo.whl".into()), true));
+    assert_eq!(upload("as: a/demo.whl, visible: true").0, PublicName::File("a/demo.whl".into()));
+    assert_eq!(
+        upload("as: '{{arch}}/', visible: false"),
+        (PublicName::Folder("linux-x86_64/".into()), false)
+    );
+    assert_eq!(upload("as: ...").0, PublicName::File("...".into()));
 }
 
 #[test]

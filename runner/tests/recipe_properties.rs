@@ -32,6 +32,7 @@ steps:
     env: {A: 'x {{jobs}} {{{{'}
     quiet-timeout: 20m
   - upload: 'dist/*'
+  - {upload: '*.log', as: 'logs of {{{{/', visible: false}
 ";
 
 const CHAIN: &str = "package: demo

@@ -10,7 +10,7 @@ The port for the test answers JSON:
 An oddity: `on` (only where the path has this in it), `times` (then it is over; null: never), `handled` (the request is carried
 out all the same, and only the answer is odd), `status`, `headers`, `body` (Latin-1: a character is a byte) and `missing` (bytes
 that are promised and do not come) in place of the answer, `cut` (bytes of the answer after which the line is closed), `delay`
-(seconds before it).
+(seconds before it), `held` (no more than the head of the request is read before other oddities are in place).
 
 On the server's own port `GET /__settle` is answered in its turn, and left out of the account.
 """
@@ -85,6 +85,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         entry["promised"] = int(promised) if promised and promised.isdigit() else None
         odd = self.server.oddity(self.path)
         entry["odd"] = odd is not None
+        while odd is not None and odd.get("held") and any(other is odd for other in self.server.odd):
+            time.sleep(0.01)
         try:
             if odd is None or odd.get("handled"):
                 self.carry_out()

@@ -6,6 +6,7 @@ through around each time, so that asked twice without a submission in between it
 what the originals did.
 """
 import datetime
+import gzip
 import hashlib
 import time
 import urllib.parse
@@ -106,6 +107,7 @@ class Results:
         self.uploads.append({
             "result_key": str(key), "filename": name, "description": description, "visible": visible,
             "size": len(data), "promised": promised, "sha256": hashlib.sha256(data).hexdigest(),
+            "unpacked": hashlib.sha256(gzip.decompress(data)).hexdigest() if name.endswith(".gz") else None,
             "replaced": False, "dropped": False,
         })
         self.drop_uploads()

@@ -37,7 +37,7 @@ pub struct Stored {
     /// How often each `run_id` of a `client_info` was stored.
     pub runs: BTreeMap<String, u64>,
     /// 2010: `result_key`, `filename`, `description`, `visible`, `size`, `promised` (more than `size`: it broke off), `sha256`,
-    /// `replaced` (by one of its name), `dropped` (for want of room).
+    /// `unpacked` (the same of what is in it, if its name ends with `.gz`), `replaced` (by one of its name), `dropped` (for want of room).
     pub uploads: Vec<Value>,
     /// devmason: `name` and `owner` by slug.
     pub projects: Value,
@@ -199,6 +199,12 @@ impl Odd {
     #[must_use]
     pub fn delay(self, delay: Duration) -> Self {
         self.with("delay", delay.as_secs_f64().into())
+    }
+
+    /// No more than the head of the request is read until [`Peer::answer`] is called again, and whoever else asks waits.
+    #[must_use]
+    pub fn held(self) -> Self {
+        self.with("held", true.into())
     }
 
     /// Only for so many requests.

@@ -41,8 +41,8 @@ impl Dialect {
     pub const ALL: [Self; 5] =
         [Self::V2009, Self::V2010, Self::PonyServe, Self::Devmason, Self::DevmasonRest];
 
-    /// The key to ask `get_results` for when only the dialect is wanted: no server has it.
-    pub const NO_KEY: &str = "-";
+    /// The key to ask `get_results` for when only the dialect is wanted: no server has it. The release of 2010 wants a number.
+    pub const NO_KEY: &str = "-1";
 
     /// As people write it.
     pub fn word(self) -> &'static str {
@@ -87,7 +87,12 @@ impl Dialect {
 
     /// The most bytes of a file, where it is known beforehand: to the release of 2010 it is a request like any other.
     pub fn upload_limit(self) -> Option<u64> {
-        (self == Self::V2010).then_some(4_900_000)
+        (self == Self::V2010).then_some(5_000_000)
+    }
+
+    /// The most bytes of all files of a result, where it is known beforehand: with more, the release of 2010 drops all of them.
+    pub fn uploads_limit(self) -> Option<u64> {
+        (self == Self::V2010).then_some(50_000_000)
     }
 
     /// Whether a `run_id` that it has is answered with the key that it has, and nothing is stored twice.
@@ -225,7 +230,7 @@ mod tests {
     fn a_cheap_question_tells_them_apart() {
         let fault = |message: &str| Err(Fault { code: 1, message: message.to_owned() });
         let unknown = fault("<type 'exceptions.Exception'>:method \"get_results\" is not supported");
-        let no_key = fault("<type 'exceptions.KeyError'>:'-'");
+        let no_key = fault("<type 'exceptions.KeyError'>:'-1'");
         let manner = |content_type| Manner { content_type: Some(content_type), ..Manner::default() };
         let ours = Manner { pony_build: Some("pony-serve/1"), ..manner("text/xml") };
         for (answer, manner, told) in [

@@ -13,6 +13,7 @@ mod shell;
 mod submit;
 mod survey;
 mod tidy;
+mod upload;
 
 use std::{
     io::{self, Write},

@@ -8,7 +8,6 @@ use crate::{
     folder::{Open, RunFolder, open_runs},
     record::RunRecord,
     server::{Server, known::Known},
-    submit::upload::Upload,
 };
 
 /// After so many results in a row that a server did not take, the rest is left for another time.
@@ -165,7 +164,7 @@ impl Pass {
 /// How a run stands with a server without anything being tried.
 fn standing(folder: &RunFolder, server: &str) -> Ended {
     match folder.read_receipt(server) {
-        Some(receipt) if receipt.uploads.iter().any(Upload::is_waiting) => Ended::Uploads,
+        Some(receipt) if receipt.has_waiting() => Ended::Uploads,
         Some(_) => Ended::Done,
         None if folder.read_waiting(server).is_some_and(|waiting| waiting.dropped) => Ended::Done,
         None => Ended::Waits,
@@ -186,8 +185,11 @@ async fn one(
     }
     let uploads = left.unwrap_or(session.config.delivery.uploads);
     if let Some(receipt) = folder.read_receipt(name) {
-        let waits = receipt.uploads.iter().any(Upload::is_waiting);
-        return if waits { Some(session.upload(folder, receipt, server, uploads).await) } else { None };
+        let is_due = rules.hurry || receipt.is_due(session.clock.wall());
+        if !receipt.has_waiting() || !is_due {
+            return None;
+        }
+        return Some(session.upload(None, folder, receipt, server, uploads).await);
     }
     if let Some(waiting) = folder.read_waiting(name) {
         let is_due = waiting.is_due(session.clock.wall());
@@ -206,7 +208,7 @@ async fn one(
         session.deliver(None, folder, record, way).await
     } else {
         match session.try_delivery(folder, record, way).await {
-            Tried::Delivered(receipt) => session.upload(folder, receipt, server, uploads).await,
+            Tried::Delivered(receipt) => session.upload(None, folder, receipt, server, uploads).await,
             Tried::Unwanted => Ended::Done,
             Tried::Failed(_) => Ended::Waits,
             Tried::Stopped(signal) => Ended::Stopped(signal),

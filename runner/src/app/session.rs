@@ -5,7 +5,6 @@ use std::{
     ffi::OsString,
     io::{self, IsTerminal},
     path::PathBuf,
-    sync::Arc,
     time::Duration,
 };
 
@@ -30,10 +29,7 @@ use crate::{
     },
     run::os::Signals,
     server::{Server, address::AddressError, known::Known, login::Sources, registry::Servers},
-    submit::{
-        self, Delivered, Delivery,
-        upload::{self, Progress, State, Upload},
-    },
+    submit::{self, Delivered, Delivery},
 };
 
 /// How a delivery ended.
@@ -175,7 +171,7 @@ impl Session {
     }
 
     /// Shows an event of the build of this name, if it has one.
-    fn show_perhaps_of(&self, build: Option<&str>, event: Event) {
+    pub(super) fn show_perhaps_of(&self, build: Option<&str>, event: Event) {
         match build {
             Some(build) => self.show_of(build, event),
             None => self.show(event),
@@ -235,7 +231,8 @@ impl Session {
                 let page = receipt.result_key.as_ref().and_then(|key| way.server.page(&record.package, key));
                 let event = Event::Delivered { server, result_key: receipt.result_key.clone(), page };
                 self.show_perhaps_of(build, event);
-                return self.upload(folder, receipt, way.server, self.config.delivery.uploads).await;
+                let limit = self.config.delivery.uploads;
+                return self.upload(build, folder, receipt, way.server, limit).await;
             }
             Tried::Failed(reason) => (Event::NotDelivered { server, reason }, Ended::Waits),
             Tried::Stopped(signal) => {
@@ -287,42 +284,6 @@ impl Session {
                 Tried::Failed(format!("{error}{rest}"))
             }
         }
-    }
-
-    /// Sends the files of a result that is delivered, for no longer than `limit`, and tells of those that are not taken.
-    pub(super) async fn upload(
-        &mut self,
-        folder: &RunFolder,
-        mut receipt: Receipt,
-        server: &Server,
-        limit: Duration,
-    ) -> Ended {
-        if !receipt.uploads.iter().any(Upload::is_waiting) {
-            return Ended::Done;
-        }
-        let before = receipt.clone();
-        let progress: Progress = Arc::new(|_, _, _| {});
-        let sending = tokio::time::timeout(limit, upload::send(server, folder, &mut receipt, &progress));
-        let ended = tokio::select! {
-            sent = sending => sent.ok(),
-            signal = self.signals.next() => return Ended::Stopped(signal),
-        };
-        for (before, now) in before.uploads.iter().zip(&receipt.uploads) {
-            if let (State::Refused { reason }, true) = (&now.state, before.is_waiting()) {
-                self.note(format!("{} was not uploaded to {}: {reason}", now.name, receipt.server));
-            }
-        }
-        let waiting = receipt.uploads.iter().filter(|upload| upload.is_waiting()).count();
-        if waiting == 0 {
-            return Ended::Done;
-        }
-        let why = match ended {
-            Some(Err(error)) => error.to_string(),
-            Some(Ok(())) => "they did not get through".to_owned(),
-            None => format!("no more time, after {} s", limit.as_secs()),
-        };
-        self.note(format!("{waiting} files of a result wait to be uploaded to {}: {why}", receipt.server));
-        Ended::Uploads
     }
 
     /// Until when a server has asked to be left alone.

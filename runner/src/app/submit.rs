@@ -15,18 +15,21 @@ use crate::{
     cli::{MessageFormat, ShowOptions, SubmitOptions},
     clock::Clock,
     exit::Exit,
-    folder::{Active, Open, RunFolder, open_runs},
+    folder::{Active, Open, Receipt, RunFolder, open_runs},
     record::RunRecord,
     report::look::ColourChoice,
-    server::{Server, known::Known},
-    submit::{upload::Upload, waiting::Waiting},
+    server::{
+        Server,
+        known::{Known, Trouble},
+    },
+    submit::waiting::Waiting,
 };
 
 /// Delivers these run folders, or all that wait.
 pub(super) async fn submit(options: &SubmitOptions) -> Result<Exit, Failure> {
     let show = ShowOptions {
         color: ColourChoice::Auto,
-        no_progress: true,
+        no_progress: false,
         message_format: MessageFormat::Human,
         verbose: false,
         debug: false,
@@ -154,8 +157,8 @@ async fn one(
         let name = server.name();
         let limit = session.config.delivery.timeout;
         let ended = match folder.read_receipt(&name) {
-            Some(receipt) if receipt.uploads.iter().any(Upload::is_waiting) => {
-                session.upload(folder, receipt, &server, session.config.delivery.uploads).await
+            Some(receipt) if receipt.has_waiting() => {
+                session.upload(None, folder, receipt, &server, session.config.delivery.uploads).await
             }
             Some(_) => {
                 session.note(format!("{} is on {name} already", folder.path().display()));
@@ -174,7 +177,8 @@ async fn one(
             return Ok(exit);
         }
     }
-    let everywhere = record.deliver_to.iter().all(|name| folder.is_delivered_to(name));
+    let is_there = |name: &String| folder.read_receipt(name).is_some_and(|receipt| !receipt.has_waiting());
+    let everywhere = record.deliver_to.iter().all(is_there);
     if let Some(active) = active.filter(|_| exit == Exit::Ok && everywhere) {
         session.close(active);
     }
@@ -190,6 +194,8 @@ struct Row {
     /// Files only: the result is there.
     files: usize,
     waiting: Option<Waiting>,
+    /// Of the result, or of its files.
+    trouble: Option<Trouble>,
     /// When it is tried next, whatever happens; none if never by itself.
     next: Option<Timestamp>,
 }
@@ -202,18 +208,18 @@ fn waiting(session: &Session) -> Vec<Row> {
     for Open { folder, .. } in open {
         let Ok(record) = folder.read_result() else { continue };
         for server in &record.deliver_to {
-            let files = match folder.read_receipt(server) {
-                Some(receipt) => receipt.uploads.iter().filter(|upload| upload.is_waiting()).count(),
-                None => 0,
-            };
-            if files == 0 && folder.is_delivered_to(server) {
+            let receipt = folder.read_receipt(server);
+            let files = receipt.as_ref().map_or(0, Receipt::waiting);
+            if files == 0 && receipt.is_some() {
                 continue;
             }
             let waiting = folder.read_waiting(server);
             let of_server =
                 Known::load(&session.home, server).trouble.filter(|trouble| !trouble.is_over(now));
             let never = waiting.as_ref().is_some_and(|waiting| waiting.is_final || waiting.dropped);
-            let own = waiting.as_ref().map(|waiting| waiting.trouble.next);
+            let trouble = waiting.as_ref().map(|waiting| waiting.trouble.clone());
+            let trouble = trouble.or_else(|| receipt.as_ref()?.trouble.clone());
+            let own = trouble.as_ref().map(|trouble| trouble.next);
             let next = own.into_iter().chain(of_server.map(|trouble| trouble.next)).max().unwrap_or(now);
             rows.push(Row {
                 run_id: record.run_id.clone(),
@@ -222,6 +228,7 @@ fn waiting(session: &Session) -> Vec<Row> {
                 server: server.clone(),
                 files,
                 waiting,
+                trouble,
                 next: (!never).then_some(next.max(now)),
             });
         }
@@ -251,8 +258,8 @@ impl Row {
             "ended": self.ended,
             "server": self.server,
             "files": self.files,
-            "tries": self.waiting.as_ref().map_or(0, |waiting| waiting.trouble.failures),
-            "reason": self.waiting.as_ref().map(|waiting| waiting.trouble.reason.clone()),
+            "tries": self.trouble.as_ref().map_or(0, |trouble| trouble.failures),
+            "reason": self.trouble.as_ref().map(|trouble| &trouble.reason),
             "final": self.waiting.as_ref().is_some_and(|waiting| waiting.is_final),
             "dropped": self.waiting.as_ref().is_some_and(|waiting| waiting.dropped),
             "next": self.next,
@@ -273,14 +280,15 @@ impl Row {
             (_, Some(next)) if next <= now => "next with the next pony-run".to_owned(),
             (_, Some(next)) => format!("not before {}", next.strftime("%Y-%m-%d %H:%M:%S UTC")),
         };
-        let why = match &self.waiting {
-            Some(waiting) => {
-                let tries = waiting.trouble.failures;
-                let times = if tries == 1 { "once".to_owned() } else { format!("{tries} times") };
-                format!("tried {times}: {}", waiting.trouble.reason)
-            }
-            None if self.files > 0 => format!("it is there, {} of its files wait", self.files),
-            None => "not tried yet".to_owned(),
+        let tried = match &self.trouble {
+            Some(Trouble { failures: 1, reason, .. }) => format!("tried once: {reason}"),
+            Some(Trouble { failures: tries @ 2.., reason, .. }) => format!("tried {tries} times: {reason}"),
+            _ => "not tried yet".to_owned(),
+        };
+        let why = match self.files {
+            0 => tried,
+            1 => format!("the result is there, and 1 of its files waits; {tried}"),
+            files => format!("the result is there, and {files} of its files wait; {tried}"),
         };
         format!("{head}\n  {why}\n  {when}")
     }
@@ -306,5 +314,14 @@ fn give_up(session: &mut Session, folder: &RunFolder, record: &RunRecord) {
             record.run_id,
             folder.path().display()
         ));
+    }
+    let receipts = record.deliver_to.iter().filter_map(|server| folder.read_receipt(server));
+    for mut receipt in receipts.filter(Receipt::has_waiting) {
+        receipt.refuse_waiting("given up");
+        if let Err(error) = folder.write_receipt(&receipt) {
+            session.note(format!("cannot note that files of {} are given up: {error}", record.run_id));
+        } else {
+            session.note(format!("files of {} are not for {} any more", record.run_id, receipt.server));
+        }
     }
 }

@@ -51,6 +51,8 @@ pub(super) enum Shape {
     Weight,
     /// A number of bytes with its unit.
     Bytes,
+    /// What uploaded files are called: a relative path.
+    PublicName,
 }
 
 /// One key.
@@ -529,6 +531,16 @@ pub(super) static STEP: Section = Section {
             r#""make -j{{jobs}}""#,
         ),
         key("upload", Shape::Line, "Files (a glob) to send along with the result.", r#""dist/*.whl""#),
+        key(
+            "as",
+            Shape::PublicName,
+            "What uploaded files are called: one file by its name, or with a `/` at the end the folder of several.",
+            r#""wheels/""#,
+        ),
+        with_default(
+            &key("visible", Shape::Flag, "Whether servers list the uploaded files.", "false"),
+            "true",
+        ),
         key("description", Shape::Text, "Shown beside uploaded files.", r#""a wheel""#),
         key("cwd", Shape::Line, "Folder of the tree in which it runs.", r#""docs""#),
         key("env", Shape::Environment, "Environment variables of this step.", r#"{"VERBOSE": 1}"#),
@@ -547,6 +559,8 @@ pub(super) static STEP: Section = Section {
     one_of: &["run", "upload"],
     at_most_one: &[],
     only_with: &[
+        ("as", &["upload"]),
+        ("visible", &["upload"]),
         ("description", &["upload"]),
         ("env", &["run"]),
         ("timeout", &["run"]),
@@ -565,6 +579,10 @@ pub(super) static STEP: Section = Section {
         ("working-directory", "cwd"),
         ("kind", "type"),
         ("artifact", "upload"),
+        ("artifacts", "upload"),
+        ("public-name", "as"),
+        ("rename", "as"),
+        ("hidden", "visible"),
         ("continue-on-error", "allow-failure"),
     ],
 };

@@ -24,6 +24,7 @@ mod steps;
 mod surroundings;
 mod template;
 mod tree;
+mod upload;
 mod variables;
 
 use std::{
@@ -43,6 +44,7 @@ pub use self::{
     needs::{Need, Weight},
     read::{ReadError, SIZE_LIMIT, list, read, real},
     schema::schema,
+    upload::{PublicName, Upload},
 };
 pub(crate) use self::{
     diagnostic::{did_you_mean, quoted},
@@ -240,13 +242,8 @@ pub enum Action {
     Script(String),
     /// Program and arguments, run as they are; at least the program.
     Program(Vec<String>),
-    /// Sends the files that match along with the result.
-    Upload {
-        /// Relative to the step's folder, without `..`; a valid glob.
-        glob: String,
-        /// Shown beside the file.
-        description: Option<String>,
-    },
+    /// Sends files along with the result.
+    Upload(Upload),
     /// The last step of a recipe with outputs: they must be there now.
     Outputs(IndexMap<String, PathBuf>),
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use pony_contexts::{Source, Want, archive, git, hg, path, virtualenv};
 
 use super::{
-    Action, Context, EnvironmentFrom, Need, Recipe, StepKind, Watch, Weight,
+    Action, Context, EnvironmentFrom, Need, Recipe, StepKind, Upload, Watch, Weight,
     credentials::without_credentials,
     duration,
     late::{Uses, late_name},
@@ -145,10 +145,8 @@ struct ResolvedStep<'r> {
     r#type: StepKind,
     #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<Run>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    upload: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<String>,
+    #[serde(flatten)]
+    upload: Option<ResolvedUpload>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cwd: Option<String>,
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
@@ -159,6 +157,17 @@ struct ResolvedStep<'r> {
     quiet_timeout: Option<String>,
     allow_failure: bool,
     always: bool,
+}
+
+#[derive(Serialize)]
+struct ResolvedUpload {
+    upload: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#as: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    visible: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -309,15 +318,20 @@ fn escaped_list(list: &[String]) -> Vec<String> {
 
 /// The step that looks for outputs is made of them.
 fn step(step: &super::Step, uses: Uses) -> Option<ResolvedStep<'_>> {
-    let (run, upload, description) = match &step.action {
-        Action::Script(script) => (Some(Run::Script(escape_late(script, uses))), None, None),
-        Action::Program(program) => (
-            Some(Run::Program(program.iter().map(|argument| escape_late(argument, uses)).collect())),
-            None,
-            None,
-        ),
-        Action::Upload { glob, description } => {
-            (None, Some(escape(glob)), description.as_ref().map(|text| escape_late(text, uses)))
+    let (run, upload) = match &step.action {
+        Action::Script(script) => (Some(Run::Script(escape_late(script, uses))), None),
+        Action::Program(program) => {
+            let program = program.iter().map(|argument| escape_late(argument, uses));
+            (Some(Run::Program(program.collect())), None)
+        }
+        Action::Upload(Upload { glob, name, visible, description }) => {
+            let upload = ResolvedUpload {
+                upload: escape(glob),
+                r#as: name.text().map(escape),
+                visible: (!visible).then_some(false),
+                description: description.as_ref().map(|text| escape_late(text, uses)),
+            };
+            (None, Some(upload))
         }
         Action::Outputs(_) => return None,
     };
@@ -328,7 +342,6 @@ fn step(step: &super::Step, uses: Uses) -> Option<ResolvedStep<'_>> {
         r#type: step.kind,
         run,
         upload,
-        description,
         cwd: step.cwd.as_ref().map(|cwd| escape(&cwd.display().to_string())),
         env: escaped(&step.environment, uses),
         timeout: step.timeout.map(duration::print),

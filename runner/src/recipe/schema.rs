@@ -126,6 +126,10 @@ fn shape(shape: Shape) -> Value {
         }),
         Shape::Matrix => matrix(&line),
         Shape::Weight => json!({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "all"}]}),
+        Shape::PublicName => json!({
+            "type": ["string", "number", "boolean"],
+            "pattern": r"^(?!/)(?!.*//)(?!(.*/)?\.{1,2}(/|$))[^\n\r]*\S[^\n\r]*$",
+        }),
         Shape::Bytes => json!({"type": "string", "pattern": r"^[0-9.]+\s*([kKmMgGtT][iI]?)?[bB]?$"}),
         Shape::Section(inner) => section(inner),
         Shape::Sections(inner) => json!({"type": "array", "items": section(inner), "minItems": 1}),

@@ -12,6 +12,7 @@ use super::{
     keys::{STEP, STEP_KINDS},
     reader::Reader,
     tree::{Node, Value},
+    upload,
 };
 
 /// Reads all steps; wrong ones are reported and left out. None is named like one of `taken`, which stands for a place.
@@ -98,16 +99,14 @@ fn step_that_uses<'t>(
         fields.get(key).and_then(|node| reader.checker.flag(node, &format!("`{key}`"))).unwrap_or(false)
     };
     let (allow_failure, always) = (flag("allow-failure"), flag("always"));
-    let description = fields.get("description").and_then(|node| reader.late_line(node, "`description`"));
-    let upload = fields.get("upload").map(|node| glob(reader, node));
-    let action = match upload {
-        Some(glob) => Action::Upload { glob: glob?, description },
+    let action = match fields.get("upload") {
+        Some(node) => Action::Upload(upload::read(reader, fields, node)?),
         None => run(reader, fields.get("run")?)?,
     };
     let kind = match (kind, &action) {
         (Some("setup"), _) => StepKind::Setup,
         (Some("test"), _) => StepKind::Test,
-        (Some("package"), _) | (None, Action::Upload { .. }) => StepKind::Package,
+        (Some("package"), _) | (None, Action::Upload(_)) => StepKind::Package,
         _ => StepKind::Build,
     };
     let begin = item.used_at.as_ref().unwrap_or(&item.at).start;
@@ -165,28 +164,6 @@ fn run<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Action> {
     None
 }
 
-fn glob<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<String> {
-    let glob = reader.line(node, "`upload`")?;
-    let path = std::path::Path::new(&glob);
-    if path.is_absolute() || path.components().any(|component| component == std::path::Component::ParentDir) {
-        reader.checker.wrong(node, |at| {
-            Diagnostic::at(at, "`upload` must stay inside the tree")
-                .label("expected a relative glob, without `..`")
-                .help("paths begin at the step's folder")
-        });
-        return None;
-    }
-    if let Err(error) = globset::Glob::new(&glob) {
-        let why = error.kind().to_string();
-        reader.checker.wrong(node, |at| {
-            Diagnostic::at(at, format!("{} is not a glob: {why}", quoted(&glob)))
-                .label("expected such as `dist/*.whl`")
-        });
-        return None;
-    }
-    Some(glob)
-}
-
 /// Names the steps that have none after the program that they run, `step N` where that says nothing.
 fn name_the_rest(steps: &mut [Step], taken: Option<&str>) {
     let mut taken: HashSet<String> =
@@ -204,7 +181,7 @@ fn name_the_rest(steps: &mut [Step], taken: Option<&str>) {
                 .and_then(|line| line.split_whitespace().find(|word| !word.contains('=')))
                 .and_then(program_name),
             Action::Program(program) => program.first().and_then(|program| program_name(program)),
-            Action::Upload { .. } | Action::Outputs(_) => Some("upload".to_owned()),
+            Action::Upload(_) | Action::Outputs(_) => Some("upload".to_owned()),
         };
         let base = base.unwrap_or_else(|| format!("step {}", index + 1));
         let mut name = base.clone();

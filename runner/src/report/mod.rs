@@ -9,6 +9,7 @@ mod several;
 mod spool;
 mod tail;
 pub mod terminal;
+mod upload;
 mod verdict;
 pub mod words;
 

@@ -14,6 +14,7 @@ use super::{
     look::Look,
     screen::Lines,
     tail::{self, Tail},
+    upload::{self, UnderWay},
     verdict, words,
 };
 use crate::{
@@ -33,6 +34,8 @@ pub struct Terminal {
     folder: String,
     steps: Vec<StepHead>,
     current: Option<(usize, Moment)>,
+    /// A file of a result is on its way.
+    upload: Option<UnderWay>,
     /// A context's command is under way: its output is for the record, and its progress for who watches.
     in_context: bool,
     tail: Tail,
@@ -52,6 +55,7 @@ impl Terminal {
             folder: String::new(),
             steps: Vec::new(),
             current: None,
+            upload: None,
             in_context: false,
             tail: Tail::default(),
             failed_tail: None,
@@ -99,6 +103,19 @@ impl Terminal {
                 self.say(&format!("{style}not delivered{style:#} to {server}: {}", words::plain(reason)));
                 self.say("  the result waits in its run folder; `pony-run submit` delivers it");
             }
+            Event::Uploading { name, sent, bytes, .. } => {
+                self.upload = Some(UnderWay { name: name.clone(), sent: *sent, bytes: *bytes });
+                self.open_bar(now);
+            }
+            Event::Uploaded(uploads) => {
+                self.upload = None;
+                if self.current.is_none() {
+                    self.close_bar();
+                }
+                for line in upload::lines(uploads) {
+                    self.say(&line);
+                }
+            }
             Event::CommandEnded { .. } => self.in_context = false,
             // Those of several builds are not shown here.
             Event::ChainStarted { .. }
@@ -130,10 +147,7 @@ impl Terminal {
         let room = width.saturating_sub(console::measure_text_width(&title) + 2).max(10);
         let line = format!("{bold}{title}{bold:#}  {}", words::one_line(&head.command, room));
         self.say(&line);
-        if self.look.progress {
-            self.bottom = Bottom::open();
-            self.draw(now);
-        }
+        self.open_bar(now);
     }
 
     fn output(&mut self, stream: Stream, bytes: &[u8], now: Moment) {
@@ -215,6 +229,16 @@ impl Terminal {
         });
     }
 
+    fn open_bar(&mut self, now: Moment) {
+        if !self.look.progress {
+            return;
+        }
+        if !self.bottom.is_open() {
+            self.bottom = Bottom::open();
+        }
+        self.draw(now);
+    }
+
     fn close_bar(&mut self) {
         self.bottom.close();
         self.finish_lines();
@@ -231,23 +255,26 @@ impl Terminal {
     }
 
     fn draw(&self, now: Moment) {
-        let Some((step, since)) = self.current.filter(|_| self.bottom.is_open()) else { return };
-        let Some(head) = self.steps.get(step) else { return };
+        if !self.bottom.is_open() {
+            return;
+        }
         let columns = columns();
+        let open = self.lines.iter().map(Lines::open).filter(|open| !open.is_empty());
+        let open = open.map(|open| format!("{}\x1b[0m", console::truncate_str(&open, columns, "…")));
+        let upload = self.upload.as_ref().map(|upload| upload.line(columns));
+        let lines: Vec<String> = open.chain(upload).chain(self.status(now, columns)).collect();
+        self.bottom.show(lines.join("\n"));
+    }
+
+    /// The line of the step that is under way.
+    fn status(&self, now: Moment, columns: usize) -> Option<String> {
+        let (step, since) = self.current?;
+        let head = self.steps.get(step)?;
         let elapsed = words::elapsed(now.saturating_sub(since), head.usual);
         let status =
             format!("{} · step {}/{} {} · {elapsed}", self.package, step + 1, self.steps.len(), head.name);
-        let status = console::truncate_str(&status, columns, "…").into_owned();
         let style = self.look.style(Style::new().bold());
-        let mut text = String::new();
-        for lines in &self.lines {
-            let open = lines.open();
-            if !open.is_empty() {
-                let _ = writeln!(text, "{}\x1b[0m", console::truncate_str(&open, columns, "…"));
-            }
-        }
-        let _ = write!(text, "{style}{status}{style:#}");
-        self.bottom.show(text);
+        Some(format!("{style}{}{style:#}", console::truncate_str(&status, columns, "…")))
     }
 }
 

@@ -36,7 +36,7 @@ use crate::{
     event::{Event, Stream},
     folder::RunFolder,
     mask::Mask,
-    recipe::{Action, StepKind},
+    recipe::{Action, StepKind, Upload},
     record::{Artifact, CommandRecord, Outcome, RunRecord, StepRecord},
     report::Reporter,
 };
@@ -459,11 +459,12 @@ impl<'r> Run<'r> {
         let asked = Arc::downgrade(&wanted);
         let (started, began) = (self.clock.wall(), self.clock.now());
         let task = match &self.job.recipe.steps[step].action {
-            Action::Upload { glob, .. } => {
-                let (glob, into) = (glob.clone(), self.folder.artifacts());
+            Action::Upload(upload) => {
+                let wanted = self.wanted(step, upload.clone());
+                let into = self.folder.artifacts();
                 let is_wanted = move || asked.strong_count() > 0;
                 tokio::task::spawn_blocking(move || {
-                    let collected = upload::collect(&tree, &glob, &into, &is_wanted);
+                    let collected = wanted.collect(&tree, &into, &is_wanted);
                     collected.map(Collected::Artifacts).map_err(|error| error.to_string())
                 })
             }
@@ -484,6 +485,21 @@ impl<'r> Run<'r> {
             Action::Script(_) | Action::Program(_) => return,
         };
         self.collecting = Some(Collecting { step, started, began, task, _wanted: wanted });
+    }
+
+    /// What an upload step is to collect.
+    fn wanted(&self, step: usize, upload: Upload) -> upload::Wanted {
+        let step = &self.job.recipe.steps[step];
+        let before = self.records.iter().flat_map(|record| {
+            record.artifacts.iter().map(|artifact| (record.name.clone(), artifact.clone()))
+        });
+        upload::Wanted {
+            upload,
+            step: step.name.clone(),
+            folder: step.cwd.clone().unwrap_or_default(),
+            before: before.collect(),
+            mask: self.mask.clone(),
+        }
     }
 
     /// The copying may go on for one more file, for nobody.
@@ -508,14 +524,15 @@ impl<'r> Run<'r> {
             }
             Err(error) => (Outcome::Failed, 1, Some(error), Vec::new()),
         };
-        let description = match &self.job.recipe.steps[step].action {
-            Action::Upload { description, .. } => description.clone(),
-            Action::Outputs(_) | Action::Script(_) | Action::Program(_) => None,
+        let (description, hidden) = match &self.job.recipe.steps[step].action {
+            Action::Upload(upload) => (upload.description.clone(), !upload.visible),
+            Action::Outputs(_) | Action::Script(_) | Action::Program(_) => (None, false),
         };
         let record = StepRecord {
             reason,
             artifacts,
             description,
+            hidden,
             started: Some(started),
             duration: self.since(began),
             ..self.blank(step, outcome, status)

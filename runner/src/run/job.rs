@@ -280,7 +280,7 @@ pub fn argv(action: &Action) -> Option<Vec<OsString>> {
     match action {
         Action::Script(script) => Some(["sh", "-e", "-c", script].map(OsString::from).to_vec()),
         Action::Program(argv) => Some(argv.iter().map(OsString::from).collect()),
-        Action::Upload { .. } | Action::Outputs(_) => None,
+        Action::Upload(_) | Action::Outputs(_) => None,
     }
 }
 
@@ -289,7 +289,7 @@ pub fn command_line(action: &Action) -> String {
     match action {
         Action::Script(script) => script.clone(),
         Action::Program(argv) => quoted(argv),
-        Action::Upload { glob, .. } => format!("upload {glob}"),
+        Action::Upload(upload) => format!("upload {}", upload.glob),
         Action::Outputs(outputs) => {
             let named = outputs.iter().map(|(name, path)| format!("{name}={}", path.display()));
             format!("outputs {}", quoted(&named.collect::<Vec<_>>()))

@@ -22,7 +22,7 @@ pub(super) fn missing(steps: &[Step], there: impl Fn(&Step, &str) -> bool) -> Ve
             // What may fail does not keep the rest from running.
             Action::Program(argv) => (argv.first().map(String::as_str), !step.allow_failure),
             Action::Script(script) => (first_program(script), false),
-            Action::Upload { .. } | Action::Outputs(_) => (None, false),
+            Action::Upload(_) | Action::Outputs(_) => (None, false),
         };
         if let Some(program) = program.filter(|program| !program.contains('/'))
             && !there(step, program)

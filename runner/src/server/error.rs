@@ -17,6 +17,9 @@ pub enum CallError {
     /// It took too long.
     #[error("no answer within {} s", .0.as_secs().max(1))]
     Timeout(Duration),
+    /// It takes no more of a file.
+    #[error("it took nothing for {} s", .0.as_secs().max(1))]
+    Silent(Duration),
     /// An HTTP answer that is none to the call.
     #[error("it answered {status}{text}")]
     Status {
@@ -67,17 +70,6 @@ pub enum CallError {
     /// This machine's own server does not start.
     #[error("the results file cannot be opened: {0}")]
     Hosted(String),
-    /// A file is larger than what the server takes.
-    #[error("it has {bytes} bytes, and the server takes no more than {limit}")]
-    TooLarge {
-        /// Its size.
-        bytes: u64,
-        /// The server's limit.
-        limit: u64,
-    },
-    /// There is nothing in a file.
-    #[error("it is empty, and servers take no empty files")]
-    Empty,
     /// A file that is to be sent cannot be read.
     #[error("cannot read `{path}`: {error}")]
     Read {
@@ -105,15 +97,11 @@ impl CallError {
                 (status.is_client_error() && !passes) || matches!(status.as_u16(), 501 | 505)
             }
             Self::Fault(fault) => !OF_THE_MACHINE.iter().any(|word| fault.message.contains(word)),
-            Self::Moved(_)
-            | Self::Circle(_)
-            | Self::Lost(_)
-            | Self::TooLarge { .. }
-            | Self::Empty
-            | Self::Read { .. } => true,
+            Self::Moved(_) | Self::Circle(_) | Self::Lost(_) | Self::Read { .. } => true,
             Self::Unreachable(_)
             | Self::Broken(_)
             | Self::Timeout(_)
+            | Self::Silent(_)
             | Self::NotXmlRpc { .. }
             | Self::Page { .. }
             | Self::Answer
@@ -127,6 +115,7 @@ impl CallError {
         match self {
             Self::Broken(_)
             | Self::Timeout(_)
+            | Self::Silent(_)
             | Self::NotXmlRpc { .. }
             | Self::Page { .. }
             | Self::Answer => true,
@@ -140,8 +129,6 @@ impl CallError {
             | Self::Circle(_)
             | Self::Login(_)
             | Self::Hosted(_)
-            | Self::TooLarge { .. }
-            | Self::Empty
             | Self::Read { .. } => false,
         }
     }
@@ -152,6 +139,7 @@ impl CallError {
             Self::Status { status, .. } => matches!(status.as_u16(), 429 | 502 | 503 | 504),
             Self::Unreachable(_)
             | Self::Timeout(_)
+            | Self::Silent(_)
             | Self::Login(_)
             | Self::Hosted(_)
             | Self::Page { .. } => true,
@@ -196,6 +184,7 @@ mod tests {
             (CallError::Unreachable(text()), false, false, true),
             (CallError::Broken(text()), false, true, false),
             (CallError::Timeout(Duration::ZERO), false, true, true),
+            (CallError::Silent(Duration::ZERO), false, true, true),
             (status(400), true, false, false),
             (status(401), true, false, false),
             (status(404), true, false, false),

@@ -5,6 +5,7 @@ use std::{
     fs::File,
     io::{self, Seek},
     path::Path,
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
@@ -12,13 +13,15 @@ use std::{
 use bytes::Bytes;
 use jiff::{Timestamp, fmt::rfc2822};
 use reqwest::{Method, StatusCode, Url, header};
-use tokio::io::AsyncReadExt;
+use tokio::{io::AsyncReadExt, sync::watch};
 use tokio_util::io::{InspectReader, ReaderStream};
 
 use super::{address::hide, error::CallError, login::Login};
 
 /// From the first packet to a connection.
 const CONNECT: Duration = Duration::from_secs(10);
+/// From the end of a file that was sent to the answer.
+const ANSWER: Duration = Duration::from_mins(2);
 /// Answers are small, but for a result that is asked for; who sends more is no pony-build server.
 const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
 /// How often a server may point elsewhere on its own host.
@@ -52,8 +55,10 @@ pub(crate) struct FileContent {
     pub(crate) file: Arc<File>,
     /// Its size.
     pub(crate) bytes: u64,
-    /// Told how many more bytes have been read from it.
-    pub(crate) progress: Arc<dyn Fn(usize) + Send + Sync>,
+    /// Told how many bytes of it are on their way.
+    pub(crate) progress: Arc<dyn Fn(u64) + Send + Sync>,
+    /// A server that takes nothing of it for so long is taken for dead.
+    pub(crate) silence: Duration,
 }
 
 impl fmt::Debug for FileContent {
@@ -63,13 +68,18 @@ impl fmt::Debug for FileContent {
 }
 
 impl FileContent {
-    fn body(&self) -> io::Result<reqwest::Body> {
+    /// Its content, and how much of it is on its way.
+    fn body(&self) -> io::Result<(reqwest::Body, watch::Receiver<u64>)> {
         let mut file = self.file.try_clone()?;
         file.rewind()?;
         let progress = Arc::clone(&self.progress);
+        let (told, sent) = watch::channel(0);
         let file = tokio::fs::File::from_std(file).take(self.bytes);
-        let told = InspectReader::new(file, move |bytes| progress(bytes.len()));
-        Ok(reqwest::Body::wrap_stream(ReaderStream::with_capacity(told, 64 * 1024)))
+        let counted = InspectReader::new(file, move |bytes| {
+            told.send_modify(|sent| *sent += bytes.len() as u64);
+            progress(*told.borrow());
+        });
+        Ok((reqwest::Body::wrap_stream(ReaderStream::with_capacity(counted, 64 * 1024)), sent))
     }
 }
 
@@ -81,6 +91,8 @@ pub(super) struct Response {
     pub(super) pony_build: Option<String>,
     pub(super) content_type: Option<String>,
     pub(super) location: Option<String>,
+    /// `WWW-Authenticate`
+    pub(super) asks_for_login: bool,
     pub(super) retry_after: Option<Duration>,
     pub(super) body: Vec<u8>,
 }
@@ -151,24 +163,29 @@ async fn once(client: &reqwest::Client, request: &Request<'_>, url: &Url) -> Res
     if let Some(login) = request.login {
         sent = sent.basic_auth(&login.user, Some(&login.password));
     }
-    sent = match &request.content {
-        Content::Nothing => sent,
-        Content::Document { kind, bytes } => sent.header(header::CONTENT_TYPE, *kind).body(bytes.clone()),
+    let response = match &request.content {
+        Content::Nothing => sent.send().await,
+        Content::Document { kind, bytes } => {
+            sent.header(header::CONTENT_TYPE, *kind).body(bytes.clone()).send().await
+        }
         Content::File(file) => {
-            sent.header(header::CONTENT_TYPE, "application/octet-stream")
+            let (body, moved) = file
+                .body()
+                .map_err(|error| CallError::Read { path: "a file".to_owned(), error: error.to_string() })?;
+            let sent = sent
+                .header(header::CONTENT_TYPE, "application/octet-stream")
                 .header(header::CONTENT_LENGTH, file.bytes)
-                .body(file.body().map_err(|error| CallError::Read {
-                    path: "a file".to_owned(),
-                    error: error.to_string(),
-                })?)
+                .body(body);
+            moving(sent.send(), moved, file.silence, ANSWER).await?
         }
     };
-    let mut response = sent.send().await.map_err(failed)?;
+    let mut response = response.map_err(failed)?;
     let status = response.status();
     let named =
         |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let (pony_build, content_type) = (named("x-pony-build"), named("content-type"));
     let location = named("location");
+    let asks_for_login = response.headers().contains_key(header::WWW_AUTHENTICATE);
     let retry_after = named("retry-after").and_then(|wish| wait(&wish, named("date").as_deref()));
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
@@ -180,7 +197,30 @@ async fn once(client: &reqwest::Client, request: &Request<'_>, url: &Url) -> Res
             });
         }
     }
-    Ok(Response { status, pony_build, content_type, location, retry_after, body })
+    Ok(Response { status, pony_build, content_type, location, asks_for_login, retry_after, body })
+}
+
+/// What `work` comes to, unless nothing `moved` for `silence`. When all is on its way nothing is left to move, and the rest is waited
+/// for as long as an `answer` may take.
+async fn moving<T>(
+    work: impl Future<Output = T>,
+    mut moved: watch::Receiver<u64>,
+    silence: Duration,
+    answer: Duration,
+) -> Result<T, CallError> {
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return Ok(done),
+            moved = tokio::time::timeout(silence, moved.changed()) => match moved {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => break,
+                Err(_) => return Err(CallError::Silent(silence)),
+            },
+        }
+    }
+    tokio::time::timeout(answer, work).await.map_err(|_| CallError::Timeout(answer))
 }
 
 /// `Retry-After`: seconds, or a date, which is counted from the server's own. Pure.
@@ -230,6 +270,23 @@ mod tests {
         assert!(next(&from, "http://example.org/xmlrpc").is_err());
         let error = next(&from, "http://u:hunter2@elsewhere/").unwrap_err().to_string();
         assert!(error.contains("elsewhere") && !error.contains("hunter2"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_takes_nothing_is_given_up_on() {
+        const MOMENT: Duration = Duration::from_millis(10);
+        const AGE: Duration = Duration::from_mins(1);
+        let never = std::future::pending::<()>;
+        let (told, moved) = watch::channel(0);
+        told.send_replace(1);
+        let error = moving(never(), moved, MOMENT, AGE).await.unwrap_err();
+        assert!(matches!(error, CallError::Silent(MOMENT)), "{error}");
+        // When all is there, the server takes its time, but not for ever.
+        let all_is_there = || watch::channel(0).1;
+        let answered = moving(tokio::time::sleep(MOMENT * 3), all_is_there(), MOMENT, AGE).await;
+        assert!(answered.is_ok(), "{answered:?}");
+        let error = moving(never(), all_is_there(), AGE, MOMENT).await.unwrap_err();
+        assert!(matches!(error, CallError::Timeout(MOMENT)), "{error}");
     }
 
     #[test]

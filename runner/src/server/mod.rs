@@ -41,6 +41,8 @@ pub const EMBEDDED: &str = "embedded";
 const PONY_SERVE: &str = "http://127.0.0.1:8000/";
 /// From a request to its whole answer, if nothing else is said.
 pub const CALL: Duration = Duration::from_mins(2);
+/// The same for a file, where silence and whoever waits for it are the bounds.
+const FILE: Duration = Duration::from_hours(24);
 
 /// A pony-build server. Clones are the same one.
 #[derive(Debug, Clone)]
@@ -209,16 +211,19 @@ impl Server {
     }
 
     /// Sends a file that belongs to a result: `POST /upload` of the release of 2010.
-    pub(crate) async fn upload(
-        &self,
-        file: FileContent,
-        query: &[(&str, &str)],
-        limit: Duration,
-    ) -> Result<(), CallError> {
+    pub(crate) async fn upload(&self, file: FileContent, query: &[(&str, &str)]) -> Result<(), CallError> {
         let mut url = self.address().await?.at(&["upload"]);
         url.query_pairs_mut().extend_pairs(query);
-        let response = self.send(Method::POST, url, Content::File(file), limit).await?;
-        if response.status.is_success() { Ok(()) } else { Err(self.refused(&response)) }
+        let response = self.send(Method::POST, url, Content::File(file), FILE).await?;
+        match response.status {
+            status if status.is_success() => Ok(()),
+            // Whoever asks for a login says so.
+            status @ StatusCode::UNAUTHORIZED if !response.asks_for_login => {
+                let text = "; it does not know the key that it gave for files of this result".to_owned();
+                Err(CallError::Status { status, text, retry_after: None })
+            }
+            _ => Err(self.refused(&response)),
+        }
     }
 
     async fn send(

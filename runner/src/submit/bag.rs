@@ -227,6 +227,9 @@ fn step_result(
         let files = step.artifacts.iter().map(|artifact| string(&artifact.name)).collect();
         extra.insert("files".to_owned(), Value::Array(files));
         extra.insert("description".to_owned(), string(step.description.as_deref().unwrap_or_default()));
+        if step.hidden {
+            extra.insert("visible".to_owned(), Value::Bool(false));
+        }
     }
     StepResult {
         status: Some(step.status),

@@ -197,7 +197,13 @@ async fn attempt(
         settle(server, dialect, &other, now).await?;
         known.unsure.remove(&slot);
         if let Some(receipt) = folder.read_receipt(&name) {
-            return Ok(Some(Delivered { receipt, notes: Vec::new() }));
+            let lost = receipt.uploads.len();
+            let notes = (lost > 0).then(|| {
+                format!(
+                    "{name} has the result, but its answer was lost, and with it the key for {lost} files"
+                )
+            });
+            return Ok(Some(Delivered { receipt, notes: notes.into_iter().collect() }));
         }
     }
     if !by_name && !is_wanted(record.outcome, dialect) {
@@ -247,6 +253,7 @@ async fn attempt(
         dialect: Some(told.word().to_owned()),
         time: now,
         uploads,
+        trouble: None,
     };
     folder.write_receipt(&receipt).map_err(DeliverError::Receipt)?;
     known.unsure.remove(&slot);
@@ -344,7 +351,8 @@ async fn settle(
         auth_key: None,
         dialect: Some(dialect.word().to_owned()),
         time: now,
-        uploads: Vec::new(),
+        uploads: if dialect.takes_uploads() { upload::lost(&record) } else { Vec::new() },
+        trouble: None,
     };
     folder.write_receipt(&receipt).map_err(DeliverError::Receipt)
 }

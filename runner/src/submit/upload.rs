@@ -5,11 +5,13 @@ use std::{
     fs::File,
     io::{self, Write},
     path::Path,
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
 
 use flate2::{Compression, write::GzEncoder};
+use jiff::Timestamp;
 use pony_wire::Dialect;
 use serde::{Deserialize, Serialize};
 
@@ -19,12 +21,8 @@ use crate::{
     server::{FileContent, Server, error::CallError},
 };
 
-/// A server that takes fewer bytes a second is taken for dead.
-const SLOWEST: u64 = 20_000;
-/// How long a file may take besides.
-const ANSWER: Duration = Duration::from_mins(1);
-/// How often a file is tried.
-const TRIES: u32 = 10;
+/// How often a file is tried: for most of a day, as tries become rarer.
+const TRIES: u32 = 20;
 
 /// One file, and what became of it: a part of the receipt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +32,6 @@ pub struct Upload {
     /// What the server calls it.
     pub name: String,
     /// What the server shows beside it.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// Whether the server lists it.
     pub visible: bool,
@@ -59,7 +56,10 @@ pub enum State {
         reason: Option<String>,
     },
     /// The server has it.
-    Done,
+    Done {
+        /// As many as were sent.
+        bytes: u64,
+    },
     /// The server will not have it, or it was tried often enough.
     Refused {
         /// Why.
@@ -67,8 +67,105 @@ pub enum State {
     },
 }
 
-/// Is told of files on their way: of which one, how many more bytes of how many.
-pub type Progress = Arc<dyn Fn(&str, usize, u64) + Send + Sync>;
+/// Is told of files on their way: of which one, how many bytes of how many.
+pub type Progress = Arc<dyn Fn(&str, u64, u64) + Send + Sync>;
+
+/// How files are sent.
+#[derive(Clone)]
+pub struct Terms {
+    /// The longest that all of them may take.
+    pub limit: Duration,
+    /// A server that takes nothing for so long is taken for dead.
+    pub silence: Duration,
+    /// Is told.
+    pub progress: Progress,
+}
+
+/// Why a file is not where it is to be.
+#[derive(Debug, thiserror::Error)]
+pub enum UploadError {
+    /// The call failed.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// It is larger than what the server takes.
+    #[error("it has {bytes} bytes, and the server takes no more than {limit}")]
+    TooLarge {
+        /// Its size.
+        bytes: u64,
+        /// The server's limit.
+        limit: u64,
+    },
+    /// There is no room for it beside the other files of the result.
+    #[error("the server keeps no more than {limit} bytes of files, and would drop all files of this result")]
+    NoRoom {
+        /// The server's limit.
+        limit: u64,
+    },
+    /// There is nothing in it.
+    #[error("it is empty, and servers take no empty files")]
+    Empty,
+    /// It cannot be read.
+    #[error("cannot read `{path}`: {error}")]
+    Read {
+        /// Which.
+        path: String,
+        /// Why.
+        error: io::Error,
+    },
+    /// It cannot be packed.
+    #[error("it cannot be packed: {0}")]
+    Pack(io::Error),
+    /// It was cut short.
+    #[error("there was no more time, after {} s", .0.as_secs().max(1))]
+    OutOfTime(Duration),
+}
+
+/// Statuses by which a server speaks of a file, and not of files.
+const OF_ONE_FILE: [u16; 7] = [400, 403, 409, 411, 413, 414, 415];
+
+impl UploadError {
+    /// The next try would end in the same way.
+    fn is_final(&self) -> bool {
+        match self {
+            Self::Call(error) => error.is_final(),
+            Self::TooLarge { .. } | Self::NoRoom { .. } | Self::Empty | Self::Read { .. } => true,
+            Self::Pack(_) | Self::OutOfTime(_) => false,
+        }
+    }
+
+    /// What follows would end in the same way.
+    fn is_of_all(&self) -> bool {
+        match self {
+            Self::Call(CallError::Status { status, .. }) if self.is_final() => {
+                !OF_ONE_FILE.contains(&status.as_u16())
+            }
+            Self::Call(error) => error.is_final() || error.is_of_the_server(),
+            Self::OutOfTime(_) => true,
+            Self::TooLarge { .. } | Self::NoRoom { .. } | Self::Empty | Self::Read { .. } | Self::Pack(_) => {
+                false
+            }
+        }
+    }
+
+    /// How long the server asks to be left alone.
+    pub fn retry_after(&self) -> Option<Duration> {
+        if let Self::Call(error) = self { error.retry_after() } else { None }
+    }
+
+    /// The server has not come to the file at all: that does not count as a try.
+    fn is_before_the_file(&self) -> bool {
+        match self {
+            Self::Call(CallError::Timeout(_) | CallError::Silent(_)) => false,
+            Self::Call(error) => error.is_of_the_server(),
+            _ => false,
+        }
+    }
+
+    /// It is the server, not what was sent: whatever else is for it would wait as long.
+    pub fn is_of_the_server(&self) -> bool {
+        matches!(self, Self::Call(error) if error.is_of_the_server())
+    }
+}
 
 /// What a server calls the whole of a log.
 pub(super) fn log_name(log: &Log) -> String {
@@ -82,8 +179,9 @@ pub(super) fn of(record: &RunRecord, shortened: &[Log]) -> Vec<Upload> {
         step.artifacts.iter().map(|artifact| Upload {
             file: format!("artifacts/{}", artifact.name),
             name: artifact.name.clone(),
-            description: step.description.clone().unwrap_or_default(),
-            visible: true,
+            // Never empty: to such a one the release of 2010 has no answer.
+            description: step.description.clone().unwrap_or_else(|| step.name.clone()),
+            visible: !step.hidden,
             packed: false,
             state: waiting.clone(),
         })
@@ -99,6 +197,13 @@ pub(super) fn of(record: &RunRecord, shortened: &[Log]) -> Vec<Upload> {
     artifacts.chain(logs).collect()
 }
 
+/// The files of a run that a server has, but whose answer did not come.
+pub(super) fn lost(record: &RunRecord) -> Vec<Upload> {
+    let reason = "the server's answer was lost, and with it the key for files";
+    let lost = |upload| Upload { state: State::Refused { reason: reason.to_owned() }, ..upload };
+    of(record, &[]).into_iter().map(lost).collect()
+}
+
 impl Upload {
     /// Whether it is to be sent.
     pub fn is_waiting(&self) -> bool {
@@ -106,31 +211,92 @@ impl Upload {
     }
 }
 
+impl State {
+    /// After one more try. Pure.
+    fn after(&self, sent: &Result<u64, UploadError>) -> Self {
+        let before = match self {
+            Self::Waiting { tries, .. } => *tries,
+            Self::Done { .. } | Self::Refused { .. } => TRIES,
+        };
+        let counts = !sent.as_ref().is_err_and(UploadError::is_before_the_file);
+        let tries = before + u32::from(counts);
+        match sent {
+            Ok(bytes) => Self::Done { bytes: *bytes },
+            Err(error) if error.is_final() => Self::Refused { reason: error.to_string() },
+            Err(error) if tries >= TRIES => {
+                Self::Refused { reason: format!("tried {tries} times, at last: {error}") }
+            }
+            Err(error) => Self::Waiting { tries, reason: Some(error.to_string()) },
+        }
+    }
+}
+
+impl Receipt {
+    /// Whether files wait.
+    pub fn has_waiting(&self) -> bool {
+        self.waiting() > 0
+    }
+
+    /// How many files wait.
+    pub fn waiting(&self) -> usize {
+        self.uploads.iter().filter(|upload| upload.is_waiting()).count()
+    }
+
+    /// Whether it is time to try those that wait. Pure.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.trouble.as_ref().is_none_or(|trouble| trouble.is_over(now))
+    }
+
+    /// Places of the files that wait, those first that were tried least: one that never gets through holds up no other. Pure.
+    fn queue(&self) -> Vec<usize> {
+        let tries = |upload: &Upload| match upload.state {
+            State::Waiting { tries, .. } => Some(tries),
+            State::Done { .. } | State::Refused { .. } => None,
+        };
+        let places = self.uploads.iter().enumerate();
+        let mut queue: Vec<_> = places.filter_map(|(place, upload)| Some((tries(upload)?, place))).collect();
+        queue.sort_unstable();
+        queue.into_iter().map(|(_, place)| place).collect()
+    }
+
+    /// None of its files goes to the server any more, for this reason. Pure.
+    pub fn refuse_waiting(&mut self, reason: &str) {
+        for upload in self.uploads.iter_mut().filter(|upload| upload.is_waiting()) {
+            upload.state = State::Refused { reason: reason.to_owned() };
+        }
+    }
+
+    /// Bytes of its files that are on the server.
+    fn sent(&self) -> u64 {
+        let bytes = |upload: &Upload| if let State::Done { bytes } = upload.state { bytes } else { 0 };
+        self.uploads.iter().map(bytes).sum()
+    }
+}
+
 /// Sends the files of a receipt that wait, and notes in it what became of each. The error that ended it, if one did: then the rest
-/// waits.
+/// waits. Whoever stops waiting for this leaves a file that is under way as it was, to be sent again.
 pub async fn send(
     server: &Server,
     folder: &RunFolder,
     receipt: &mut Receipt,
-    progress: &Progress,
-) -> Result<(), CallError> {
+    terms: &Terms,
+) -> Result<(), UploadError> {
     let dialect = receipt.dialect.as_deref().and_then(|word| word.parse().ok()).unwrap_or(Dialect::V2010);
     let Some(auth_key) = receipt.auth_key.clone() else { return Ok(()) };
-    for index in 0..receipt.uploads.len() {
-        let upload = &receipt.uploads[index];
-        let State::Waiting { tries, .. } = upload.state else { continue };
-        let sent = one(server, dialect, folder, upload, &auth_key, progress).await;
-        let (state, ended) = match sent {
-            Ok(()) => (State::Done, None),
-            Err(error) if error.is_final() || tries + 1 >= TRIES => {
-                (State::Refused { reason: error.to_string() }, None)
-            }
-            Err(error) => {
-                let state = State::Waiting { tries: tries + 1, reason: Some(error.to_string()) };
-                (state, error.is_of_the_server().then_some(error))
-            }
+    let mut end = pin!(tokio::time::sleep(terms.limit));
+    for place in receipt.queue() {
+        let upload = &receipt.uploads[place];
+        let one = One { server, dialect, folder, upload, auth_key: &auth_key, sent: receipt.sent() };
+        let tried = tokio::select! {
+            biased;
+            tried = one.send(terms) => tried,
+            () = &mut end => Err(UploadError::OutOfTime(terms.limit)),
         };
-        receipt.uploads[index].state = state;
+        receipt.uploads[place].state = upload.state.after(&tried);
+        let ended = tried.err().filter(UploadError::is_of_all);
+        if let Some(error) = ended.as_ref().filter(|error| error.is_final()) {
+            receipt.refuse_waiting(&error.to_string());
+        }
         // Where this cannot be noted, the file is sent again, which changes nothing.
         let _ = folder.write_receipt(receipt);
         if let Some(error) = ended {
@@ -140,45 +306,147 @@ pub async fn send(
     Ok(())
 }
 
-async fn one(
-    server: &Server,
+/// A file, and where it goes.
+struct One<'o> {
+    server: &'o Server,
     dialect: Dialect,
-    folder: &RunFolder,
-    upload: &Upload,
-    auth_key: &str,
-    progress: &Progress,
-) -> Result<(), CallError> {
-    let path = folder.path().join(&upload.file);
-    let read =
-        |error: io::Error| CallError::Read { path: path.display().to_string(), error: error.to_string() };
-    let (from, packed) = (path.clone(), upload.packed);
-    let opened = tokio::task::spawn_blocking(move || if packed { pack(&from) } else { File::open(from) });
-    let file = opened.await.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(read)?;
-    let bytes = file.metadata().map_err(read)?.len();
-    if let Some(limit) = dialect.upload_limit().filter(|limit| bytes > *limit) {
-        return Err(CallError::TooLarge { bytes, limit });
+    folder: &'o RunFolder,
+    upload: &'o Upload,
+    auth_key: &'o str,
+    /// Bytes of other files of the result that are there.
+    sent: u64,
+}
+
+impl One<'_> {
+    /// Sends it; its size.
+    async fn send(&self, terms: &Terms) -> Result<u64, UploadError> {
+        let upload = self.upload;
+        let (file, bytes) = self.open().await?;
+        if let Some(limit) = self.dialect.upload_limit().filter(|limit| bytes > *limit) {
+            return Err(UploadError::TooLarge { bytes, limit });
+        }
+        if let Some(limit) = self.dialect.uploads_limit().filter(|limit| self.sent + bytes > *limit) {
+            return Err(UploadError::NoRoom { limit });
+        }
+        if bytes == 0 {
+            return Err(UploadError::Empty);
+        }
+        let query = [
+            ("filename", upload.name.as_str()),
+            ("description", upload.description.as_str()),
+            ("auth_key", self.auth_key),
+            ("visible", if upload.visible { "yes" } else { "no" }),
+        ];
+        let (progress, name) = (Arc::clone(&terms.progress), upload.name.clone());
+        let content = FileContent {
+            file: Arc::new(file),
+            bytes,
+            progress: Arc::new(move |sent| progress(&name, sent, bytes)),
+            silence: terms.silence,
+        };
+        self.server.upload(content, &query).await?;
+        Ok(bytes)
     }
-    if bytes == 0 {
-        return Err(CallError::Empty);
+
+    /// What is sent of it, and how many bytes that are.
+    async fn open(&self) -> Result<(File, u64), UploadError> {
+        let path = self.folder.path().join(&self.upload.file);
+        let packed = self.upload.packed;
+        let opened = tokio::task::spawn_blocking(move || {
+            let read = |error| UploadError::Read { path: path.display().to_string(), error };
+            let file = File::open(&path).map_err(read)?;
+            let file = if packed { pack(file, &path).map_err(UploadError::Pack)? } else { file };
+            let bytes = file.metadata().map_err(read)?.len();
+            Ok((file, bytes))
+        });
+        opened.await.unwrap_or_else(|error| Err(UploadError::Pack(io::Error::other(error))))
     }
-    let visible = if upload.visible { "yes" } else { "no" };
-    let query = [
-        ("filename", upload.name.as_str()),
-        ("description", upload.description.as_str()),
-        ("auth_key", auth_key),
-        ("visible", visible),
-    ];
-    let limit = ANSWER + Duration::from_secs(bytes / SLOWEST);
-    let (progress, name) = (Arc::clone(progress), upload.name.clone());
-    let progress = Arc::new(move |more| progress(&name, more, bytes));
-    server.upload(FileContent { file: Arc::new(file), bytes, progress }, &query, limit).await
 }
 
 /// A log, packed, on the same disk: a file without a name, which goes with its handle.
-fn pack(path: &Path) -> io::Result<File> {
+fn pack(mut log: File, path: &Path) -> io::Result<File> {
     let packed = tempfile::tempfile_in(path.parent().unwrap_or(Path::new(".")))?;
-    let mut encoder = GzEncoder::new(&packed, Compression::default());
-    io::copy(&mut File::open(path)?, &mut encoder)?;
-    encoder.finish()?.flush()?;
+    let mut encoder = GzEncoder::new(packed, Compression::default());
+    io::copy(&mut log, &mut encoder)?;
+    let mut packed = encoder.finish()?;
+    packed.flush()?;
     Ok(packed)
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::StatusCode;
+
+    use super::*;
+
+    fn status(code: u16) -> UploadError {
+        let status = StatusCode::from_u16(code).unwrap();
+        CallError::Status { status, text: String::new(), retry_after: None }.into()
+    }
+
+    fn waiting(tries: u32) -> State {
+        State::Waiting { tries, reason: None }
+    }
+
+    #[test]
+    fn what_is_refused_is_told_from_what_did_not_get_through() {
+        // error, final, of all files
+        let broken = || CallError::Broken("x".to_owned()).into();
+        for (error, is_final, is_of_all) in [
+            (status(401), true, true),
+            (status(403), true, false),
+            (status(404), true, true),
+            (status(413), true, false),
+            (status(500), false, false),
+            (status(503), false, true),
+            (broken(), false, false),
+            (CallError::Silent(Duration::ZERO).into(), false, true),
+            (CallError::Unreachable("x".to_owned()).into(), false, true),
+            (CallError::Moved("x".to_owned()).into(), true, true),
+            (UploadError::Empty, true, false),
+            (UploadError::OutOfTime(Duration::ZERO), false, true),
+            (UploadError::Pack(io::Error::other("full")), false, false),
+        ] {
+            assert_eq!((error.is_final(), error.is_of_all()), (is_final, is_of_all), "{error}");
+        }
+        assert_eq!(waiting(0).after(&Ok(7)), State::Done { bytes: 7 });
+        assert!(matches!(waiting(0).after(&Err(status(413))), State::Refused { .. }));
+        let once = State::Waiting { tries: 1, reason: Some("the connection broke: x".to_owned()) };
+        assert_eq!(waiting(0).after(&Err(broken())), once);
+        let reason = "tried 20 times, at last: the connection broke: x".to_owned();
+        assert_eq!(waiting(19).after(&Err(broken())), State::Refused { reason });
+        // A server that is down for days costs no file its tries.
+        let down = waiting(19).after(&Err(CallError::Unreachable("x".to_owned()).into()));
+        assert!(matches!(down, State::Waiting { tries: 19, .. }), "{down:?}");
+        assert!(matches!(waiting(3).after(&Err(status(503))), State::Waiting { tries: 3, .. }));
+        let silent = waiting(3).after(&Err(CallError::Silent(Duration::ZERO).into()));
+        assert!(matches!(silent, State::Waiting { tries: 4, .. }), "{silent:?}");
+    }
+
+    #[test]
+    fn what_was_tried_least_goes_first() {
+        let states = [waiting(2), State::Done { bytes: 5 }, waiting(0), waiting(1), waiting(0)];
+        let upload = |state| Upload {
+            file: String::new(),
+            name: String::new(),
+            description: String::new(),
+            visible: true,
+            packed: false,
+            state,
+        };
+        let mut receipt = Receipt {
+            server: String::new(),
+            result_key: None,
+            auth_key: None,
+            dialect: None,
+            time: Timestamp::UNIX_EPOCH,
+            uploads: states.map(upload).into(),
+            trouble: None,
+        };
+        assert_eq!(receipt.queue(), [2, 4, 3, 0]);
+        assert_eq!(receipt.sent(), 5);
+        receipt.refuse_waiting("no");
+        assert!(!receipt.has_waiting());
+        assert_eq!(receipt.sent(), 5);
+    }
 }

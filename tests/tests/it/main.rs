@@ -33,5 +33,6 @@ mod streams;
 mod submit;
 mod surroundings;
 mod together;
+mod uploads;
 mod verbs;
 mod virtualenv;

@@ -16,7 +16,12 @@ use self::{
     paper::{Paper, Prefix, Process},
     summary::Builds,
 };
-use super::{bottom, look::Look, verdict, words};
+use super::{
+    bottom,
+    look::Look,
+    upload::{self, UnderWay},
+    verdict, words,
+};
 use crate::{
     clock::Moment,
     event::{BuildHead, Event, Stamped, Stream},
@@ -63,6 +68,8 @@ pub struct Several {
     builds: Builds,
     /// Places of those that run, in the order in which they began.
     running: Vec<usize>,
+    /// A file of a result is on its way.
+    upload: Option<UnderWay>,
     began: Moment,
     /// Of the names before lines.
     width: usize,
@@ -82,6 +89,7 @@ impl Several {
             paper,
             builds: Builds::new(),
             running: Vec::new(),
+            upload: None,
             began: Moment::ZERO,
             width: 0,
         }
@@ -89,6 +97,13 @@ impl Several {
 
     pub(super) fn on(&mut self, build: Option<&str>, stamped: &Stamped) {
         let now = Moment::try_from_secs_f64(stamped.elapsed).unwrap_or_default();
+        match &stamped.event {
+            Event::Uploading { name, sent, bytes, .. } => {
+                self.upload = Some(UnderWay { name: name.clone(), sent: *sent, bytes: *bytes });
+            }
+            Event::Uploaded(_) => self.upload = None,
+            _ => {}
+        }
         match build {
             Some(name) => self.of_build(name, &stamped.event, now),
             None => self.of_all(&stamped.event, now),
@@ -97,13 +112,16 @@ impl Several {
     }
 
     pub(super) fn tick(&mut self, now: Moment) {
-        if self.running.is_empty() && self.builds.is_empty() {
+        if self.running.is_empty() && self.builds.is_empty() && self.upload.is_none() {
+            // After all of them, earlier results may have been on their way.
+            self.paper.close();
             return;
         }
-        let Self { paper, builds, running, look, .. } = self;
+        let Self { paper, builds, running, upload, look, .. } = self;
         paper.refresh(now, || {
             let running = running.iter().map(|at| (*at, style(*look, *at)));
-            summary::bottom(builds, running, now, *look, (bottom::columns(), bottom::rows()))
+            let upload = upload.as_ref();
+            summary::bottom(builds, running, upload, now, *look, (bottom::columns(), bottom::rows()))
         });
     }
 
@@ -142,6 +160,11 @@ impl Several {
             }
             Event::NotDelivered { server, reason } => {
                 self.say(&Prefix::default(), &not_delivered(server, reason));
+            }
+            Event::Uploaded(uploads) => {
+                for line in upload::lines(uploads) {
+                    self.say(&Prefix::default(), &line);
+                }
             }
             _ => {}
         }
@@ -216,7 +239,16 @@ impl Several {
             }
             Event::Reused { ended, .. } => build.pass_over(End::Reused, build::reused(*ended)),
             Event::NotBegun { reason } => build.pass_over(End::NotBegun, reason.clone()),
-            Event::Spawned { .. } | Event::ChainStarted { .. } | Event::ChainEnded { .. } => {}
+            Event::Uploaded(uploads) => {
+                build.over().into_iter().for_each(|over| over.stored.push(upload::in_short(uploads)));
+                for line in upload::troubles(uploads) {
+                    self.say(&prefix, &line);
+                }
+            }
+            Event::Spawned { .. }
+            | Event::Uploading { .. }
+            | Event::ChainStarted { .. }
+            | Event::ChainEnded { .. } => {}
         }
     }
 
@@ -531,17 +563,51 @@ what was not delivered waits in its run folder; `pony-run submit` delivers it
             play.begin(name);
         }
         play.end("c", Outcome::Failed, None, [None, None]);
-        let Several { builds, running, look, .. } = &play.several;
-        let bottom = |columns, rows| {
+        let bottom = |play: &Play, columns, rows| {
+            let Several { builds, running, upload, look, .. } = &play.several;
             let running = running.iter().map(|at| (*at, Style::new()));
-            summary::bottom(builds, running, Moment::from_secs(43), *look, (columns, rows))
+            summary::bottom(builds, running, upload.as_ref(), Moment::from_secs(43), *look, (columns, rows))
         };
         let line = |name: &str| format!("{name} · step 1/1 make · 0:42 of usually 3 m 05 s\n");
         let counts = "3 running · 1 failed · 2 to go";
-        assert_eq!(bottom(80, 24), format!("{}{}{}{counts}", line("a"), line("b"), line("d")));
-        assert_eq!(bottom(80, 6), format!("{}… and 2 more\n{counts}", line("a")));
-        assert_eq!(bottom(80, 4), format!("… and 3 more\n{counts}"));
-        assert_eq!(bottom(20, 1), "3 running · 1 faile…");
+        assert_eq!(bottom(&play, 80, 24), format!("{}{}{}{counts}", line("a"), line("b"), line("d")));
+        assert_eq!(bottom(&play, 80, 6), format!("{}… and 2 more\n{counts}", line("a")));
+        assert_eq!(bottom(&play, 80, 4), format!("… and 3 more\n{counts}"));
+        assert_eq!(bottom(&play, 20, 1), "3 running · 1 faile…");
+        let uploading =
+            Event::Uploading { server: EMBEDDED.to_owned(), name: "x".to_owned(), sent: 5, bytes: 10 };
+        play.tell(Some("c"), 43.0, uploading);
+        let upload = "uploading x ━━━━━━━━━━────────── 5 B of 10 B\n";
+        assert_eq!(bottom(&play, 80, 8), format!("{}… and 2 more\n{upload}{counts}", line("a")));
+        assert_eq!(bottom(&play, 80, 4), format!("{upload}{counts}"));
+        assert_eq!(bottom(&play, 20, 3), "3 running · 1 faile…");
+    }
+
+    #[test]
+    fn what_became_of_files_is_in_the_table_and_what_went_wrong_above_it() {
+        let mut play = Play::new(Output::Interleaved, ColourChoice::Auto);
+        play.chain(&["a", "b"]);
+        play.begin("a");
+        play.end("a", Outcome::Passed, None, [None, None]);
+        play.delivered("a", "41");
+        let refused = crate::event::RefusedFile { name: "x".to_owned(), reason: "it is empty".to_owned() };
+        let uploads = Box::new(crate::event::Uploads {
+            server: "http://x/".to_owned(),
+            files: 2,
+            bytes: 2_000,
+            refused: vec![refused],
+            ..Default::default()
+        });
+        play.tell(Some("a"), 44.0, Event::Uploaded(uploads.clone()));
+        play.tell(None, 45.0, Event::ChainEnded { chain: "c1".to_owned() });
+        let all = play.seen.of(Stream::Err);
+        assert!(all.contains("\na | note: x was not uploaded to http://x/: it is empty\n"), "{all}");
+        assert!(all.contains("42 s  result 41; uploaded 2 files (2.0 kB), 1 refused\n"), "{all}");
+        // Of an earlier run.
+        play.tell(None, 46.0, Event::Uploaded(uploads));
+        let after = play.seen.of(Stream::Err)[all.len()..].to_owned();
+        let expected = "uploaded 2 files (2.0 kB)\nnote: x was not uploaded to http://x/: it is empty\n";
+        assert_eq!(after, expected);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::build::{Build, End, Stage};
 use crate::{
     clock::Moment,
     record::Outcome,
-    report::{look::Look, tail, words},
+    report::{look::Look, tail, upload::UnderWay, words},
 };
 
 /// Builds by their names, in the order of the graph.
@@ -73,15 +73,17 @@ impl Counts {
 }
 
 /// The lines at the bottom, at most half of `rows` and each within `columns`: one for each of `running` (places in
-/// `builds`, with the style of their names), as far as there is room, and one of counts.
+/// `builds`, with the style of their names), as far as there is room, one of a file on its way, and one of counts.
 pub(super) fn bottom(
     builds: &Builds,
     running: impl ExactSizeIterator<Item = (usize, Style)>,
+    upload: Option<&UnderWay>,
     now: Moment,
     look: Look,
     (columns, rows): (usize, usize),
 ) -> String {
-    let room = (rows / 2).max(1) - 1;
+    let upload = upload.filter(|_| rows >= 4);
+    let room = (rows / 2).max(1) - 1 - usize::from(upload.is_some());
     let all = running.len();
     let shown = if all <= room { all } else { room.saturating_sub(1) };
     let shown_builds: Vec<_> = running
@@ -97,7 +99,9 @@ pub(super) fn bottom(
     if shown < all && room > 0 {
         lines.push(format!("… and {} more", all - shown));
     }
+    lines.extend(upload.map(|upload| upload.line(columns)));
     lines.push(Counts::of(builds).say(look));
+    lines.retain(|line| !line.is_empty());
     let cut = |line: &String| console::truncate_str(line, columns, "…").into_owned();
     lines.iter().map(cut).collect::<Vec<_>>().join("\n")
 }
