@@ -1,11 +1,14 @@
 //! The words people type: `pony-run RECIPE…` and its other verbs.
 
+mod ask;
+
 use std::{ffi::OsString, num::NonZeroU16, path::PathBuf};
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pony_wire::Dialect;
 
+pub use self::ask::{AskOptions, QueryOptions, Question};
 use crate::{
     graph::show::Format,
     report::{Output, look::ColourChoice},
@@ -16,8 +19,8 @@ use crate::{
 #[derive(Debug, Parser)]
 #[command(name = "pony-run", version, args_conflicts_with_subcommands = true, arg_required_else_help = true)]
 #[command(after_help = "\
-Exit codes: 0 passed or nothing to do; 2 usage; 10 a build failed; 11 recipe invalid; 12 context could not be prepared; \
-13 built but not delivered; 14 cannot record; 128+n stopped by signal n.
+Exit codes: 0 passed or nothing to do; 1 a question answered with no; 2 usage; 10 a build failed; 11 recipe invalid; 12 context could \
+not be prepared; 13 built but not delivered; 14 cannot record; 15 a server could not be asked; 128+n stopped by signal n.
 Files: ~/.pony-build (PONY_HOME moves it) keeps run folders, mirrors and the embedded server's results.")]
 pub struct Cli {
     /// Another verb than running recipes.
@@ -168,6 +171,13 @@ pub struct ShowOptions {
     pub debug: bool,
 }
 
+impl ShowOptions {
+    /// Of a verb that runs nothing.
+    pub fn plain(color: ColourChoice) -> Self {
+        Self { color, no_progress: true, message_format: MessageFormat::Human, verbose: false, debug: false }
+    }
+}
+
 /// `--message-format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum MessageFormat {
@@ -200,6 +210,9 @@ pub enum Verb {
     },
     /// Deliver results that wait in their run folders
     Submit(SubmitOptions),
+    /// Ask a server what it knows
+    #[command(after_help = ask::EXIT_CODES)]
+    Query(QueryOptions),
     /// Open a shell in the kept tree of a run, with the environment that its steps had
     Shell {
         /// Its id, its folder, or a package, whose last kept run it is; the last kept run of all if none is given

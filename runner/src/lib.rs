@@ -21,6 +21,7 @@ pub mod kept;
 pub mod mask;
 pub mod needed;
 pub mod plan;
+pub mod query;
 pub mod recipe;
 pub mod record;
 pub mod recover;

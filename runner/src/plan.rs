@@ -195,7 +195,8 @@ fn secrets(recipe: &Recipe, environment: &Environment) -> Result<Vec<String>, Pl
     recipe.secrets.iter().map(value).collect()
 }
 
-fn tags(recipe: &Recipe, more: &[String]) -> Result<Vec<String>, PlanError> {
+/// The recipe's tags and those of the command line.
+pub(crate) fn tags(recipe: &Recipe, more: &[String]) -> Result<Vec<String>, PlanError> {
     let mut tags = recipe.tags.clone();
     for tag in more {
         let tag = tag.trim();

@@ -7,6 +7,7 @@ mod deliver;
 mod graph;
 mod needed;
 mod outbox;
+mod query;
 mod run;
 mod session;
 mod shell;
@@ -73,6 +74,7 @@ fn verb(cli: &Cli) -> Result<Exit, Failure> {
             Ok(print(&checked(&load(which, &facts::of_this_machine(), *color)?)))
         }
         Some(Verb::Graph { run, format }) => with_runtime(graph::graph(run, *format)),
+        Some(Verb::Query(options)) => with_runtime(query::query(&options.question)),
         Some(Verb::Shell { run, command }) => shell::shell(run.as_deref(), command),
         Some(Verb::Cache { verb }) => with_runtime(cache::cache(verb.clone().unwrap_or(CacheVerb::List))),
         Some(Verb::Schema) => Ok(print(&format!("{:#}", recipe::schema()))),

@@ -138,6 +138,22 @@ impl Server {
         }
     }
 
+    /// An address below where it begins, for people; none of this machine's own.
+    pub fn below(&self, segments: &[&str]) -> Option<String> {
+        match &self.place {
+            Place::Embedded(_) => None,
+            Place::Remote(remote) => Some(remote.address.at(segments).to_string()),
+        }
+    }
+
+    /// Where its login comes from; nothing is read but names, and no command is run.
+    pub fn login_source(&self) -> Result<login::Source, CallError> {
+        match &self.place {
+            Place::Embedded(_) => Ok(login::Source::None),
+            Place::Remote(remote) => remote.sources.source(&remote.address, &remote.configured),
+        }
+    }
+
     /// What it answers to a call.
     ///
     /// # Errors

@@ -18,6 +18,7 @@ mod messages;
 mod needed;
 mod peers;
 mod proxy;
+mod query;
 mod recipes;
 mod recorded;
 mod screen;
