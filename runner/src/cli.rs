@@ -8,7 +8,7 @@ use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pony_wire::Dialect;
 
-pub use self::ask::{AskOptions, QueryOptions, Question};
+pub use self::ask::{AskOptions, NotifyOptions, QueryOptions, Question};
 use crate::{
     graph::show::Format,
     report::{Output, look::ColourChoice},
@@ -213,6 +213,8 @@ pub enum Verb {
     /// Ask a server what it knows
     #[command(after_help = ask::EXIT_CODES)]
     Query(QueryOptions),
+    /// Tell people by mail or webhook that a package has turned red, is still red, or has turned green (for cron)
+    Notify(Box<NotifyOptions>),
     /// Open a shell in the kept tree of a run, with the environment that its steps had
     Shell {
         /// Its id, its folder, or a package, whose last kept run it is; the last kept run of all if none is given

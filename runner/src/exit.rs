@@ -19,7 +19,7 @@ pub enum Exit {
     RecipeInvalid,
     /// 12: the context could not be prepared (checkout, working directory, missing program).
     ContextFailed,
-    /// 13: built, but not delivered; the result waits in its run folder.
+    /// 13: built, but not delivered; the result waits in its run folder. A notification: not sent, and tried again by the next one.
     NotDelivered,
     /// 14: the run cannot be recorded on this machine.
     CannotRecord,

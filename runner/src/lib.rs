@@ -20,6 +20,7 @@ pub mod jobserver;
 pub mod kept;
 pub mod mask;
 pub mod needed;
+pub mod notify;
 pub mod plan;
 pub mod query;
 pub mod recipe;

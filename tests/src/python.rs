@@ -20,6 +20,16 @@ impl World {
         Python::start(self, &["pony.py", release])
     }
 
+    /// A mail server: `plain`, `login`, `refuse`, `busy`, `hangup`. Its calls are the messages that it took.
+    pub fn smtp(&self, how: &str) -> Python<'_> {
+        Python::start(self, &["smtp.py", how])
+    }
+
+    /// A webhook: `ok`, or the status that it answers with. Its calls are what was posted.
+    pub fn hook(&self, how: &str) -> Python<'_> {
+        Python::start(self, &["hook.py", how])
+    }
+
     /// A server that gives one answer to everything: `page`, `error`, `refuse`, `fault`, `redirect`, `half`, …
     pub fn odd(&self, how: &str) -> Python<'_> {
         Python::start(self, &["odd.py", how])
@@ -57,6 +67,11 @@ impl<'w> Python<'w> {
     /// `http://127.0.0.1:PORT/`.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}/", self.port)
+    }
+
+    /// Its port.
+    pub fn port(&self) -> &str {
+        &self.port
     }
 
     /// Every call it understood, in order: `{"method": …, "params": […], "size": …, "path": …}`.

@@ -1,4 +1,4 @@
-//! The words of `pony-run query`.
+//! The words of the verbs that ask servers: `query`, `notify`.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -153,6 +153,29 @@ impl Question {
             | Self::Server { ask, .. } => ask,
         }
     }
+}
+
+/// `pony-run notify`
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Exit codes: 0 all who had to be told were, or nobody had to; 1 there are no results; 2 usage; 13 a message was not sent, and is sent \
+by the next pony-run notify; 14 what was said cannot be remembered; 15 the server could not be asked; 128+n stopped by signal n.")]
+pub struct NotifyOptions {
+    /// Of which slots.
+    #[command(flatten)]
+    pub slots: SlotOptions,
+    /// Mail to this address; may be given several times
+    #[arg(long, value_name = "ADDRESS")]
+    pub mail_to: Vec<String>,
+    /// Post to this address, as JSON
+    #[arg(long, value_name = "URL", env = "PONY_WEBHOOK", hide_env_values = true)]
+    pub webhook: Option<String>,
+    /// Show what would be sent; send and remember nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Which server is asked.
+    #[command(flatten)]
+    pub ask: AskOptions,
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {

@@ -1,5 +1,6 @@
 //! Questions put to a server, each in the way that its dialect has for it.
 
+use jiff::Timestamp;
 use pony_wire::{BagError, Call, Dialect, Slot, StoredResult, Tagsets};
 use serde_json::Value as Json;
 
@@ -180,9 +181,12 @@ impl Asking {
             for build in list["builds"].as_array().into_iter().flatten() {
                 let full = self.whole(read::devmason_build(&slug, build));
                 let tagset = full.row.slot.tagset();
-                if has_tags(&full.row.slot, tags)
-                    && !all.iter().any(|known| known.row.slot.tagset() == tagset)
-                {
+                if let Some(known) = all.iter_mut().find(|known| known.row.slot.tagset() == tagset) {
+                    // Its times are seconds: of one second, what came later has the larger key.
+                    if order(&known.row) < order(&full.row) {
+                        *known = last(full);
+                    }
+                } else if has_tags(&full.row.slot, tags) {
                     all.push(last(full));
                 }
             }
@@ -336,6 +340,11 @@ fn is_of_no_calls(error: &CallError) -> bool {
 /// A server as it is called in a sentence.
 pub fn called(server: &Server) -> String {
     if server.is_embedded() { "the embedded server on this machine".to_owned() } else { server.name() }
+}
+
+/// What is greater is newer.
+fn order(row: &Row) -> (Option<Timestamp>, Option<u64>) {
+    (row.received, row.key.as_ref().and_then(|key| key.parse().ok()))
 }
 
 fn last(full: Full) -> Last {

@@ -16,6 +16,7 @@ mod leftovers;
 mod limits;
 mod messages;
 mod needed;
+mod notify;
 mod peers;
 mod proxy;
 mod query;
