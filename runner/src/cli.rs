@@ -8,7 +8,7 @@ use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pony_wire::Dialect;
 
-pub use self::ask::{AskOptions, NotifyOptions, QueryOptions, Question};
+pub use self::ask::{AskOptions, NotifyOptions, QueryOptions, Question, ReplayOptions};
 use crate::{
     graph::show::Format,
     report::{Output, look::ColourChoice},
@@ -89,6 +89,32 @@ pub struct RunOptions {
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented at its type")]
     pub show: ShowOptions,
+}
+
+impl RunOptions {
+    /// These recipes for these servers, and all else as it is where nothing is said.
+    pub fn new(which: WhichOptions, to: ServerOptions, show: ShowOptions) -> Self {
+        Self {
+            which,
+            to,
+            show,
+            no_report: false,
+            if_needed: false,
+            force: false,
+            explain: false,
+            offline: false,
+            python: None,
+            tags: Vec::new(),
+            jobs: None,
+            rebuild: Vec::new(),
+            fail_fast: false,
+            keep_going: false,
+            output: Output::default(),
+            keep: Keep::default(),
+            no_clean_temp: false,
+            dry_run: false,
+        }
+    }
 }
 
 /// Which servers, and how they are spoken to.
@@ -215,6 +241,8 @@ pub enum Verb {
     Query(QueryOptions),
     /// Tell people by mail or webhook that a package has turned red, is still red, or has turned green (for cron)
     Notify(Box<NotifyOptions>),
+    /// Run again here what a result is of: its recipe, at its revision, with its variables
+    Replay(Box<ReplayOptions>),
     /// Open a shell in the kept tree of a run, with the environment that its steps had
     Shell {
         /// Its id, its folder, or a package, whose last kept run it is; the last kept run of all if none is given

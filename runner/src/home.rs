@@ -105,6 +105,11 @@ impl Home {
         self.root.join("notify")
     }
 
+    /// Recipes of results that were run again.
+    pub fn replays(&self) -> PathBuf {
+        self.root.join("replays")
+    }
+
     /// One locked file for each pool of jobs in use.
     pub fn jobs(&self) -> PathBuf {
         self.runs().join(".jobs")

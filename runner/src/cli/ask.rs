@@ -1,12 +1,12 @@
-//! The words of the verbs that ask servers: `query`, `notify`.
+//! The words of the verbs that ask servers: `query`, `notify`, `replay`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{num::NonZeroU16, path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 use pony_wire::Dialect;
 
-use super::{ServerOptions, WhichOptions};
-use crate::{recipe::duration, report::look::ColourChoice};
+use super::{ServerOptions, ShowOptions, WhichOptions};
+use crate::{recipe::duration, report::look::ColourChoice, run::Keep};
 
 /// What the exit codes of questions mean.
 pub(super) const EXIT_CODES: &str = "\
@@ -176,6 +176,48 @@ pub struct NotifyOptions {
     /// Which server is asked.
     #[command(flatten)]
     pub ask: AskOptions,
+}
+
+/// `pony-run replay`
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Exit codes are those of a run; besides, 1: the result does not say what it was made from; 15: the server could \
+not be asked."
+)]
+pub struct ReplayOptions {
+    /// A run's `result.json` or its folder; with a KEY, the server that has the result
+    #[arg(value_name = "RESULT|SERVER")]
+    pub from: String,
+    /// The result's key on that server (`embedded` is this machine's own); on devmason PACKAGE/KEY
+    #[arg(value_name = "KEY")]
+    pub key: Option<String>,
+    /// Submit the result to this server; to nobody if not given. It has the tag `replay`
+    #[arg(short, long = "server", value_name = "SERVER")]
+    pub servers: Vec<String>,
+    /// What the server that has the result speaks, where it is not to be found out
+    #[arg(long, value_name = "DIALECT")]
+    pub dialect: Option<Dialect>,
+    /// Trust the certificates in this file (PEM) besides those of the system
+    #[arg(long, value_name = "FILE")]
+    pub cacert: Option<PathBuf>,
+    /// Add a tag
+    #[arg(short, long = "tag", value_name = "TAG")]
+    pub tags: Vec<String>,
+    /// Ask nobody for news: build what the cache holds
+    #[arg(long)]
+    pub offline: bool,
+    /// Builds at once, where it needs others
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<NonZeroU16>,
+    /// When the tempdir is kept
+    #[arg(long, value_name = "WHEN", default_value = "failure")]
+    pub keep: Keep,
+    /// Write the recipe, show what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type")]
+    pub show: ShowOptions,
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {

@@ -22,6 +22,7 @@ mod proxy;
 mod query;
 mod recipes;
 mod recorded;
+mod replay;
 mod screen;
 mod secrets;
 mod seven;
