@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Router, middleware};
@@ -33,6 +33,8 @@ const PAGE: Duration = Duration::from_mins(1);
 const BODIES: usize = 2;
 
 const NAME: HeaderValue = HeaderValue::from_static(concat!("pony-serve/", env!("CARGO_PKG_VERSION")));
+/// Who answers, where a proxy puts its own name into `Server`.
+const BUILD: HeaderName = HeaderName::from_static("x-pony-build");
 /// Nothing but our own style sheet; colours of build output are `style` attributes that we write.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'self'; style-src-attr 'unsafe-inline'; form-action 'self'; base-uri 'none'; \
@@ -66,6 +68,7 @@ pub(crate) fn router(store: &Store, body_limit: usize) -> Router {
 async fn common_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::SERVER, NAME);
+    headers.insert(BUILD, NAME);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(POLICY);
