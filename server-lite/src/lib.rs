@@ -6,11 +6,13 @@
 //!
 //! It stores and lists: no build logic, no connection kept, one call one transaction, acknowledged when it is on disk.
 
+mod body;
 mod clock;
 mod decision;
 mod http;
 mod listen;
 mod memory;
+mod offload;
 mod rpc;
 mod status;
 mod store;

@@ -1,17 +1,13 @@
 //! A call of the wire, to the store, to its answer.
 
-use std::panic::resume_unwind;
-
 use pony_wire::{Answer, Call, Fault, ShouldBuild, Tagsets, Value};
 
 use crate::clock::{Time, duration_from_seconds};
 use crate::decision::python_repr;
 use crate::memory::Held;
+use crate::offload::offload;
 use crate::store::{SlotName, Store, StoreError};
 use crate::submission::{AuthKey, prepare};
-
-/// From this size on, work in proportion to the size leaves the threads that serve everybody.
-const LARGE: usize = 256 * 1024;
 
 /// Why a call got no answer: nothing that the client did.
 #[derive(Debug, thiserror::Error)]
@@ -105,16 +101,4 @@ async fn stored(store: &Store, key: Option<i64>, asked: &str) -> Result<Answered
 fn unknown_key(key: &str) -> Fault {
     let shown: String = key.chars().take(100).collect();
     Fault { code: 1, message: format!("<type 'exceptions.KeyError'>:{}", python_repr(&shown)) }
-}
-
-/// Runs `work` here if the data it goes through is small, else on a thread of its own.
-pub(crate) async fn offload<T: Send + 'static>(size: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
-    if size < LARGE {
-        return work();
-    }
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        // It panicked, which is answered where all panics are; or the program is ending.
-        Err(error) => resume_unwind(error.into_panic()),
-    }
 }

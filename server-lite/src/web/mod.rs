@@ -18,7 +18,7 @@ use serde::Deserialize;
 use crate::clock::Time;
 use crate::http::chain;
 use crate::memory;
-use crate::rpc::offload;
+use crate::offload::offload;
 use crate::store::{Store, StoreError, Stored};
 use result::View;
 
