@@ -21,11 +21,13 @@ use crate::memory::{self, Budget};
 use crate::offload::offload;
 use crate::rpc::{self, Answered};
 use crate::store::Store;
-use crate::web;
+use crate::{Limits, upload, web};
 
 /// The longest a call may take, a slow line included.
 const CALL: Duration = Duration::from_mins(10);
-/// The longest a page may take.
+/// The longest an upload may take: shorter than what a connection may last.
+const UPLOAD: Duration = Duration::from_mins(25);
+/// The longest a page may take, or a file until it begins.
 const PAGE: Duration = Duration::from_mins(1);
 /// Bodies of full size that are in memory at once; smaller ones are as many more.
 const BODIES: usize = 2;
@@ -48,19 +50,28 @@ struct Calls {
 }
 
 /// Everything that the server answers.
-pub(crate) fn router(store: &Store, body_limit: usize) -> Router {
+pub(crate) fn router(store: &Store, limits: Limits) -> Router {
+    let body_limit = limits.body;
     let bodies = Budget::new(body_limit.saturating_mul(BODIES));
+    let late = |time| TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, time);
     let calls = Router::new()
         .route("/xmlrpc", post(xmlrpc).fallback(only_post))
         .route("/xmlrpc/", post(xmlrpc).fallback(only_post))
         .route("/RPC2", post(xmlrpc).fallback(only_post))
         .with_state(Calls { store: store.clone(), body_limit, bodies })
         .layer(RequestDecompressionLayer::new())
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, CALL));
-    let pages = web::router(store.clone())
-        .layer(CompressionLayer::new())
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, PAGE));
-    calls.merge(pages).layer(CatchPanicLayer::new()).layer(middleware::map_response(common_headers))
+        .layer(late(CALL));
+    let uploads =
+        upload::router(store.clone(), limits).layer(RequestDecompressionLayer::new()).layer(late(UPLOAD));
+    let pages = web::router(store.clone()).layer(CompressionLayer::new()).layer(late(PAGE));
+    // As they are on disk, and with a length: not packed.
+    let files = web::files::router(store.clone()).layer(late(PAGE));
+    calls
+        .merge(uploads)
+        .merge(pages)
+        .merge(files)
+        .layer(CatchPanicLayer::new())
+        .layer(middleware::map_response(common_headers))
 }
 
 async fn common_headers(mut response: Response) -> Response {
@@ -140,19 +151,19 @@ async fn read(mut body: Pieces, announced: usize) -> Result<Vec<u8>, Unread> {
 }
 
 /// An answer to a request that may not have been read to its end.
-fn refusal(status: StatusCode, text: impl Into<Body>) -> Response {
+pub(crate) fn refusal(status: StatusCode, text: impl Into<Body>) -> Response {
     let headers = [(header::CONNECTION, "close"), (header::CONTENT_TYPE, "text/plain; charset=utf-8")];
     (status, headers, text.into()).into_response()
 }
 
 /// An answer to a request that nothing is wrong with.
-fn unavailable(text: &'static str) -> Response {
+pub(crate) fn unavailable(text: &'static str) -> Response {
     let later = [(header::RETRY_AFTER, HeaderValue::from_static("60"))];
     (StatusCode::SERVICE_UNAVAILABLE, later, text).into_response()
 }
 
 /// An answer to a request whose body was not read to its end.
-fn unread(why: Unread, too_large: impl FnOnce() -> String) -> Response {
+pub(crate) fn unread(why: Unread, too_large: impl FnOnce() -> String) -> Response {
     match why {
         Unread::TooLarge => refusal(StatusCode::PAYLOAD_TOO_LARGE, too_large()),
         Unread::Broken => {
@@ -163,7 +174,7 @@ fn unread(why: Unread, too_large: impl FnOnce() -> String) -> Response {
 }
 
 /// The address that a request came from, as it goes into a receipt.
-fn client_ip(request: &Request) -> String {
+pub(crate) fn client_ip(request: &Request) -> String {
     request
         .extensions()
         .get::<ConnectInfo<SocketAddr>>()

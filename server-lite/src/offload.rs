@@ -14,7 +14,7 @@ pub(crate) async fn offload<T: Send + 'static>(size: usize, work: impl FnOnce() 
 }
 
 /// Runs `work`, which waits for a disk or takes long, on a thread of its own.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         // It panicked, which is answered where all panics are; or the program is ending.

@@ -45,6 +45,8 @@ fn every_answer_says_who_and_forbids_the_rest() {
         get_at(server.address, "/nowhere"),
         get_at(server.address, "/xmlrpc"),
         get_at(server.address, "/p/p/1/output/1"),
+        get_at(server.address, "/p/p/1/files/none"),
+        post_at(server.address, "/upload", "", b"x"),
     ];
     for reply in replies {
         let build = Some(concat!("pony-serve/", env!("CARGO_PKG_VERSION")));
