@@ -6,8 +6,8 @@ use crate::clock::{Time, duration_from_seconds};
 use crate::decision::python_repr;
 use crate::memory::Held;
 use crate::offload::offload;
-use crate::store::{SlotName, Store, StoreError};
-use crate::submission::{AuthKey, prepare};
+use crate::store::{Added, SlotName, Store, StoreError};
+use crate::submission::{self, AuthKey, prepare};
 
 /// Why a call got no answer: nothing that the client did.
 #[derive(Debug, thiserror::Error)]
@@ -52,13 +52,21 @@ pub(crate) async fn answer(
     now: Time,
 ) -> Result<Answered, CallError> {
     match call {
-        Call::AddResults { client_info, results } => {
-            let auth = AuthKey::random()?;
+        Call::AddResults { mut client_info, results } => {
+            let auth = match AuthKey::take(&mut client_info) {
+                Ok(Some(chosen)) => chosen,
+                Ok(None) => AuthKey::random()?,
+                Err(fault) => return Ok(Err(fault).into()),
+            };
             let (ip, key) = (client_ip.to_owned(), auth.clone());
             let new = offload(size, move || prepare(&client_info, &results, &ip, now, &key)).await?;
             let added = store.add(&new).await?;
             tracing::info!(?added, package = new.slot.package, success = new.success, client_ip, "result");
-            Ok(Value::Array(vec![Value::Int(added.key()), Value::String(auth.into_text())]).into())
+            let key = match added {
+                Added::New(key) | Added::Repeated(key) => key,
+                Added::KeyInUse => return Ok(Err(submission::key_in_use()).into()),
+            };
+            Ok(Value::Array(vec![Value::Int(key), Value::String(auth.into_text())]).into())
         }
         Call::CheckShouldBuild { client_info, reserve, allowance } => {
             let slot = SlotName::new(&client_info.slot)?;

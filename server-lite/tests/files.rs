@@ -9,11 +9,13 @@ use std::path::Path;
 use std::thread;
 
 use common::browser::{all, follow, page};
-use common::{Reply, Running, get_at, info, key_for_files, post_at, reply, send, upload, upload_path};
+use common::{
+    Reply, Running, call_at, get_at, info, key_for_files, post_at, reply, send, step, upload, upload_path,
+};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use pony_server_lite::Server;
-use pony_wire::Call;
+use pony_wire::{Call, ClientInfo, Value};
 
 fn server() -> (tempfile::TempDir, Running) {
     server_with(|server| server)
@@ -70,13 +72,11 @@ fn the_recorded_upload_is_taken_to_the_byte() {
     let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wire/tests/recorded/2010");
     let request = std::fs::read(recorded.join("upload-egg.request.http")).unwrap();
     let answer = std::fs::read(recorded.join("upload-egg.response.http")).unwrap();
-    // Its key is of another server, and no result has it here.
+    // Its key is of another server, and no result has it here, until one is sent with it.
     assert_eq!(send(server.address, &request).status, 401);
-    let (key, auth) = (1, key_for_files(server.address));
-    let text =
-        |bytes: &[u8]| bytes.windows(32).position(|window| window == b"ca19f21eb98148bcbd1f536d7be2a01a");
-    let at = text(&request).unwrap();
-    let request = [&request[..at], auth.as_bytes(), &request[at + 32..]].concat();
+    let mut info = info("p", "h", true);
+    info.extra.insert("upload_key".to_owned(), "ca19f21eb98148bcbd1f536d7be2a01a".into());
+    let key = server.add(info, vec![]);
     let reply = send(server.address, &request);
     let answer = String::from_utf8(answer).unwrap();
     assert_eq!(reply.head.lines().next(), answer.lines().next());
@@ -443,6 +443,82 @@ fn names_cannot_write_headers() {
     let path = upload_path("", name);
     let encoded = path.strip_prefix("/upload?filename=").unwrap().split('&').next().unwrap();
     assert_eq!(server.get(&format!("/p/p/1/files/{encoded}")).text(), "y");
+}
+
+fn run(id: &str, upload_key: Option<&str>) -> ClientInfo {
+    let mut info = info("p", "h", true);
+    info.extra.insert("run_id".to_owned(), id.into());
+    if let Some(key) = upload_key {
+        info.extra.insert("upload_key".to_owned(), key.into());
+    }
+    info
+}
+
+/// The answer to a result: its key, and the key for files.
+fn add(address: SocketAddr, client_info: ClientInfo) -> (i64, String) {
+    let answer =
+        call_at(address, &Call::AddResults { client_info, results: vec![step("s", 0, "")] }).unwrap();
+    match answer.as_array() {
+        Some([Value::Int(key), Value::String(auth)]) => (*key, auth.clone()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_result_sent_again_with_its_upload_key_gets_the_answer_that_was_lost() {
+    let (_folder, server) = server();
+    let (key, stranger) = ("0123456789abcdef0123456789abcdef", "f".repeat(32));
+    let answer = (1, key.to_owned());
+    // Several at once: a client that gave up waiting, and its next try.
+    let senders: Vec<_> = (0..8)
+        .map(|_| {
+            let address = server.address;
+            thread::spawn(move || add(address, run("r", Some(key))))
+        })
+        .collect();
+    for sender in senders {
+        assert_eq!(sender.join().unwrap(), answer);
+    }
+    assert_eq!(upload(server.address, key, "a", b"x").status, 200);
+    // Who has read the run's id on a page gets the result's key, which is there too, and no more.
+    assert_eq!(add(server.address, run("r", Some(&stranger))), (1, stranger.clone()));
+    assert_eq!(upload(server.address, &stranger, "a", b"y").status, 401);
+    let (again, random) = add(server.address, run("r", None));
+    assert_eq!(again, 1);
+    assert_eq!(upload(server.address, &random, "a", b"y").status, 401);
+    // Which changes nothing for its owner.
+    assert_eq!(add(server.address, run("r", Some(key))), answer);
+    assert_eq!(upload(server.address, key, "b", b"x").status, 200);
+    assert_eq!(server.get("/p/p/1/files/a").text(), "x");
+    assert_eq!(server.get("/p/p/show_all?format=json").json()["results"].as_array().unwrap().len(), 1);
+
+    // The key is nowhere to be read, and no part of it on disk.
+    let stored = server.call(&Call::GetResults { result_key: "1".to_owned() }).unwrap();
+    assert!(!format!("{stored:?}").contains("upload_key"), "{stored:?}");
+    for page in ["/p/p/1/", "/p/p/1/inspect", "/p/p/1/?format=json"] {
+        let text = server.get(page).text();
+        assert!(!text.contains(key) && !text.contains("upload_key"), "{text}");
+    }
+}
+
+#[test]
+fn an_upload_key_is_of_one_result() {
+    let (_folder, server) = server();
+    let key = "0123456789abcdef0123456789abcdef";
+    add(server.address, run("r", Some(key)));
+    let refused = |client_info| {
+        let call = Call::AddResults { client_info, results: vec![] };
+        server.call(&call).unwrap_err().message
+    };
+    let in_use = refused(run("other", Some(key)));
+    assert!(in_use.starts_with("<type 'exceptions.ValueError'>:'upload_key' is that of another"), "{in_use}");
+    let mut without_run = info("other package", "h", true);
+    without_run.extra.insert("upload_key".to_owned(), key.into());
+    assert_eq!(refused(without_run), in_use);
+    let odd = refused(run("odd", Some("secret")));
+    assert!(odd.contains("'upload_key' must be 32 hexadecimal digits"), "{odd}");
+    let packages = server.get("/?format=json").json();
+    assert_eq!(packages["packages"].as_array().unwrap().len(), 1, "{packages}");
 }
 
 /// An upload whose sender waits with the last byte, and hears the answer then.

@@ -24,7 +24,7 @@ use crate::memory::Budget;
 
 pub(crate) use files::{Admitted, FILES, FileInfo, FileRow, Incoming};
 pub(crate) use read::{ChainRow, PackageRow, Page, SlotRow, Stored, Summary};
-pub(crate) use write::NewResult;
+pub(crate) use write::{Added, NewResult};
 
 /// How long one process waits for another that writes.
 const BUSY: Duration = Duration::from_secs(20);

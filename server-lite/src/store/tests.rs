@@ -128,7 +128,7 @@ async fn the_decision_follows_what_is_stored() {
         store.should_build(&slot(), reserve, allowance.map(Duration::from_secs), now).await.unwrap()
     };
     assert_eq!(ask(T0, false, None).await, Decision::NeverBuilt);
-    let key = store.add(&result(false, None, 0)).await.unwrap().key();
+    let Added::New(key) = store.add(&result(false, None, 0)).await.unwrap() else { panic!() };
     assert_eq!(ask(after(1), true, None).await, Decision::Failed);
     // No allowance: as long as the last build took.
     assert_eq!(ask(after(5), true, None).await, Decision::InBuild);
@@ -144,7 +144,7 @@ async fn the_decision_follows_what_is_stored() {
 }
 
 #[tokio::test]
-async fn a_repeated_run_gets_its_key_and_a_fresh_authority() {
+async fn a_repeated_run_gets_its_key_and_nobody_gets_authority_by_it() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("r.db")).await.unwrap();
     let auth = async |key: i64| -> Vec<u8> {
@@ -154,11 +154,14 @@ async fn a_repeated_run_gets_its_key_and_a_fresh_authority() {
             .await
             .unwrap()
     };
-    let key = store.add(&result(true, Some("run"), 1)).await.unwrap();
-    assert_eq!(key, Added::New(1));
-    assert_eq!(auth(1).await, [1; 32]);
+    assert_eq!(store.add(&result(true, Some("run"), 1)).await.unwrap(), Added::New(1));
     assert_eq!(store.add(&result(true, Some("run"), 2)).await.unwrap(), Added::Repeated(1));
-    assert_eq!(auth(1).await, [2; 32]);
+    assert_eq!(store.add(&result(true, Some("run"), 1)).await.unwrap(), Added::Repeated(1));
+    assert_eq!(auth(1).await, [1; 32]);
+    // A key that would be of two results: neither by another run nor by none.
+    assert_eq!(store.add(&result(true, Some("other"), 1)).await.unwrap(), Added::KeyInUse);
+    assert_eq!(store.add(&result(true, None, 1)).await.unwrap(), Added::KeyInUse);
+    assert_eq!(store.history("p", None, i64::MAX, 9).await.unwrap().rows.len(), 1);
     assert!(!store.request_build("other", 1).await.unwrap());
 }
 
