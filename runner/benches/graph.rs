@@ -186,10 +186,12 @@ fn printing(folder: &Path) {
         fs::write(folder.join(format!("p{number}.yaml")), recipe).expect("a recipe");
     }
     let recipes: Vec<String> = (0..8).map(|number| format!("p{number}.yaml")).collect();
-    for output in ["interleaved", "none"] {
-        let command = [PONY_RUN, "-n", "-j8", "--output", output].into_iter();
+    for (name, options) in
+        [("interleaved", &["-n"][..]), ("none", &["-n", "--output", "none"]), ("interleaved, delivered", &[])]
+    {
+        let command = [PONY_RUN, "-j8"].iter().chain(options).copied();
         let command: Vec<&str> = command.chain(recipes.iter().map(String::as_str)).collect();
-        let (took, kib) = run(folder, &command, output);
-        println!("  {output:12} {took:.2?}, {} MB at most", kib / 1024);
+        let (took, kib) = run(folder, &command, name);
+        println!("  {name:24} {took:.2?}, {} MB at most", kib / 1024);
     }
 }

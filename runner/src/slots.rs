@@ -37,6 +37,9 @@ pub struct Memory {
     pub reserved: bool,
     /// Seconds that each step took when it last passed.
     pub durations: BTreeMap<String, f64>,
+    /// Seconds that the last run that passed took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took: Option<f64>,
 }
 
 /// How a run went and what it was made from.
@@ -62,9 +65,10 @@ impl Memory {
         Self::load(home, &slot.package, &slot.host, &slot.arch, &slot.tags)
     }
 
-    /// Seconds that all of a run took, each step when it last passed; nothing if none ever did.
-    pub fn usual(&self) -> Option<f64> {
-        (!self.durations.is_empty()).then(|| self.durations.values().sum())
+    /// Seconds that a run is to be expected to take: as many as the last that passed, or if none has, as all steps that have,
+    /// which is at least something to go by; nothing if there are none.
+    pub fn expected(&self) -> Option<f64> {
+        self.took.or_else(|| (!self.durations.is_empty()).then(|| self.durations.values().sum()))
     }
 
     /// What is to be remembered after this run. Pure.
@@ -90,6 +94,9 @@ impl Memory {
             if record.outcome == Outcome::Passed {
                 self.success = Some(checkout.revision.clone());
             }
+        }
+        if record.outcome == Outcome::Passed {
+            self.took = Some(record.duration);
         }
         for step in record.steps.iter().filter(|step| step.outcome == Outcome::Passed) {
             self.durations.insert(step.name.clone(), step.duration);

@@ -222,7 +222,8 @@ fn a_need_is_exactly_one_build() {
     let recipes = [
         (
             "a.yaml",
-            "needs: [app, {recipe: app, as: b, with: {db: sqlite}}, {recipe: lib, with: {python: 3.9}}]",
+            "needs: [app, {recipe: app, as: b, with: {db: sqlite}}, {recipe: lib, with: {python: 3.9}}, \
+             {recipe: app, as: c, with: {db: postgres, python: 3.12}}]",
         ),
         ("app.yaml", APP),
         ("lib.yaml", LIB),

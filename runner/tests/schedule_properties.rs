@@ -1,5 +1,7 @@
 //! The order of builds on random graphs: sound, within all limits, starving none, and close to the best there is.
 
+use std::collections::HashMap;
+
 use pony_runner::graph::schedule::{Limits, Schedule, Task};
 use proptest::{
     prelude::*,
@@ -40,12 +42,14 @@ struct Running<'a> {
     case: &'a Case,
     /// Ends and tasks.
     tasks: Vec<(f64, usize)>,
+    /// Jobs of each that has begun.
+    jobs: HashMap<usize, usize>,
     now: f64,
 }
 
 impl<'a> Running<'a> {
     fn new(case: &'a Case) -> Self {
-        Self { case, tasks: Vec::new(), now: 0.0 }
+        Self { case, tasks: Vec::new(), jobs: HashMap::new(), now: 0.0 }
     }
 
     fn begin(&mut self, task: usize) {
@@ -61,6 +65,11 @@ impl<'a> Running<'a> {
     fn is_locked(&self, task: usize) -> bool {
         let shares = |lock| self.tasks.iter().any(|(_, other)| self.case.tasks[*other].locks.contains(lock));
         self.case.tasks[task].locks.iter().any(shares)
+    }
+
+    /// Jobs of all that run.
+    fn jobs(&self) -> usize {
+        self.tasks.iter().filter_map(|(_, task)| self.jobs.get(task)).sum()
     }
 
     /// Waits for the next that ends.
@@ -80,12 +89,17 @@ fn simulate(case: &Case, bad: &[usize]) -> Result<f64, TestCaseError> {
     let mut passed = vec![false; case.tasks.len()];
     let mut seen = vec![0; case.tasks.len()];
     loop {
-        for task in schedule.start() {
+        let started = schedule.start();
+        for task in started.iter().copied() {
             prop_assert!(case.tasks[task].needs.iter().all(|need| passed[*need]), "{task} before its needs");
             prop_assert!(running.has_room(task) && !running.is_locked(task), "{task} does not fit");
             running.begin(task);
             seen[task] += 1;
         }
+        for task in started {
+            running.jobs.insert(task, schedule.share(task, case.slots + 3));
+        }
+        prop_assert!(running.jobs() <= case.slots + 3, "{} jobs at once", running.jobs());
         let Some(task) = running.end() else { break };
         passed[task] = !bad.contains(&task);
         for never in schedule.ended(task, passed[task]) {

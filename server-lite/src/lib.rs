@@ -24,6 +24,7 @@ use axum::Router;
 use tokio::net::TcpListener;
 
 pub use store::OpenError;
+use store::{Cache, Store};
 
 /// The largest body of a call, in bytes, unless [`Server::with_body_limit`] says otherwise.
 pub const BODY_LIMIT: usize = 64 * 1024 * 1024;
@@ -31,14 +32,19 @@ pub const BODY_LIMIT: usize = 64 * 1024 * 1024;
 /// An open results file and what answers from it. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Server {
-    store: store::Store,
+    store: Store,
     body_limit: usize,
 }
 
 impl Server {
     /// Opens the results file, creating it and its folder if need be. Other processes may have it open too.
     pub async fn open(data: &Path) -> Result<Self, OpenError> {
-        Ok(Self { store: store::Store::open(data).await?, body_limit: BODY_LIMIT })
+        Ok(Self { store: Store::open(data, Cache::Large).await?, body_limit: BODY_LIMIT })
+    }
+
+    /// The same for a process that stores a few results and ends: it holds less of the file in memory.
+    pub async fn open_briefly(data: &Path) -> Result<Self, OpenError> {
+        Ok(Self { store: Store::open(data, Cache::Small).await?, body_limit: BODY_LIMIT })
     }
 
     /// Takes calls of up to `bytes`, counted unpacked.

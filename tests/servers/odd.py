@@ -1,8 +1,8 @@
 """A server that is no pony-build server, or is broken: one answer to everything.
 
-    odd.py HOW FOLDER
+    odd.py HOW
 
-Listens on a free port of 127.0.0.1 and prints it. FOLDER is not used.
+Listens on a free port of 127.0.0.1 and prints it.
 """
 import http.server
 import sys

@@ -34,7 +34,7 @@ pub use self::{
     process::{Call, Ended, Live, Output, Stream},
     programs::program,
     proxy::{Connection, Proxy},
-    python::{Helper, Python},
+    python::Helper,
     serve::Serve,
     terminal::Terminal,
     upstream::{Kind, Upstream},

@@ -60,12 +60,7 @@ impl World {
             Dialect::Devmason => "devmason",
             Dialect::DevmasonRest => "devmason-rest",
         };
-        let mut call = self.call("python3", &["-B", &script.display().to_string(), kind]);
-        // The real one: version managers find Python by it.
-        if let Some(home) = std::env::var_os("HOME") {
-            call = call.env("HOME", home);
-        }
-        let mut live = call.start();
+        let mut live = self.python(&["-B", &script.display().to_string(), kind]).start();
         let said = live.until(Stream::Out, "\n");
         let ports: Vec<&str> = said.split_whitespace().collect();
         let ["ready", port, admin] = ports[..] else { panic!("no ports in {said:?}") };
@@ -117,6 +112,27 @@ impl Peer<'_> {
     /// How often each run was stored, without the bags.
     pub fn runs(&self) -> BTreeMap<String, u64> {
         counts(&get(&self.admin, "/__runs", "application/json").json())
+    }
+
+    /// The one result that it has: `client_info` and `results`.
+    pub fn submission(&self) -> (Value, Vec<Value>) {
+        self.settle();
+        let Stored { mut results, requests, .. } = self.stored();
+        assert_eq!(results.len(), 1, "one submission is expected: {requests:#?}");
+        let mut result = results.remove(0);
+        (result["client_info"].take(), result["results"].as_array().expect("results").clone())
+    }
+
+    /// All results that it has, as text.
+    pub fn saved(&self) -> String {
+        self.settle();
+        Value::Array(self.stored().results).to_string()
+    }
+
+    /// The size in bytes of the largest request.
+    pub fn largest(&self) -> u64 {
+        let requests = self.stored().requests;
+        requests.iter().filter_map(|request| request["size"].as_u64()).max().expect("a request")
     }
 
     /// From now on requests are answered so, each by the first of these that is about it and not over; without any, as usual.

@@ -223,7 +223,7 @@ impl<'c> Conductor<'c> {
     fn start(&mut self) {
         for task in self.schedule.start() {
             let index = self.places[task];
-            match self.ready(index) {
+            match self.ready(task) {
                 Ok((build, share)) => {
                     let mut session = self.session.clone();
                     let held = self.survey.held.remove(&index);
@@ -258,10 +258,10 @@ impl<'c> Conductor<'c> {
     }
 
     /// A build with all that it had to wait for.
-    fn ready(&self, index: usize) -> Result<(Build, Option<(Jobserver, usize)>), String> {
-        let node = &self.graph.builds[index];
-        let jobs = self.jobs(node.recipe.weight);
-        let mut node = node.clone();
+    fn ready(&self, task: usize) -> Result<(Build, Option<(Jobserver, usize)>), String> {
+        let index = self.places[task];
+        let mut node = self.graph.builds[index].clone();
+        let jobs = if node.recipe.uses_jobs { self.jobs(task) } else { 1 };
         if node.recipe.uses_jobs || node.recipe.uses_needs {
             let late = Late { jobs, needs: self.outputs_of_needs(index) };
             let facts = &self.surroundings.machine.facts;
@@ -269,7 +269,6 @@ impl<'c> Conductor<'c> {
         }
         // One build by itself has the machine to itself.
         let offered = node.recipe.jobserver.unwrap_or(self.shares.slots > 1 && self.places.len() > 1);
-        let jobs = if node.recipe.uses_jobs { jobs } else { 1 };
         let among = Among {
             chain: self.chain.clone(),
             needs: self.needs(index),
@@ -305,16 +304,10 @@ impl<'c> Conductor<'c> {
         named.map(|(need, place)| (need.name.clone(), content(*place))).collect()
     }
 
-    /// How many jobs a build of this weight may run at once.
-    fn jobs(&self, weight: Weight) -> usize {
-        let Some(jobserver) = &self.shares.jobserver else { return self.surroundings.machine.facts.cpus };
-        // Fewer builds than slots leave more to each.
-        let slots = self.shares.slots.min(self.places.len()).max(1);
-        let taken = match weight {
-            Weight::All => slots,
-            Weight::Slots(count) => count.get().min(slots),
-        };
-        (jobserver.jobs() * taken / slots).max(1)
+    /// How many jobs a build that starts may run at once.
+    fn jobs(&self, task: usize) -> usize {
+        let alone = self.surroundings.machine.facts.cpus;
+        self.shares.jobserver.as_ref().map_or(alone, |jobserver| self.schedule.share(task, jobserver.jobs()))
     }
 
     fn outputs_of_needs(&self, index: usize) -> BTreeMap<String, BTreeMap<String, String>> {
@@ -357,8 +350,12 @@ impl<'c> Conductor<'c> {
         let mut ways: Vec<(usize, Way)> = ways.into_iter().collect();
         ways.sort_by_key(|(place, way)| (way.depth, position(place), std::cmp::Reverse(*place)));
         let handed = |(place, way): (usize, Way)| {
-            let outputs = self.made[place].as_ref()?.outputs.clone();
-            Some(Handed { name: way.name, outputs, without: way.without })
+            let outputs = &self.made[place].as_ref()?.outputs;
+            (!outputs.is_empty()).then(|| Handed {
+                name: way.name,
+                outputs: outputs.clone(),
+                without: way.without,
+            })
         };
         ways.into_iter().filter_map(handed).collect()
     }
@@ -480,7 +477,7 @@ fn tasks(graph: &Graph, survey: &Survey, places: &[usize]) -> Vec<Task> {
                 },
                 memory: node.recipe.memory.unwrap_or(0),
                 locks: node.recipe.locks.clone(),
-                usual: survey.usual[*index],
+                usual: survey.expected[*index],
             }
         })
         .collect()

@@ -126,7 +126,8 @@ fn checked(graph: &Graph) -> String {
 }
 
 fn with_runtime(work: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(6).enable_all().build();
+    // More than there are processors: each build writes its own record, and waits for the disk.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build();
     let runtime = runtime
         .map_err(|error| Failure::new(Exit::CannotRecord, format!("pony-run: cannot start: {error}")))?;
     let ended = runtime.block_on(work);

@@ -54,6 +54,8 @@ pub(super) struct Survey {
     pub(super) facts: Vec<Option<Facts>>,
     /// Seconds that each took when it last passed.
     pub(super) usual: Vec<Option<f64>>,
+    /// Seconds that each is expected to take.
+    pub(super) expected: Vec<Option<f64>>,
     /// Slots that are held from now on, by build.
     pub(super) held: BTreeMap<usize, std::fs::File>,
 }
@@ -161,7 +163,8 @@ pub(super) async fn survey(
         let there = found.and_then(|(content, runs)| {
             chain::find(&build.job.cache, &Ingredients::key(content, runs.iter().map(String::as_str)))
         });
-        survey.usual.push(memory.usual());
+        survey.usual.push(memory.took);
+        survey.expected.push(memory.expected());
         survey.contents.push(content);
         survey.facts.push(facts);
         let blocker = node.needs.iter().find_map(|need| all[*need].blocked.clone());

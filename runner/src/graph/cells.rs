@@ -36,7 +36,8 @@ pub(super) fn choose(cells: &[&Cell], asked: &[(String, String)]) -> Result<Vec<
             None if axes.is_empty() => "no recipe that is asked for has a matrix".to_owned(),
             None => format!("no matrix has the axis {}; {}", quoted(axis), meant(axis, axes.keys().copied())),
             Some(values) if !values.contains(&value.as_str()) => {
-                format!("no cell has the value {}; {}", quoted(value), meant(value, values.iter().copied()))
+                // Of versions, which is most alike says nothing.
+                format!("no cell has the value {}; {}", quoted(value), known(values.iter().copied()))
             }
             Some(_) => continue,
         };
@@ -57,11 +58,13 @@ pub(super) fn choose(cells: &[&Cell], asked: &[(String, String)]) -> Result<Vec<
     Ok(cells.iter().map(|cell| is_kept(cell)).collect())
 }
 
-fn meant<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
-    did_you_mean(word, known.clone()).unwrap_or_else(|| {
-        let known: Vec<String> = known.take(20).map(quoted).collect();
-        format!("there is {}", known.join(", "))
-    })
+fn meant<'a>(word: &str, names: impl Iterator<Item = &'a str> + Clone) -> String {
+    did_you_mean(word, names.clone()).unwrap_or_else(|| known(names))
+}
+
+fn known<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<String> = names.take(20).map(quoted).collect();
+    format!("there is {}", names.join(", "))
 }
 
 #[cfg(test)]
@@ -91,9 +94,10 @@ mod tests {
     fn what_nobody_has_is_told() {
         let said = |asked: &[&str]| choose(CELLS, asked).unwrap_err();
         assert_eq!(
-            said(&["pyhton=3.13", "db=mysql", "vendor=x"]),
+            said(&["pyhton=3.13", "python=3.14", "db=mysql", "vendor=x"]),
             [
                 "--matrix pyhton=3.13: no matrix has the axis `pyhton`; did you mean `python`?",
+                "--matrix python=3.14: no cell has the value `3.14`; there is `3.12`, `3.13`",
                 "--matrix db=mysql: no cell has the value `mysql`; there is `x`, `y`",
                 "--matrix vendor=x: no matrix has the axis `vendor`; there is `python`, `db`, `os`",
             ]

@@ -43,6 +43,8 @@ pub struct Schedule {
     /// Ranks of builds whose needs are there; also of some that have ended meanwhile.
     ready: BinaryHeap<Reverse<usize>>,
     locks: Vec<Lock>,
+    all_slots: usize,
+    /// Those that are free.
     slots: usize,
     memory: u64,
     /// How many have not ended.
@@ -119,7 +121,16 @@ impl Schedule {
         let ready =
             builds.iter().filter(|build| build.missing == 0).map(|build| Reverse(build.rank)).collect();
         let locks = vec![Lock::default(); names.len()];
-        Self { left: builds.len(), builds, order, ready, locks, slots, memory: limits.memory }
+        Self {
+            left: builds.len(),
+            builds,
+            order,
+            ready,
+            locks,
+            all_slots: slots,
+            slots,
+            memory: limits.memory,
+        }
     }
 
     /// What starts now, in this order.
@@ -193,6 +204,25 @@ impl Schedule {
             self.end(*build);
         }
         never
+    }
+
+    /// How many of `jobs` are for a build that runs: as many as its part of the slots that are in use at most as long as it
+    /// does, at least 1. Never in use beside it are those of builds that need it, through others too. What runs at once is
+    /// never given more than `jobs` together, but for the ones that are at least given.
+    pub fn share(&self, build: usize, jobs: usize) -> usize {
+        let mut is_later = vec![false; self.builds.len()];
+        let mut open = vec![build];
+        while let Some(at) = open.pop() {
+            for dependant in &self.builds[at].dependants {
+                if !std::mem::replace(&mut is_later[*dependant], true) {
+                    open.push(*dependant);
+                }
+            }
+        }
+        let all = self.builds.iter().zip(is_later);
+        let at_once = all.filter(|(build, is_later)| build.state != State::Ended && !is_later);
+        let used = at_once.map(|(build, _)| build.weight).sum::<usize>().min(self.all_slots);
+        (jobs * self.builds[build].weight / used.max(1)).max(1)
     }
 
     /// Everything has ended.
@@ -338,6 +368,32 @@ mod tests {
         assert!(schedule.ended(0, false).is_empty());
         schedule.ended(3, true);
         assert!(schedule.is_over());
+    }
+
+    #[test]
+    fn jobs_are_shared_by_weight_with_what_can_run_at_the_same_time() {
+        // A diamond.
+        let mut diamond = schedule(4, vec![task(&[]), task(&[0]), task(&[0]), task(&[1, 2])]);
+        assert_eq!(diamond.start(), [0]);
+        assert_eq!(diamond.share(0, 8), 8, "nothing runs beside what all others need");
+        diamond.ended(0, true);
+        assert_eq!(diamond.start(), [1, 2]);
+        assert_eq!([1, 2].map(|build| diamond.share(build, 8)), [4, 4]);
+        diamond.ended(1, true);
+        diamond.ended(2, true);
+        assert_eq!(diamond.start(), [3]);
+        assert_eq!(diamond.share(3, 8), 8);
+
+        let heavy = |weight| Task { weight, ..task(&[]) };
+        let mut two = schedule(4, vec![heavy(3), heavy(1)]);
+        assert_eq!(two.start(), [0, 1]);
+        assert_eq!([0, 1].map(|build| two.share(build, 4)), [3, 1]);
+        let mut many = schedule(4, vec![heavy(1); 10]);
+        assert_eq!(many.start(), [0, 1, 2, 3]);
+        assert_eq!([many.share(0, 4), many.share(0, 9), many.share(0, 2)], [1, 2, 1]);
+        let mut alone = schedule(4, vec![heavy(usize::MAX), heavy(1)]);
+        assert_eq!(alone.start(), [0]);
+        assert_eq!(alone.share(0, 8), 8);
     }
 
     #[test]

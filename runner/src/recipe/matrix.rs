@@ -66,12 +66,14 @@ impl<'t> Matrix<'t> {
         let mut left: IndexMap<&str, &str> =
             set.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let axes: Vec<&str> = self.cells.first().into_iter().flatten().map(|(axis, _)| *axis).collect();
+        let mut chosen: Vec<String> = Vec::new();
         for axis in axes {
             let Some(wanted) = left.shift_remove(axis) else { continue };
             // Nothing is known of an axis that is wrong.
             let has = |cell: &Cell<'_>| cell.get(axis).copied().flatten().is_none_or(|value| value == wanted);
             if self.cells.iter().any(has) {
                 self.cells.retain(has);
+                chosen.push(format!("{} is {}", quoted(axis), quoted(wanted)));
                 continue;
             }
             let mut values: Vec<&str> = Vec::new();
@@ -81,12 +83,13 @@ impl<'t> Matrix<'t> {
                 }
             }
             let all: Vec<String> = values.iter().take(20).map(|value| quoted(value)).collect();
-            let meant =
-                did_you_mean(wanted, values).unwrap_or_else(|| format!("there is {}", all.join(", ")));
+            let among =
+                if chosen.is_empty() { String::new() } else { format!(" where {}", chosen.join(" and ")) };
             refused.push(RefusedSetting {
                 name: axis.to_owned(),
-                why: format!("no cell of the matrix has {}", quoted(wanted)),
-                help: Some(meant),
+                why: format!("no cell of the matrix has {}{among}", quoted(wanted)),
+                // Of versions, which is most alike says nothing.
+                help: Some(format!("there is {}", all.join(", "))),
             });
         }
         left

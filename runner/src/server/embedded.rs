@@ -43,7 +43,7 @@ impl Hosted {
         if let Some(running) = &*running {
             return Ok(running.address.clone());
         }
-        let server = Server::open(&self.results).await.map_err(io::Error::other)?;
+        let server = Server::open_briefly(&self.results).await.map_err(io::Error::other)?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = format!("http://{}/", listener.local_addr()?);
         let (stop, stopped) = oneshot::channel::<()>();

@@ -29,8 +29,23 @@ const BUSY: Duration = Duration::from_secs(20);
 const READERS: u32 = 4;
 /// Bytes of stored bags that are in memory at once.
 const BAGS: usize = 64 * 1024 * 1024;
-/// The page cache of the writer: 16 MiB (negative counts KiB, not pages).
-const WRITER_CACHE: &str = "-16384";
+/// How much of the file the writer holds in memory, as the pragma `cache_size` says it: negative counts KiB, not pages.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Cache {
+    /// 16 MiB: of a large file, where the next of very many results goes is there already.
+    Large,
+    /// The 2 MB that it is without a word: for a few results.
+    Small,
+}
+
+impl Cache {
+    fn size(self) -> &'static str {
+        match self {
+            Self::Large => "-16384",
+            Self::Small => "-2000",
+        }
+    }
+}
 
 /// Why a results file cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -123,7 +138,7 @@ pub(crate) struct Store {
 
 impl Store {
     /// Opens the file, creating it, its folder and its tables where they are missing.
-    pub(crate) async fn open(path: &Path) -> Result<Self, OpenError> {
+    pub(crate) async fn open(path: &Path, cache: Cache) -> Result<Self, OpenError> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder)
                 .map_err(|source| OpenError::Folder { path: folder.to_owned(), source })?;
@@ -137,7 +152,7 @@ impl Store {
             .busy_timeout(BUSY)
             .foreign_keys(true);
         let writer =
-            pool(1).connect_with(options.clone().pragma("cache_size", WRITER_CACHE)).await.map_err(file)?;
+            pool(1).connect_with(options.clone().pragma("cache_size", cache.size())).await.map_err(file)?;
         migrate(&writer).await.map_err(|source| OpenError::Tables { path: path.to_owned(), source })?;
         let reader = pool(READERS).connect_with(options.pragma("query_only", "1")).await.map_err(file)?;
         Ok(Self { writer, reader, bags: Budget::new(BAGS) })

@@ -44,7 +44,7 @@ async fn a_new_file_can_be_opened_by_many_at_once() {
         let opening: Vec<_> = (0..6)
             .map(|_| {
                 let path = path.clone();
-                tokio::spawn(async move { Store::open(&path).await })
+                tokio::spawn(async move { Store::open(&path, Cache::Large).await })
             })
             .collect();
         for store in opening {
@@ -56,7 +56,7 @@ async fn a_new_file_can_be_opened_by_many_at_once() {
 #[tokio::test]
 async fn commits_are_on_disk_and_readers_only_read() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("r.db")).await.unwrap();
+    let store = Store::open(&folder.path().join("r.db"), Cache::Large).await.unwrap();
     let mode: String = query_scalar("PRAGMA journal_mode").fetch_one(&store.writer).await.unwrap();
     let synchronous: i64 = query_scalar("PRAGMA synchronous").fetch_one(&store.writer).await.unwrap();
     assert_eq!((mode.as_str(), synchronous), ("wal", 2));
@@ -67,13 +67,13 @@ async fn commits_are_on_disk_and_readers_only_read() {
 async fn a_file_of_a_newer_version_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("r.db");
-    let store = Store::open(&path).await.unwrap();
+    let store = Store::open(&path, Cache::Large).await.unwrap();
     query("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (99, 'x', 1, x'00', 0)")
         .execute(&store.writer)
         .await
         .unwrap();
     store.close().await;
-    let error = Store::open(&path).await.unwrap_err();
+    let error = Store::open(&path, Cache::Large).await.unwrap_err();
     assert!(
         matches!(error, OpenError::Tables { .. }) && error.to_string().contains("newer pony-serve"),
         "{error}"
@@ -84,14 +84,14 @@ async fn a_file_of_a_newer_version_is_left_alone() {
 async fn a_file_of_an_older_version_is_brought_up_to_date() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("r.db");
-    let store = Store::open(&path).await.unwrap();
+    let store = Store::open(&path, Cache::Large).await.unwrap();
     store.add(&result(true, None, 1)).await.unwrap();
     let older = "DROP INDEX results_chain; ALTER TABLE results DROP COLUMN chain; \
         ALTER TABLE results DROP COLUMN outcome; DELETE FROM _sqlx_migrations WHERE version = 2";
     store.writer.execute(older).await.unwrap();
     store.close().await;
 
-    let store = Store::open(&path).await.unwrap();
+    let store = Store::open(&path, Cache::Large).await.unwrap();
     let skipped = Some("skipped");
     store
         .add(&NewResult { outcome: skipped, chain: Some("c".to_owned()), ..result(false, None, 2) })
@@ -113,7 +113,7 @@ async fn a_file_of_an_older_version_is_brought_up_to_date() {
 #[tokio::test]
 async fn the_decision_follows_what_is_stored() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("r.db")).await.unwrap();
+    let store = Store::open(&folder.path().join("r.db"), Cache::Large).await.unwrap();
     let ask = async |now, reserve, allowance: Option<u64>| {
         store.should_build(&slot(), reserve, allowance.map(Duration::from_secs), now).await.unwrap()
     };
@@ -136,7 +136,7 @@ async fn the_decision_follows_what_is_stored() {
 #[tokio::test]
 async fn a_repeated_run_gets_its_key_and_a_fresh_authority() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("r.db")).await.unwrap();
+    let store = Store::open(&folder.path().join("r.db"), Cache::Large).await.unwrap();
     let auth = async |key: i64| -> Vec<u8> {
         query_scalar("SELECT auth FROM results WHERE id = $1")
             .bind(key)

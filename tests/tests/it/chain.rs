@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pony_tests::{Ended, RunFolder, Stream, World};
+use pony_tests::{Dialect, Ended, RunFolder, Stream, World};
 use serde_json::Value;
 
 /// A library that is "installed" into `install`, and what uses it.
@@ -168,15 +168,12 @@ fn a_need_that_fails_fails_nobody_else() {
     assert_eq!(world.runs().len(), 5, "{ended}");
 
     // A server that knows red and green only is not told of builds that never ran.
-    let python = world.python("2010");
+    let python = world.peer(Dialect::V2010);
     world.pony(&["-s", &python.url(), "app.yaml"]).end().code(10);
-    let told: Vec<String> = python
-        .calls()
-        .iter()
-        .filter(|call| call["method"] == "add_results")
-        .map(|call| call["params"][0]["package"].as_str().unwrap().to_owned())
-        .collect();
-    assert_eq!(told, ["zlib"], "{:#?}", python.calls());
+    let results = python.stored().results;
+    let told: Vec<&str> =
+        results.iter().map(|result| result["client_info"]["package"].as_str().unwrap()).collect();
+    assert_eq!(told, ["zlib"], "{results:#?}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use pony_tests::{Stream, World};
+use pony_tests::{Dialect, Stream, World};
 
 #[test]
 fn a_folder_that_lasts_is_built_on() {
@@ -106,7 +106,7 @@ fn a_home_of_its_own() {
 #[test]
 fn tools_and_the_machine_are_told() {
     let world = World::new();
-    let server = world.python("2010");
+    let server = world.peer(Dialect::V2010);
     world.write("bin/mytool", "#!/bin/sh\necho; echo mytool 1.2 >&2\n");
     world.write("bin/broken", "#!/bin/sh\nexit 3\n");
     for name in ["mytool", "broken"] {
@@ -133,7 +133,7 @@ fn tools_and_the_machine_are_told() {
 #[test]
 fn a_context_that_fails_without_a_source_still_tells_a_step() {
     let world = World::new();
-    let server = world.python("2009");
+    let server = world.peer(Dialect::V2009);
     let recipe = world.recipe("steps:\n- run: 'true'\n- run: 'false'\n");
     let ended = world.pony(&["-s", &server.url(), recipe]).env("TMPDIR", "/nowhere").end().code(12);
     assert!(ended.err().contains("could not create the directory"), "{ended}");

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use pony_tests::{Ended, Python, World};
+use pony_tests::{Dialect, Ended, Peer, World};
 use serde_json::Value;
 
 fn shipped(name: &str) -> String {
@@ -22,7 +22,7 @@ const MAKEFILE: &str = "all: hello\nhello:\n\tprintf '#!/bin/sh\\necho Hello, wo
                         check: hello\n\t./hello\n";
 
 /// Runs a recipe that ships; delivers to a server of 2010.
-fn run<'w>(world: &'w World, server: &Python<'_>, recipe: &str, set: &[(&str, &str)]) -> Ended<'w> {
+fn run<'w>(world: &'w World, server: &Peer<'_>, recipe: &str, set: &[(&str, &str)]) -> Ended<'w> {
     let mut arguments: Vec<String> = ["-s".into(), server.url(), shipped(recipe)].into();
     for (name, value) in set {
         arguments.extend(["--set".to_owned(), format!("{name}={value}")]);
@@ -33,7 +33,7 @@ fn run<'w>(world: &'w World, server: &Python<'_>, recipe: &str, set: &[(&str, &s
 }
 
 /// What the two kinds of server have: the bag of the client and the first step.
-fn stored(world: &World, server: &Python<'_>) -> (Value, Value) {
+fn stored(world: &World, server: &Peer<'_>) -> (Value, Value) {
     let (client, results) = server.submission();
     assert_eq!(client["success"], true, "{client:#}");
     assert!(results.iter().all(|step| step["status"] == 0), "{results:#?}");
@@ -55,7 +55,7 @@ fn stored(world: &World, server: &Python<'_>) -> (Value, Value) {
 #[test]
 fn svn() {
     let world = World::new();
-    let server = world.python("2010");
+    let server = world.peer(Dialect::V2010);
     fs::create_dir_all(world.path("up/tree")).unwrap();
     world.run_in("up", "svnadmin", &["create", "apr"]);
     script(&world, "up/tree/trunk/buildconf", "cp configure.in configure\nchmod +x configure");
@@ -85,7 +85,7 @@ fn svn() {
 #[test]
 fn hg() {
     let world = World::new();
-    let server = world.python("2010");
+    let server = world.peer(Dialect::V2010);
     fs::create_dir_all(world.path("up/hello")).unwrap();
     fs::write(world.path("home/.hgrc"), "[ui]\nusername = Ann\n").unwrap();
     fs::write(world.path("up/hello/Makefile"), MAKEFILE).unwrap();
@@ -103,7 +103,7 @@ fn hg() {
 #[test]
 fn archive() {
     let world = World::new();
-    let server = world.python("2010");
+    let server = world.peer(Dialect::V2010);
     script(&world, "up/hello-2.10/configure", "cp Makefile.in Makefile");
     fs::write(world.path("up/hello-2.10/Makefile.in"), MAKEFILE).unwrap();
     world.run_in("up", "tar", &["-czf", "hello-2.10.tar.gz", "hello-2.10"]);
@@ -126,7 +126,7 @@ fn archive() {
 #[test]
 fn path() {
     let world = World::new();
-    let server = world.python("2010");
+    let server = world.peer(Dialect::V2010);
     let repository = world.repository("work/project");
     repository.write(".gitignore", "target\n");
     repository.commit("one");
@@ -150,7 +150,7 @@ fn path() {
 fn virtualenv() {
     let mut world = World::new();
     world.wheels();
-    let server = world.python("2010");
+    let server = world.peer(Dialect::V2010);
     world.library("up/library");
     world.git("up/library", &["init", "--quiet"]);
     world.git("up/library", &["add", "--all"]);

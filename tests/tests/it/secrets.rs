@@ -1,13 +1,13 @@
 //! What must never be seen: on screen, in the record, at a server.
 
-use pony_tests::World;
+use pony_tests::{Dialect, World};
 
 const SECRET: &str = "hunter2-s3cr3t";
 
 #[test]
 fn a_secret_shows_nowhere() {
     let world = World::new();
-    let server = world.python("2010");
+    let server = world.peer(Dialect::V2010);
     let recipe = world.recipe(
         r#"secrets: [TOKEN]
 environment: {COPY: "hunter2-s3cr3t"}
@@ -49,7 +49,7 @@ fn each_line_of_a_key_is_secret() {
 fn credentials_of_a_repository_show_nowhere() {
     let world = World::new();
     world.configure("network: {waits: []}");
-    let server = world.python("2009");
+    let server = world.peer(Dialect::V2009);
     let recipe = world.recipe(
         "source: {git: 'http://ann:hunter2-s3cr3t@127.0.0.1:1/x.git'}\nsteps:\n- run: git remote -v\n",
     );
@@ -62,7 +62,7 @@ fn credentials_of_a_repository_show_nowhere() {
 #[test]
 fn credentials_of_a_server_show_nowhere() {
     let world = World::new();
-    let server = world.python("2010");
+    let server = world.peer(Dialect::V2010);
     let url = server.url().replace("//", "//ann:hunter2-s3cr3t@");
     let recipe = world.recipe("steps:\n- run: echo hi\n");
     world.pony(&["--debug", "-v", "-s", &url, recipe]).end().code(0).has_no(SECRET);

@@ -191,6 +191,25 @@ fn each_line_of_json_names_its_build() {
 }
 
 #[test]
+fn how_long_a_build_usually_takes_is_how_long_it_took_when_it_passed() {
+    let world = World::new();
+    let two = "steps:\n- {name: configure, run: 'true'}\n- {name: make, run: 'false'}\n";
+    world.write("fails.yaml", format!("package: fails\n{two}"));
+    let recipes = ["fails.yaml", &recipe(&world, "passes", "true")];
+    let mut arguments = vec!["-n", "--message-format", "json"];
+    arguments.extend(recipes);
+    for know in [false, true] {
+        let ended = world.pony(&arguments).end().code(10);
+        let out = ended.out();
+        let started: Value = serde_json::from_str(out.lines().next().unwrap()).unwrap();
+        let usual: Vec<bool> =
+            started["builds"].as_array().unwrap().iter().map(|build| build["usual"].is_number()).collect();
+        // The first step of the other is not all of it.
+        assert_eq!(usual, [false, know], "{ended}");
+    }
+}
+
+#[test]
 fn each_running_build_has_a_line_at_the_bottom() {
     let world = World::new();
     let gates: Vec<_> = (0..6).map(|number| world.fifo(&format!("gate{number}"))).collect();

@@ -1,14 +1,14 @@
 //! Builds at once share the machine: makes take their jobs from one pool.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use pony_tests::World;
 
-/// Twelve jobs, each of which tells of its begin and its end.
+/// Twelve jobs, each of which tells of its begin and its end. They take a moment in which all that may run do.
 const MAKEFILE: &str = "JOBS := $(foreach job,a b c d,$(job)1 $(job)2 $(job)3)\n\
     all: $(JOBS)\n\
     $(JOBS):\n\
-    \t@echo + >>$(LOG); i=0; while [ $$i -lt 1000 ]; do i=$$((i+1)); done; echo - >>$(LOG)\n";
+    \t@echo + >>$(LOG); sleep 0.02; echo - >>$(LOG)\n";
 
 #[test]
 fn makes_of_four_builds_run_no_more_jobs_than_were_asked_for() {
@@ -24,8 +24,15 @@ fn makes_of_four_builds_run_no_more_jobs_than_were_asked_for() {
     let most = std::thread::available_parallelism().unwrap().get().max(4);
     let ended = world.pony(&["-j", "4"].iter().chain(&recipes).collect::<Vec<_>>()).end().code(0);
     assert!(!ended.err().contains("jobserver") && !ended.out().contains("jobserver"), "{ended}");
+    let (begun, highest) = counted(&log);
+    assert_eq!(begun, 48, "{ended}");
+    assert!(highest <= most, "{highest} at once\n{ended}");
+}
+
+/// How many jobs there were, and how many at once at the most.
+fn counted(log: &Path) -> (usize, usize) {
     let (mut now, mut highest, mut begun) = (0, 0, 0);
-    for line in fs::read_to_string(&log).unwrap().lines() {
+    for line in fs::read_to_string(log).unwrap().lines() {
         if line == "+" {
             begun += 1;
             now += 1;
@@ -34,7 +41,24 @@ fn makes_of_four_builds_run_no_more_jobs_than_were_asked_for() {
         }
         highest = now.max(highest);
     }
-    assert_eq!((begun, now), (48, 0), "{ended}");
+    assert_eq!(now, 0);
+    (begun, highest)
+}
+
+#[test]
+fn who_is_told_its_jobs_takes_them_from_the_pool() {
+    let world = World::new();
+    world.write("Makefile", MAKEFILE);
+    let log = world.path("log");
+    let make = |options: &str| {
+        format!("make {options} -f {} LOG={}", world.path("work/Makefile").display(), log.display())
+    };
+    world.write("told.yaml", format!("package: told\nweight: 3\nsteps:\n- run: {}\n", make("-j{{jobs}}")));
+    world.write("plain.yaml", format!("package: plain\nsteps:\n- run: {}\n", make("")));
+    let most = std::thread::available_parallelism().unwrap().get().max(4);
+    let ended = world.pony(&["-j4", "told.yaml", "plain.yaml"]).end().code(0);
+    let (begun, highest) = counted(&log);
+    assert_eq!(begun, 24, "{ended}");
     assert!(highest <= most, "{highest} at once\n{ended}");
 }
 
@@ -57,5 +81,32 @@ fn who_has_its_share_or_does_not_want_one_is_offered_none() {
         let said = fs::read_dir(run.path()).unwrap().map(|entry| entry.unwrap().path());
         let said = said.into_iter().find(|path| path.extension().is_some_and(|kind| kind == "out")).unwrap();
         assert_eq!(fs::read_to_string(said).unwrap(), expected, "{name}");
+    }
+}
+
+#[test]
+fn who_is_told_how_many_jobs_to_run_shares_with_what_runs_beside_it() {
+    let world = World::new();
+    let tell = "steps:\n- {name: tell, run: 'echo {{jobs}}'}\n";
+    for (name, head) in [
+        ("first", ""),
+        ("second", "needs: [first]\n"),
+        ("heavy", "weight: 3\nneeds: [second]\n"),
+        ("light", "needs: [second]\n"),
+        ("last", "needs: [heavy, light]\n"),
+    ] {
+        world.write(&format!("{name}.yaml"), format!("package: {name}\n{head}{tell}"));
+    }
+    let most = std::thread::available_parallelism().unwrap().get().max(4);
+    world.pony(&["-n", "-j4", "last.yaml"]).end().code(0);
+    for run in world.runs() {
+        let package = run.result()["package"].as_str().unwrap().to_owned();
+        // What nothing can run beside has the machine to itself.
+        let expected = match package.as_str() {
+            "heavy" => most * 3 / 4,
+            "light" => most / 4,
+            _ => most,
+        };
+        assert_eq!(run.text("01-tell.out"), format!("{expected}\n"), "{package}");
     }
 }

@@ -1,7 +1,7 @@
 //! Runs that are stopped: by time, by silence, by a person; and what is left of their processes.
 
 use nix::sys::signal::Signal;
-use pony_tests::{Stream, World};
+use pony_tests::{Dialect, Stream, World};
 
 #[test]
 fn a_step_that_takes_too_long_is_stopped() {
@@ -115,13 +115,13 @@ fn a_second_ctrl_c_kills_at_once() {
 #[test]
 fn a_run_that_was_stopped_is_not_sent_to_servers_that_know_only_red_and_green() {
     let world = World::new();
-    let server = world.python("2010");
+    let server = world.peer(Dialect::V2010);
     let recipe = world.recipe("steps:\n- run: echo ready; sleep 60\n");
     let mut live = world.pony(&["-s", &server.url(), recipe]).start();
     live.until(Stream::Out, "ready");
     live.signal(Signal::SIGINT);
     let ended = live.end().code(130);
-    assert!(server.calls().is_empty(), "{ended}");
+    assert!(server.stored().results.is_empty(), "{ended}");
     world.pony(&["submit"]).end().code(0).err_has("nothing waits");
 }
 

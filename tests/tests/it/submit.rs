@@ -2,16 +2,18 @@
 
 use std::net::TcpListener;
 
-use pony_tests::World;
+use pony_tests::{Dialect, World};
 use serde_json::{Value, json};
 
 const STEPS: &str = "tags: [fast, unit]\nsteps:\n- {name: make, run: 'echo made; echo warned >&2'}\n- {name: check, type: test, run: exit 1, allow-failure: true}\n";
 
 #[test]
 fn a_result_goes_to_the_releases_of_2009_and_2010() {
-    for (release, suffix) in [("2009", ""), ("2009", "xmlrpc"), ("2010", ""), ("2010", "xmlrpc")] {
+    for (release, suffix) in
+        [(Dialect::V2009, ""), (Dialect::V2009, "xmlrpc"), (Dialect::V2010, ""), (Dialect::V2010, "xmlrpc")]
+    {
         let world = World::new();
-        let server = world.python(release);
+        let server = world.peer(release);
         let recipe = world.recipe(STEPS);
         let url = format!("{}{suffix}", server.url());
         let ended = world.pony(&["-s", &url, recipe]).end().code(0).err_has("stored");
@@ -28,7 +30,7 @@ fn a_result_goes_to_the_releases_of_2009_and_2010() {
         let run = world.run();
         let receipt = &run.receipts()[0];
         assert_eq!(receipt["server"], server.url());
-        let key = if release == "2009" { Value::Null } else { json!("0") };
+        let key = if release == Dialect::V2009 { Value::Null } else { json!("0") };
         assert_eq!(receipt["result_key"], key, "{ended}");
         assert!(world.open_runs().is_empty(), "{ended}");
     }
@@ -61,7 +63,7 @@ fn a_server_that_is_down_gets_the_result_later() {
     assert_eq!(world.run().result()["outcome"], "passed", "{ended}");
     world.pony(&["submit"]).end().code(13).err_has("not delivered");
 
-    let server = world.python("2010");
+    let server = world.peer(Dialect::V2010);
     let run = world.run().path.display().to_string();
     let result = world.run().path.join("result.json");
     let text = std::fs::read_to_string(&result).unwrap().replace(&url, &server.url());
@@ -70,7 +72,7 @@ fn a_server_that_is_down_gets_the_result_later() {
     assert_eq!(server.submission().0["package"], "demo");
     world.pony(&["submit"]).end().code(0).err_has("nothing waits");
     world.pony(&["submit", &run]).end().code(0);
-    assert_eq!(server.calls().len(), 1, "it is not sent twice");
+    assert_eq!(server.stored().results.len(), 1, "it is not sent twice");
 }
 
 #[test]
@@ -80,10 +82,10 @@ fn a_failed_build_that_is_not_delivered_is_exit_10() {
     world.pony(&["-s", "http://127.0.0.1:1/", recipe]).end().code(10).err_has("not delivered");
     world.pony(&["-s", "http://nonexistent.invalid/", recipe]).end().code(10).err_has("not delivered");
     assert_eq!(world.open_runs().len(), 2);
-    let server = world.python("2010");
+    let server = world.peer(Dialect::V2010);
     world.pony(&["submit", "-s", &server.url()]).end().code(0);
-    assert_eq!(server.calls().len(), 2);
-    assert_eq!(server.calls()[0]["params"][0]["success"], false);
+    assert_eq!(server.stored().results.len(), 2);
+    assert_eq!(server.stored().results[0]["client_info"]["success"], false);
 }
 
 #[test]
@@ -119,21 +121,21 @@ fn what_is_no_pony_build_server_is_told_in_words() {
 #[test]
 fn much_output_fits_into_what_the_release_of_2010_takes() {
     let world = World::new();
-    let server = world.python("2010");
+    let server = world.peer(Dialect::V2010);
     let recipe = world.recipe("steps:\n- {name: much, run: 'yes \"<&> 0123456789\" | head -c 20000000'}\n");
     let ended = world.pony(&["-s", &server.url(), recipe]).end().code(0);
     let (_, results) = server.submission();
     let output = results[0]["output"].as_str().unwrap();
     assert!(output.starts_with("<&> 0123456789\n") && output.ends_with("\n<&> 0"), "{ended}");
     assert!(output.contains("01-much.out"), "the rest is said to be in the run folder");
-    let size = server.calls()[0]["size"].as_u64().unwrap();
+    let size = server.largest();
     assert!((1_000_000..5_000_000).contains(&size), "{size}");
 }
 
 #[test]
 fn a_hundred_steps_with_much_output_each_fit_too() {
     let world = World::new();
-    let server = world.python("2010");
+    let server = world.peer(Dialect::V2010);
     let step = |i| {
         format!("- {{name: s{i}, run: 'echo begin {i}; yes 0123456789 | head -c 200000; echo end {i}'}}\n")
     };
@@ -147,15 +149,15 @@ fn a_hundred_steps_with_much_output_each_fit_too() {
             output.starts_with(&format!("begin {i}\n")) && output.trim_end().ends_with(&format!("end {i}"))
         );
     }
-    let size = server.calls()[0]["size"].as_u64().unwrap();
+    let size = server.largest();
     assert!(size < 5_000_000, "{size}");
 }
 
 #[test]
 fn output_that_no_xml_may_hold_arrives_all_the_same() {
-    for release in ["2009", "2010"] {
+    for release in [Dialect::V2009, Dialect::V2010] {
         let world = World::new();
-        let server = world.python(release);
+        let server = world.peer(release);
         let recipe = world.recipe(
             r"steps:
 - {name: odd, run: 'printf ''a\033[31mred\033[0mb\000c\351d\357\277\276e\001f\355\240\200g]]>&amp;\r\nh\033'''}
@@ -188,7 +190,7 @@ fn everything_that_ever_ends_is_a_complete_bag() {
         ("steps:\n- {run: echo, cwd: nowhere}\n", 10),
     ] {
         let world = World::new();
-        let server = world.python("2010");
+        let server = world.peer(Dialect::V2010);
         let recipe = world.recipe(steps);
         let ended = world.pony(&["-s", &server.url(), recipe]).end().code(code);
         let (client_info, results) = server.submission();
@@ -208,13 +210,13 @@ fn a_run_folder_can_be_sent_to_another_server_too() {
     let world = World::new();
     let recipe = world.recipe(STEPS);
     let _ = world.pony(&[recipe]).end().code(0);
-    let server = world.python("2010");
+    let server = world.peer(Dialect::V2010);
     let run = world.run().path.display().to_string();
     world.pony(&["submit", "-s", &server.url(), &run]).end().code(0).err_has("stored");
     assert_eq!(server.submission().0["package"], "demo");
     assert_eq!(world.run().receipts().len(), 2);
     world.pony(&["submit", "-s", &server.url(), &run]).end().code(0).err_has("already");
-    assert_eq!(server.calls().len(), 1);
+    assert_eq!(server.stored().results.len(), 1);
     world.pony(&["submit", "nowhere"]).end().code(2).err_has("nowhere");
 }
 
@@ -222,15 +224,15 @@ fn a_run_folder_can_be_sent_to_another_server_too() {
 
 #[test]
 fn a_slot_that_is_up_to_date_is_not_built() {
-    for release in ["2009", "2010", "pony-serve"] {
+    for release in [Some(Dialect::V2009), Some(Dialect::V2010), None] {
         let world = World::new();
-        let (python, serve);
-        let url = if release == "pony-serve" {
+        let (peer, serve);
+        let url = if let Some(release) = release {
+            peer = world.peer(release);
+            peer.url()
+        } else {
             serve = world.serve_file("elsewhere.db");
             serve.url()
-        } else {
-            python = world.python(release);
-            python.url()
         };
         let recipe = world.recipe("steps:\n- run: echo built\n");
         let arguments = ["--if-needed", "-s", &url, recipe];

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use pony_tests::{World, files};
+use pony_tests::{Dialect, World, files};
 
 fn project(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(name)
@@ -58,7 +58,7 @@ fn the_schema_is_the_one_that_ships() {
 #[test]
 fn a_dry_run_does_nothing() {
     let world = World::new();
-    let server = world.python("2010");
+    let server = world.peer(Dialect::V2010);
     let recipe = world.recipe(
         "source: {git: 'http://nonexistent.invalid/x.git'}\nvariables: {jobs: 4}\nsteps:\n- {name: make, run: 'make -j{{jobs}}'}\n",
     );
@@ -66,7 +66,7 @@ fn a_dry_run_does_nothing() {
         world.pony(&["--dry-run", "-s", &server.url(), "--set", "jobs=9", recipe]).end().code(0).err_is("");
     assert!(ended.out().contains("make -j9") && ended.out().contains("nonexistent.invalid"), "{ended}");
     assert!(!world.path("pony").exists(), "{}", world.listing());
-    assert!(server.calls().is_empty() && world.temporary().is_empty());
+    assert!(server.stored().results.is_empty() && world.temporary().is_empty());
 }
 
 #[test]

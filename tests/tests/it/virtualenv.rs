@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pony_tests::World;
+use pony_tests::{Dialect, World};
 use serde_json::json;
 
 const SECRET: &str = "hunter2-s3cr3t";
@@ -46,7 +46,7 @@ fn steps_are_in_it_and_nothing_else_is() {
 #[test]
 fn what_it_is_goes_to_every_server_in_plain_keys() {
     let world = world();
-    let server = world.python("2009");
+    let server = world.peer(Dialect::V2009);
     let recipe = world.recipe(
         "context: {virtualenv: {requirements: ['tiny<2'], optional: [more, nothing-of-this-name]}}\nsteps:\n\
          - run: python -m pip list\n",
@@ -76,7 +76,7 @@ fn what_is_required_and_not_to_be_had_ends_the_run() {
         [("uv", "nothing-of-this-name was not found"), ("virtualenv", "No matching distribution found")]
     {
         let world = world();
-        let server = world.python("2010");
+        let server = world.peer(Dialect::V2010);
         let recipe = world.recipe(&format!(
             "context: {{virtualenv: {{requirements: [tiny, nothing-of-this-name], installer: {installer}}}}}\nsteps:\n\
              - run: touch never\n",
@@ -127,7 +127,7 @@ fn credentials_of_an_index_show_nowhere() {
     let world = world();
     world.configure("network: {waits: [], silence: 5}");
     for installer in ["uv", "virtualenv"] {
-        let server = world.python("2010");
+        let server = world.peer(Dialect::V2010);
         let recipe = world.recipe(&format!(
             "context:\n  virtualenv:\n    installer: {installer}\n    requirements:\n    \
              - --extra-index-url=http://ann:{SECRET}@127.0.0.1:1/simple\n    \
@@ -183,7 +183,7 @@ fn what_was_checked_out_is_told_also_where_the_environment_fails() {
     let recipe = world.recipe(
         "source: {git: ./up}\ncontext: {virtualenv: {requirements: [absent-xyz]}}\nsteps: [{run: 'true'}]\n",
     );
-    let server = world.python("2009");
+    let server = world.peer(Dialect::V2009);
     let _ = world.pony(&["-s", &server.url(), recipe]).end().code(12);
     let result = world.run().result();
     assert_eq!(
