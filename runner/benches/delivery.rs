@@ -5,6 +5,7 @@
 
 use std::{
     fs,
+    io::{self, BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -23,7 +24,8 @@ fn main() {
         return report_rss(command);
     }
     let wanted = arguments.iter().find(|word| !word.starts_with('-')).map_or("", String::as_str);
-    let all: [(&str, Measurement); 3] = [("waiting", waiting), ("next", next_build), ("large", large)];
+    let all: [(&str, Measurement); 4] =
+        [("waiting", waiting), ("next", next_build), ("large", large), ("files", files)];
     for (name, measure) in all.into_iter().filter(|(name, _)| name.contains(wanted)) {
         println!("{name}");
         let dir = tempfile::tempdir().expect("a temporary folder");
@@ -208,4 +210,62 @@ fn large(folder: &Path) {
         took.as_secs_f64(),
         receipt["uploads"].as_array().map_or(0, Vec::len)
     );
+}
+
+/// A server that takes everything and keeps nothing, so that the client alone is measured; its port.
+fn sink() -> u16 {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            swallow(stream.expect("a connection")).expect("a request and its answer");
+        }
+    });
+    port
+}
+
+fn swallow(stream: std::net::TcpStream) -> io::Result<()> {
+    let mut reader = BufReader::with_capacity(256 * 1024, stream);
+    let (mut head, mut length) = (String::new(), 0);
+    while reader.read_line(&mut head)? > 2 {
+        let line = head.lines().last().unwrap_or_default().to_ascii_lowercase();
+        length = line.strip_prefix("content-length: ").and_then(|it| it.parse().ok()).unwrap_or(length);
+    }
+    let mut body = reader.by_ref().take(length);
+    let mut call = Vec::new();
+    if head.starts_with("POST /xmlrpc") {
+        body.read_to_end(&mut call)?;
+    } else {
+        io::copy(&mut body, &mut io::sink())?;
+    }
+    let key = "<array><data><value><int>1</int></value><value><string>key</string></value></data></array>";
+    let adds = call.windows(11).any(|window| window == b"add_results");
+    let value = if adds { key } else { "<int>0</int>" };
+    let answer = format!(
+        "<?xml version='1.0'?><methodResponse><params><param><value>{value}</value></param></params></methodResponse>"
+    );
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nX-Pony-Build: sink\r\nContent-Type: text/xml\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        answer.len()
+    );
+    reader.get_mut().write_all((head + &answer).as_bytes())
+}
+
+/// Builds whose files follow them: a large one, many small ones, and a long log that is packed.
+fn files(folder: &Path) {
+    let address = format!("http://127.0.0.1:{}/", sink());
+    for (what, make, upload) in [
+        ("nothing", "true", "."),
+        ("a file of 300 MB", "head -c 300000000 /dev/urandom >file", "file"),
+        ("1000 files of 1 kB", "for i in $(seq 1000); do head -c 1000 /dev/zero >$i; done", "*"),
+        ("a log of 200 MB", "seq 23000000", "."),
+    ] {
+        let recipe = folder.join("files.yaml");
+        let upload = if upload == "." { String::new() } else { format!("- {{upload: '{upload}'}}\n") };
+        fs::write(&recipe, format!("package: files\nsteps:\n- run: {make}\n{upload}")).expect("a recipe");
+        let recipe = recipe.to_str().expect("text");
+        let (took, kib) =
+            pony(folder, &["--no-progress", "--message-format", "json", "-s", &address, recipe]);
+        println!("  {what}: {:.1} s with the build, peak RSS {kib} kB", took.as_secs_f64());
+    }
 }

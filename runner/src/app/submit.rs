@@ -156,7 +156,10 @@ async fn one(
     for server in servers {
         let name = server.name();
         let limit = session.config.delivery.timeout;
-        let ended = match folder.read_receipt(&name) {
+        let mut receipt = folder.read_receipt(&name);
+        // Asked for by name, even files that were refused are tried again.
+        receipt.iter_mut().for_each(Receipt::reopen);
+        let ended = match receipt {
             Some(receipt) if receipt.has_waiting() => {
                 session.upload(None, folder, receipt, &server, session.config.delivery.uploads).await
             }

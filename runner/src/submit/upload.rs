@@ -259,6 +259,14 @@ impl Receipt {
         queue.into_iter().map(|(_, place)| place).collect()
     }
 
+    /// Files that were refused wait again, if there is a key for them: somebody asks for it. Pure.
+    pub fn reopen(&mut self) {
+        let refused = |upload: &&mut Upload| matches!(upload.state, State::Refused { .. });
+        for upload in self.uploads.iter_mut().filter(|_| self.auth_key.is_some()).filter(refused) {
+            upload.state = State::Waiting { tries: 0, reason: None };
+        }
+    }
+
     /// None of its files goes to the server any more, for this reason. Pure.
     pub fn refuse_waiting(&mut self, reason: &str) {
         for upload in self.uploads.iter_mut().filter(|upload| upload.is_waiting()) {
@@ -448,5 +456,10 @@ mod tests {
         receipt.refuse_waiting("no");
         assert!(!receipt.has_waiting());
         assert_eq!(receipt.sent(), 5);
+        receipt.reopen();
+        assert!(!receipt.has_waiting(), "without a key nothing can be sent");
+        receipt.auth_key = Some("key".to_owned());
+        receipt.reopen();
+        assert_eq!(receipt.waiting(), 4);
     }
 }

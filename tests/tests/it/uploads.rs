@@ -280,6 +280,33 @@ fn a_file_that_never_gets_through_is_given_up() {
     assert!(noted[0]["reason"].as_str().unwrap().starts_with("tried 20 times, at last: it answered 500"));
     world.pony(&["submit"]).end().code(0).err_has("nothing waits");
     assert!(world.open_runs().is_empty(), "{}", world.listing());
+    // Unless somebody asks for it.
+    peer.answer(&[]);
+    let run = world.run().path.display().to_string();
+    world.pony(&["submit", &run]).end().code(0).err_has("uploaded 1 file");
+    world.pony(&["submit", &run]).end().code(0).err_has("already");
+    assert_eq!(names(&peer), ["x"]);
+}
+
+#[test]
+fn files_that_nobody_wants_any_more_are_dropped() {
+    let world = World::new();
+    let peer = server(&world);
+    peer.answer(&[Odd::status(503).header("Retry-After", "7200").on("/upload")]);
+    run(&world, &peer.url(), "steps:\n- run: echo >x\n- {upload: x}\n").code(0).err_has("1 file waits");
+    let listed = world.pony(&["submit", "--list", "--json"]).end().code(0);
+    let rows: Value = serde_json::from_str(&listed.out()).unwrap();
+    let row = &rows[0];
+    assert_eq!(
+        (&row["files"], &row["tries"], &row["final"]),
+        (&json!(1), &json!(1), &json!(false)),
+        "{listed}"
+    );
+    assert!(row["next"].as_str() > row["ended"].as_str(), "it has asked for two hours: {listed}");
+    let run = world.run().path.display().to_string();
+    world.pony(&["submit", "--drop", &run]).end().code(0).err_has("are not for");
+    world.pony(&["submit"]).end().code(0).err_has("nothing waits");
+    assert_eq!(noted(&world)[0]["reason"], "given up");
 }
 
 #[test]
