@@ -297,7 +297,7 @@ mod tests {
     fn what_belongs_to_a_folder_is_found_again_or_told() {
         let (replay, recipe) =
             replayed(&format!("package: demo\nsource: {{path: ../src}}{STEPS}"), |carried| {
-                carried.dirty = true
+                carried.dirty = true;
             });
         assert_eq!(replay.needed, [PathBuf::from("/elsewhere/../src")]);
         assert!(

@@ -9,6 +9,7 @@ use super::{Kind, State};
 use crate::{
     query::{Full, Row, say},
     report::words,
+    server::EMBEDDED,
 };
 
 /// Commits that are told of.
@@ -85,9 +86,10 @@ fn body(about: About<'_>, now: Timestamp) -> String {
         }
     };
     let said = |key: &str| full.and_then(|full| full.client_info.get(key)?.as_str()).unwrap_or_default();
+    let place = if server == EMBEDDED { "the machine that sends this" } else { server };
     let exact = |time: Timestamp| time.strftime("%Y-%m-%d %H:%M UTC").to_string();
     line("page", row.page.as_deref().unwrap_or_default());
-    line("result", &row.key.as_ref().map_or_else(|| server.to_owned(), |key| format!("{key} on {server}")));
+    line("result", &row.key.as_ref().map_or_else(|| place.to_owned(), |key| format!("{key} on {place}")));
     if let Some(received) = row.received {
         line("received", &format!("{} ({})", exact(received), say::ago(Some(received), now)));
     }
