@@ -27,7 +27,7 @@ impl<'w> Asked<'w> {
     pub(crate) fn of(kind: &str, world: &'w World) -> Self {
         match kind {
             "embedded" => Self::Embedded,
-            "pony-serve" => Self::Serve(serve(world)),
+            "pony-serve" => Self::Serve(world.serve_file("elsewhere.db")),
             "2009" => Self::Peer(world.peer(Dialect::V2009)),
             "2010" => Self::Peer(world.peer(Dialect::V2010)),
             "devmason" => Self::Peer(world.peer(Dialect::Devmason)),
@@ -44,13 +44,6 @@ impl<'w> Asked<'w> {
             Self::Rest(peer) => peer.url().replace("http://", "http://ann:hunter2@"),
         }
     }
-}
-
-/// One that is told to be pony-serve.
-fn serve(world: &World) -> Serve<'_> {
-    let serve = world.serve_file("elsewhere.db");
-    world.configure(&format!("servers: {{here: {{url: '{}', dialect: pony-serve}}}}\n", serve.url()));
-    serve
 }
 
 /// A world with both recipes, and `red`.
@@ -232,7 +225,7 @@ fn whether_to_build_is_asked_without_reserving() {
 #[test]
 fn who_waits_is_told_when_it_is_green() {
     let world = world();
-    let serve = serve(&world);
+    let serve = world.serve_file("elsewhere.db");
     let url = serve.url();
     let wait = ["query", "wait", "demo", "--until-green", "--every", "0.1", "-s", &url];
     let mut waiting = world.pony(&wait).start();
