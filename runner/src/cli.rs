@@ -1,11 +1,14 @@
 //! The words people type: `pony-run RECIPE…` and its other verbs.
 
+mod ask;
+
 use std::{ffi::OsString, num::NonZeroU16, path::PathBuf};
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pony_wire::Dialect;
 
+pub use self::ask::{AskOptions, NotifyOptions, QueryOptions, Question, ReplayOptions};
 use crate::{
     graph::show::Format,
     report::{Output, look::ColourChoice},
@@ -16,8 +19,8 @@ use crate::{
 #[derive(Debug, Parser)]
 #[command(name = "pony-run", version, args_conflicts_with_subcommands = true, arg_required_else_help = true)]
 #[command(after_help = "\
-Exit codes: 0 passed or nothing to do; 2 usage; 10 a build failed; 11 recipe invalid; 12 context could not be prepared; \
-13 built but not delivered; 14 cannot record; 128+n stopped by signal n.
+Exit codes: 0 passed or nothing to do; 1 a question answered with no; 2 usage; 10 a build failed; 11 recipe invalid; 12 context could \
+not be prepared; 13 built but not delivered; 14 cannot record; 15 a server could not be asked; 128+n stopped by signal n.
 Files: ~/.pony-build (PONY_HOME moves it) keeps run folders, mirrors and the embedded server's results.")]
 pub struct Cli {
     /// Another verb than running recipes.
@@ -86,6 +89,32 @@ pub struct RunOptions {
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented at its type")]
     pub show: ShowOptions,
+}
+
+impl RunOptions {
+    /// These recipes for these servers, and all else as it is where nothing is said.
+    pub fn new(which: WhichOptions, to: ServerOptions, show: ShowOptions) -> Self {
+        Self {
+            which,
+            to,
+            show,
+            no_report: false,
+            if_needed: false,
+            force: false,
+            explain: false,
+            offline: false,
+            python: None,
+            tags: Vec::new(),
+            jobs: None,
+            rebuild: Vec::new(),
+            fail_fast: false,
+            keep_going: false,
+            output: Output::default(),
+            keep: Keep::default(),
+            no_clean_temp: false,
+            dry_run: false,
+        }
+    }
 }
 
 /// Which servers, and how they are spoken to.
@@ -168,6 +197,13 @@ pub struct ShowOptions {
     pub debug: bool,
 }
 
+impl ShowOptions {
+    /// Of a verb that runs nothing.
+    pub fn plain(color: ColourChoice) -> Self {
+        Self { color, no_progress: true, message_format: MessageFormat::Human, verbose: false, debug: false }
+    }
+}
+
 /// `--message-format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum MessageFormat {
@@ -200,6 +236,13 @@ pub enum Verb {
     },
     /// Deliver results that wait in their run folders
     Submit(SubmitOptions),
+    /// Ask a server what it knows
+    #[command(after_help = ask::EXIT_CODES)]
+    Query(QueryOptions),
+    /// Tell people by mail or webhook that a package has turned red, is still red, or has turned green (for cron)
+    Notify(Box<NotifyOptions>),
+    /// Run again here what a result is of: its recipe, at its revision, with its variables
+    Replay(Box<ReplayOptions>),
     /// Open a shell in the kept tree of a run, with the environment that its steps had
     Shell {
         /// Its id, its folder, or a package, whose last kept run it is; the last kept run of all if none is given

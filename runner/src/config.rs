@@ -13,6 +13,7 @@ use serde::{
 
 use crate::{
     home::Home,
+    notify::settings::Notify,
     recipe::duration,
     server::{
         login::{Configured, Secret},
@@ -39,6 +40,9 @@ pub struct Config {
     /// How results are brought to servers.
     #[serde(deserialize_with = "or_usual")]
     pub delivery: Delivery,
+    /// Who is told of what turned red or green.
+    #[serde(deserialize_with = "or_usual")]
+    pub notify: Notify,
     /// `--if-needed` builds again after a failure that was not the code's.
     pub retry_after: After,
 }
@@ -313,6 +317,8 @@ mod tests {
             ("servers: {a: {url: 'http://a/', dialect: 2011}}", ["`2011` is no dialect", "1"]),
             ("servers: {a: {url: 'http://a/', pasword: x}}", ["pasword", "1"]),
             ("delivery: {waiting: soon}", ["`soon` is not a duration", "1"]),
+            ("notify: {mail: {to: [ann], sendmail: true}}", ["`ann` is no mail address", "1"]),
+            ("notify: {hook: 'http://a/'}", ["hook", "1"]),
         ] {
             let error = Config::parse(text).unwrap_err();
             assert!(words.iter().all(|word| error.contains(word)), "{text}: {error}");

@@ -7,20 +7,24 @@ use crate::record::Outcome;
 /// How `pony-run` ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// 0: the build passed, or there was nothing to do.
+    /// 0: the build passed, or there was nothing to do; a question: yes, or green.
     Ok,
+    /// 1: a question was answered, and the answer is no, or that nobody knows.
+    No,
     /// 2: the command line cannot be used as it is.
     Usage,
-    /// 10: a build failed, ran out of time or fell silent.
+    /// 10: a build failed, ran out of time or fell silent; a question: red.
     BuildFailed,
     /// 11: a recipe is invalid; nothing has run.
     RecipeInvalid,
     /// 12: the context could not be prepared (checkout, working directory, missing program).
     ContextFailed,
-    /// 13: built, but not delivered; the result waits in its run folder.
+    /// 13: built, but not delivered; the result waits in its run folder. A notification: not sent, and tried again by the next one.
     NotDelivered,
     /// 14: the run cannot be recorded on this machine.
     CannotRecord,
+    /// 15: a server could not be asked, or is of a kind that does not answer this question.
+    NotAnswered,
     /// 128 + n: stopped by signal n.
     Signal(u8),
 }
@@ -30,12 +34,14 @@ impl Exit {
     pub fn code(self) -> u8 {
         match self {
             Self::Ok => 0,
+            Self::No => 1,
             Self::Usage => 2,
             Self::BuildFailed => 10,
             Self::RecipeInvalid => 11,
             Self::ContextFailed => 12,
             Self::NotDelivered => 13,
             Self::CannotRecord => 14,
+            Self::NotAnswered => 15,
             Self::Signal(signal) => 128u8.saturating_add(signal),
         }
     }
@@ -61,13 +67,15 @@ impl Exit {
     fn weight(self) -> u8 {
         match self {
             Self::Ok => 0,
-            Self::NotDelivered => 1,
-            Self::ContextFailed => 2,
-            Self::BuildFailed => 3,
-            Self::RecipeInvalid => 4,
-            Self::Usage => 5,
-            Self::CannotRecord => 6,
-            Self::Signal(_) => 7,
+            Self::No => 1,
+            Self::NotDelivered => 2,
+            Self::ContextFailed => 3,
+            Self::BuildFailed => 4,
+            Self::NotAnswered => 5,
+            Self::RecipeInvalid => 6,
+            Self::Usage => 7,
+            Self::CannotRecord => 8,
+            Self::Signal(_) => 9,
         }
     }
 }

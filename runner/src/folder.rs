@@ -145,7 +145,7 @@ impl RunFolder {
         self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
-    /// The recipe as resolved.
+    /// The recipe as resolved, to be run again: what was known only when it began stands in it by name.
     pub fn recipe(&self) -> PathBuf {
         self.path.join("recipe.yaml")
     }

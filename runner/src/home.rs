@@ -54,6 +54,7 @@ impl Home {
             self.cache(),
             self.kept(),
             self.servers(),
+            self.notify(),
         ] {
             fs::DirBuilder::new()
                 .recursive(true)
@@ -97,6 +98,16 @@ impl Home {
     /// What is remembered of each server.
     pub fn servers(&self) -> PathBuf {
         self.root.join("servers")
+    }
+
+    /// What people were told of.
+    pub fn notify(&self) -> PathBuf {
+        self.root.join("notify")
+    }
+
+    /// Recipes of results that were run again.
+    pub fn replays(&self) -> PathBuf {
+        self.root.join("replays")
     }
 
     /// One locked file for each pool of jobs in use.

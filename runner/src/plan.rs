@@ -113,12 +113,17 @@ pub fn plan(
 ) -> Result<Build, PlanError> {
     let mut secrets = secrets(&recipe, &surroundings.environment)?;
     secrets.extend(recipe.source.iter().filter_map(Source::url).flat_map(Url::secrets));
+    // Where needs lie and how many jobs there are does not make another build.
+    let mut planned = among.planned.take().map(|planned| *planned);
     if let Some(python) = asked.and_then(|options| options.python.as_ref()) {
-        let Context::Virtualenv(wanted) = &mut recipe.context else {
-            return Err(PlanError::NoVirtualenv { recipe: recipe.path });
-        };
-        wanted.python = Some(python.clone());
+        for recipe in std::iter::once(&mut recipe).chain(&mut planned) {
+            let Context::Virtualenv(wanted) = &mut recipe.context else {
+                return Err(PlanError::NoVirtualenv { recipe: recipe.path.clone() });
+            };
+            wanted.python = Some(python.clone());
+        }
     }
+    let planned = planned.as_ref().unwrap_or(&recipe).resolved_yaml();
     if let Context::Virtualenv(wanted) = &recipe.context {
         secrets.extend(wanted.secrets());
     }
@@ -148,8 +153,6 @@ pub fn plan(
     let (names, values) = environment::report(&environment);
     reported.insert("environment".to_owned(), names.into());
     reported.insert("environment_values".to_owned(), values.into());
-    // Where needs lie and how many jobs there are does not make another build.
-    let planned = among.planned.take().unwrap_or_else(|| recipe.resolved_yaml());
     let mut made_from = Ingredients::new(&planned, machine.platform());
     made_from.needs = std::mem::take(&mut among.contents);
     let job = Job {
@@ -157,6 +160,7 @@ pub fn plan(
         among,
         tags,
         run_id,
+        planned,
         made_from,
         facts: machine.facts.clone(),
         reported,
@@ -195,7 +199,8 @@ fn secrets(recipe: &Recipe, environment: &Environment) -> Result<Vec<String>, Pl
     recipe.secrets.iter().map(value).collect()
 }
 
-fn tags(recipe: &Recipe, more: &[String]) -> Result<Vec<String>, PlanError> {
+/// The recipe's tags and those of the command line.
+pub(crate) fn tags(recipe: &Recipe, more: &[String]) -> Result<Vec<String>, PlanError> {
     let mut tags = recipe.tags.clone();
     for tag in more {
         let tag = tag.trim();

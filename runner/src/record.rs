@@ -240,6 +240,12 @@ pub struct RunRecord {
     pub duration: f64,
     /// The recipe's path as given.
     pub recipe: String,
+    /// The folder that the recipe lies in, absolute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe_folder: Option<String>,
+    /// The recipe's variables, as they were set.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, String>,
     /// What was checked out; absent without a source or if it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkout: Option<CheckoutRecord>,

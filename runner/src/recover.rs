@@ -142,6 +142,8 @@ fn record_of(events: impl Iterator<Item = Stamped>, size: impl Fn(&str) -> Optio
                     ended: time,
                     duration: 0.0,
                     recipe,
+                    recipe_folder: None,
+                    variables: std::collections::BTreeMap::new(),
                     checkout: None,
                     made_from: *made_from,
                     tip: None,

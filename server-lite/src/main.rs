@@ -25,7 +25,15 @@ struct Options {
     /// The largest call that is taken, in MiB, counted unpacked
     #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=2048))]
     body_limit: u32,
+    /// The largest file that is taken, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    upload_limit: u32,
+    /// What all files of results may take up, in MiB; beyond that those of the oldest results go
+    #[arg(long, value_name = "MIB", default_value_t = 10 * 1024, value_parser = clap::value_parser!(u32).range(1..))]
+    files_limit: u32,
 }
+
+const MIB: u64 = 1024 * 1024;
 
 /// Why the server does not run.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +86,11 @@ async fn run(options: Options) -> Result<(), ServeError> {
         .await
         .map_err(|source| ServeError::Listen { address: options.listen.clone(), source })?;
     let address = listener.local_addr()?;
-    let server = Server::open(&data).await?.with_body_limit(options.body_limit as usize * 1024 * 1024);
+    let server = Server::open(&data)
+        .await?
+        .with_body_limit(options.body_limit as usize * 1024 * 1024)
+        .with_upload_limit(u64::from(options.upload_limit) * MIB)
+        .with_files_limit(u64::from(options.files_limit) * MIB);
     say(format_args!("pony-serve: listening on http://{address}/, results in {}", data.display()));
     server.serve(listener, stop).await?;
     server.close().await;

@@ -1,17 +1,13 @@
 //! A call of the wire, to the store, to its answer.
 
-use std::panic::resume_unwind;
-
 use pony_wire::{Answer, Call, Fault, ShouldBuild, Tagsets, Value};
 
 use crate::clock::{Time, duration_from_seconds};
 use crate::decision::python_repr;
 use crate::memory::Held;
-use crate::store::{SlotName, Store, StoreError};
-use crate::submission::{AuthKey, prepare};
-
-/// From this size on, work in proportion to the size leaves the threads that serve everybody.
-const LARGE: usize = 256 * 1024;
+use crate::offload::offload;
+use crate::store::{Added, SlotName, Store, StoreError};
+use crate::submission::{self, AuthKey, prepare};
 
 /// Why a call got no answer: nothing that the client did.
 #[derive(Debug, thiserror::Error)]
@@ -56,13 +52,21 @@ pub(crate) async fn answer(
     now: Time,
 ) -> Result<Answered, CallError> {
     match call {
-        Call::AddResults { client_info, results } => {
-            let auth = AuthKey::random()?;
+        Call::AddResults { mut client_info, results } => {
+            let auth = match AuthKey::take(&mut client_info) {
+                Ok(Some(chosen)) => chosen,
+                Ok(None) => AuthKey::random()?,
+                Err(fault) => return Ok(Err(fault).into()),
+            };
             let (ip, key) = (client_ip.to_owned(), auth.clone());
             let new = offload(size, move || prepare(&client_info, &results, &ip, now, &key)).await?;
             let added = store.add(&new).await?;
             tracing::info!(?added, package = new.slot.package, success = new.success, client_ip, "result");
-            Ok(Value::Array(vec![Value::Int(added.key()), Value::String(auth.into_text())]).into())
+            let key = match added {
+                Added::New(key) | Added::Repeated(key) => key,
+                Added::KeyInUse => return Ok(Err(submission::key_in_use()).into()),
+            };
+            Ok(Value::Array(vec![Value::Int(key), Value::String(auth.into_text())]).into())
         }
         Call::CheckShouldBuild { client_info, reserve, allowance } => {
             let slot = SlotName::new(&client_info.slot)?;
@@ -105,16 +109,4 @@ async fn stored(store: &Store, key: Option<i64>, asked: &str) -> Result<Answered
 fn unknown_key(key: &str) -> Fault {
     let shown: String = key.chars().take(100).collect();
     Fault { code: 1, message: format!("<type 'exceptions.KeyError'>:{}", python_repr(&shown)) }
-}
-
-/// Runs `work` here if the data it goes through is small, else on a thread of its own.
-pub(crate) async fn offload<T: Send + 'static>(size: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
-    if size < LARGE {
-        return work();
-    }
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        // It panicked, which is answered where all panics are; or the program is ending.
-        Err(error) => resume_unwind(error.into_panic()),
-    }
 }

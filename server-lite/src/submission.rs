@@ -1,17 +1,31 @@
 //! From a submission's bags to what is stored of it. Pure.
 
-use pony_wire::{ClientInfo, StepResult, Value, encode_value};
+use pony_wire::{ClientInfo, Fault, StepResult, Value, encode_value};
 use sha2::{Digest, Sha256};
 
 use crate::clock::{Time, duration_from_seconds};
 use crate::status::Status;
 use crate::store::{NewResult, SlotName};
 
-/// The key that lets a client add to its result: 128 random bits. Only its hash is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The key that lets a client add to its result: 128 random bits in hexadecimal. Only its hash is stored.
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct AuthKey(String);
 
 impl AuthKey {
+    /// The key that a client has chosen, taken out of its bag: what is left is there for all to read. It has the answer to a
+    /// result that is sent again be the answer that was lost, which a key of the server's cannot.
+    pub(crate) fn take(client_info: &mut ClientInfo) -> Result<Option<Self>, Fault> {
+        let Some(chosen) = client_info.extra.remove("upload_key") else { return Ok(None) };
+        let text = chosen.as_str().and_then(Self::of_text);
+        text.map(Some).ok_or_else(|| value_error("must be 32 hexadecimal digits"))
+    }
+
+    /// A key as it is written, if it can be one.
+    pub(crate) fn of_text(text: &str) -> Option<Self> {
+        let is_key = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_key.then(|| Self(text.to_owned()))
+    }
+
     pub(crate) fn random() -> Result<Self, getrandom::Error> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)?;
@@ -25,6 +39,17 @@ impl AuthKey {
     pub(crate) fn into_text(self) -> String {
         self.0
     }
+}
+
+/// What a client is told whose key another result has already: files could not say whose they are.
+pub(crate) fn key_in_use() -> Fault {
+    value_error(
+        "is that of another result; choose a new one for each run, and send it again with the same run_id only",
+    )
+}
+
+fn value_error(what: &str) -> Fault {
+    Fault { code: 1, message: format!("<type 'exceptions.ValueError'>:'upload_key' {what}") }
 }
 
 /// Makes the row of a submission that `client_ip` sent at `received`.
@@ -125,9 +150,24 @@ mod tests {
     #[test]
     fn auth_keys_are_128_bits_in_hex_and_differ() {
         let (a, b) = (AuthKey::random().unwrap(), AuthKey::random().unwrap());
-        assert_ne!(a, b);
         assert_ne!(a.hash(), b.hash());
         let text = a.into_text();
-        assert!(text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit()), "{text}");
+        assert!(AuthKey::of_text(&text).is_some(), "{text}");
+    }
+
+    #[test]
+    fn a_chosen_key_is_taken_out_of_the_bag() {
+        let chosen = "00112233445566778899aabbccddeeff";
+        let mut bag = info(None, &[("upload_key", chosen.into()), ("other", "kept".into())]);
+        let key = AuthKey::take(&mut bag).unwrap().unwrap();
+        assert_eq!(key.into_text(), chosen);
+        assert_eq!(bag, info(None, &[("other", "kept".into())]));
+        assert!(AuthKey::take(&mut bag).unwrap().is_none());
+        for odd in
+            [Value::from("short"), "x0112233445566778899aabbccddeeff".into(), Value::Int(1), Value::Nil]
+        {
+            let fault = AuthKey::take(&mut info(None, &[("upload_key", odd)])).err().unwrap();
+            assert!(fault.message.contains("'upload_key' must be 32 hexadecimal digits"), "{fault:?}");
+        }
     }
 }

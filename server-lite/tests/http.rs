@@ -45,13 +45,14 @@ fn every_answer_says_who_and_forbids_the_rest() {
         get_at(server.address, "/nowhere"),
         get_at(server.address, "/xmlrpc"),
         get_at(server.address, "/p/p/1/output/1"),
+        get_at(server.address, "/p/p/1/files/none"),
+        post_at(server.address, "/upload", "", b"x"),
     ];
     for reply in replies {
-        assert_eq!(
-            reply.header("server"),
-            Some(concat!("pony-serve/", env!("CARGO_PKG_VERSION"))),
-            "{reply:?}"
-        );
+        let build = Some(concat!("pony-serve/", env!("CARGO_PKG_VERSION")));
+        assert_eq!(reply.header("server"), build, "{reply:?}");
+        // A proxy writes its own name over the other one.
+        assert_eq!(reply.header("x-pony-build"), build, "{reply:?}");
         assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
         let policy = reply.header("content-security-policy").unwrap();
         assert!(policy.starts_with("default-src 'none'; style-src 'self';"), "{policy}");

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::thread;
 
-use common::{call_at, get_at, info, reply, step};
+use common::{call_at, get_at, info, key_for_files, reply, step, upload, upload_path};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pony_wire::{Call, Value, decode_answer};
@@ -170,6 +170,8 @@ fn what_cannot_be_is_said_with_the_way_out() {
         (vec!["--listen", free], 1, vec!["PONY_HOME", "--data"]),
         (vec!["--lisen", free], 2, vec!["--listen"]),
         (vec!["--body-limit", "0"], 2, vec!["--body-limit"]),
+        (vec!["--upload-limit", "0"], 2, vec!["--upload-limit"]),
+        (vec!["--files-limit", "1 GB"], 2, vec!["--files-limit"]),
     ] {
         let (exit, said) = fails(&arguments);
         assert_eq!(exit, Some(code), "{arguments:?}: {said}");
@@ -245,6 +247,80 @@ fn kill_9_loses_nothing_that_was_acknowledged() {
     assert_eq!(keys.len(), acknowledged.len());
     program.signal(Signal::SIGTERM);
     assert_eq!(program.end().0, Some(0));
+}
+
+fn files_beside(data: &Path) -> Vec<String> {
+    let folder = std::fs::read_dir(format!("{}.files", data.to_str().unwrap()));
+    let mut names: Vec<_> = folder.map_or_else(
+        |_| Vec::new(),
+        |folder| folder.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect(),
+    );
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn what_a_killed_upload_left_goes_at_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("results.db");
+    let program = Program::on(&data);
+    let auth = key_for_files(program.address);
+    assert_eq!(upload(program.address, &auth, "whole", b"whole").status, 200);
+    let mut stream = TcpStream::connect(program.address).unwrap();
+    let head = format!("POST {} HTTP/1.0\r\nContent-Length: 100\r\n\r\n", upload_path(&auth, "whole"));
+    stream.write_all(&[head.as_bytes(), b"half"].concat()).unwrap();
+    let second = folder.path().join("results.db.files/2");
+    while !std::fs::metadata(&second).is_ok_and(|file| file.len() == 4) {
+        thread::yield_now();
+    }
+    program.signal(Signal::SIGKILL);
+    program.end();
+    assert_eq!(files_beside(&data), ["1", "2"]);
+    let program = Program::on(&data);
+    assert_eq!(files_beside(&data), ["1"]);
+    assert_eq!(get_at(program.address, "/p/p/1/files/whole").text(), "whole");
+    program.signal(Signal::SIGTERM);
+    assert_eq!(program.end(), (Some(0), String::new()));
+}
+
+#[test]
+fn a_full_disk_is_said_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("results.db");
+    // A file that may not become larger is what a full disk is to its writer.
+    #[expect(clippy::disallowed_methods, reason = "this tests the program")]
+    let mut command = Command::new("/bin/sh");
+    let script = "trap '' XFSZ; ulimit -f 2048; exec \"$0\" --listen 127.0.0.1:0 --data \"$1\"";
+    command.args(["-c", script, env!("CARGO_BIN_EXE_pony-serve")]).arg(&data).env_clear();
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let program = Program::start(command);
+    let auth = key_for_files(program.address);
+    let reply = upload(program.address, &auth, "large", &vec![0; 4 << 20]);
+    assert_eq!(reply.status, 507, "{reply:?}");
+    assert_eq!(reply.text(), "The server's disk is full; nothing was kept.\n");
+    while !files_beside(&data).is_empty() {
+        thread::yield_now();
+    }
+    assert_eq!(get_at(program.address, "/p/p/1/files/large").status, 404);
+    assert_eq!(upload(program.address, &auth, "small", b"x").status, 200);
+    program.signal(Signal::SIGTERM);
+    let (code, said) = program.end();
+    assert!(code == Some(0) && said.contains("an upload could not be kept"), "{said}");
+}
+
+#[test]
+fn limits_of_files_are_options() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("results.db");
+    let arguments = ["--listen", "127.0.0.1:0", "--upload-limit", "2", "--files-limit", "3", "--data"];
+    let program = Program::start(pony_serve(&[&arguments[..], &[data.to_str().unwrap()]].concat()));
+    let auth = key_for_files(program.address);
+    let body = vec![0; (2 << 20) + 1];
+    assert_eq!(upload(program.address, &auth, "a", &body).status, 413);
+    assert_eq!(upload(program.address, &auth, "a", &body[1..]).status, 200);
+    assert_eq!(upload(program.address, &auth, "b", &body[1..]).status, 200);
+    assert_eq!(get_at(program.address, "/p/p/1/files/a").status, 404);
+    assert_eq!(get_at(program.address, "/p/p/1/files/b").status, 200);
 }
 
 /// Adds a result; `None` once the server is gone.

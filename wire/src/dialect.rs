@@ -65,7 +65,11 @@ impl Dialect {
         match (is_unknown_method, manner.is_html()) {
             (true, true) => Some(Self::Devmason),
             (true, false) => Some(Self::V2009),
-            (false, _) => fault.message.contains("KeyError").then_some(Self::V2010),
+            // No such key, or none at all.
+            (false, _) => {
+                let words = ["KeyError", "ValueError"];
+                words.iter().any(|word| fault.message.contains(word)).then_some(Self::V2010)
+            }
         }
     }
 
@@ -231,12 +235,14 @@ mod tests {
         let fault = |message: &str| Err(Fault { code: 1, message: message.to_owned() });
         let unknown = fault("<type 'exceptions.Exception'>:method \"get_results\" is not supported");
         let no_key = fault("<type 'exceptions.KeyError'>:'-1'");
+        let no_number = fault("<type 'exceptions.ValueError'>:invalid literal for int() with base 10: '-'");
         let manner = |content_type| Manner { content_type: Some(content_type), ..Manner::default() };
         let ours = Manner { pony_build: Some("pony-serve/1"), ..manner("text/xml") };
         for (answer, manner, told) in [
             (&unknown, manner("text/xml"), Some(Dialect::V2009)),
             (&unknown, manner("text/html; charset=utf-8"), Some(Dialect::Devmason)),
             (&no_key, manner("text/xml"), Some(Dialect::V2010)),
+            (&no_number, manner("text/xml"), Some(Dialect::V2010)),
             (&no_key, ours, Some(Dialect::PonyServe)),
             (&fault("out of order"), manner("text/xml"), None),
             (&Ok(1.into()), manner("text/xml"), None),

@@ -97,7 +97,7 @@ fn record(session: &Session, build: &Build) -> Result<Recording, Exit> {
     let Build { job, mask, .. } = build;
     let created = RunFolder::create(&session.home, &job.recipe.package, &job.run_id);
     let (folder, active) = created.map_err(|error| cannot(session, &session.home.runs(), &error))?;
-    let spool = fs::write(folder.recipe(), mask.text(&job.recipe.resolved_yaml()).as_bytes())
+    let spool = fs::write(folder.recipe(), mask.text(&job.planned).as_bytes())
         .and_then(|()| Spool::create(folder.clone()))
         .map_err(|error| cannot(session, folder.path(), &error))?;
     let reporter =

@@ -283,7 +283,7 @@ impl<'c> Conductor<'c> {
                 .map(|jobserver| jobserver.makeflags(&self.shares.make))
                 .filter(|flags| !flags.is_empty()),
             // Of the recipe as it was planned: where outputs lie and how many jobs there are makes no other build.
-            planned: Some(self.graph.builds[index].recipe.resolved_yaml()),
+            planned: Some(Box::new(self.graph.builds[index].recipe.clone())),
         };
         let now = self.session.clock.wall();
         let build = plan_node(&node, among, self.surroundings, now).map_err(|error| error.to_string())?;

@@ -6,7 +6,10 @@ mod conduct;
 mod deliver;
 mod graph;
 mod needed;
+mod notify;
 mod outbox;
+mod query;
+mod replay;
 mod run;
 mod session;
 mod shell;
@@ -74,6 +77,9 @@ fn verb(cli: &Cli) -> Result<Exit, Failure> {
             Ok(print(&checked(&load(which, &facts::of_this_machine(), *color)?)))
         }
         Some(Verb::Graph { run, format }) => with_runtime(graph::graph(run, *format)),
+        Some(Verb::Query(options)) => with_runtime(query::query(&options.question)),
+        Some(Verb::Notify(options)) => with_runtime(notify::notify(options)),
+        Some(Verb::Replay(options)) => with_runtime(replay::replay(options)),
         Some(Verb::Shell { run, command }) => shell::shell(run.as_deref(), command),
         Some(Verb::Cache { verb }) => with_runtime(cache::cache(verb.clone().unwrap_or(CacheVerb::List))),
         Some(Verb::Schema) => Ok(print(&format!("{:#}", recipe::schema()))),

@@ -704,6 +704,8 @@ impl<'r> Run<'r> {
             ended: self.clock.wall(),
             duration: self.since(self.began),
             recipe: recipe.path.display().to_string(),
+            recipe_folder: Some(self.job.recipe_dir.display().to_string()),
+            variables: recipe.variables.clone().into_iter().collect(),
             checkout: self.version.checkout,
             made_from: self.job.made_from.clone(),
             tip: self.version.tip,

@@ -59,8 +59,8 @@ pub struct Among {
     pub kept_for: Option<Facts>,
     /// What makes are told of the jobserver that they share.
     pub makeflags: Option<OsString>,
-    /// The recipe as it was resolved before the needs were there, where that is another text.
-    pub planned: Option<String>,
+    /// The recipe as it was resolved before the needs were there, where that is another one.
+    pub planned: Option<Box<Recipe>>,
 }
 
 /// One build.
@@ -78,6 +78,8 @@ pub struct Job {
     pub name: String,
     /// Its place among them.
     pub among: Among,
+    /// The recipe as a recipe again, with what is known only when it begins by name: it is the same one wherever outputs of needs lie.
+    pub planned: String,
     /// What is reported of this machine and its environment.
     pub reported: BTreeMap<String, Fact>,
     /// What the build is made from, besides the code.

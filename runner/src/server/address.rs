@@ -86,6 +86,10 @@ impl Address {
     /// An address below where the server begins.
     pub fn at(&self, segments: &[&str]) -> Url {
         let mut url = self.base.clone();
+        // Where it begins is a folder.
+        if segments.is_empty() {
+            return url;
+        }
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(segments);
         }
@@ -177,6 +181,13 @@ mod tests {
                 .all(is_loopback)
         );
         assert!(!["http://10.0.0.1/", "http://localhost.example.org/"].into_iter().any(is_loopback));
+    }
+
+    #[test]
+    fn where_it_begins_is_a_folder() {
+        let address = Address::new("http://example.org/devmason").unwrap();
+        assert_eq!(address.at(&[]).as_str(), "http://example.org/devmason/");
+        assert_eq!(address.at(&["a", ""]).as_str(), "http://example.org/devmason/a/");
     }
 
     #[test]

@@ -57,6 +57,33 @@ pub struct Sources {
     pub netrc: Option<PathBuf>,
 }
 
+/// Where the login for a server comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// There is none.
+    None,
+    /// It stands in the address.
+    Address,
+    /// `password` in `config.yaml`.
+    Config,
+    /// `password-command` in `config.yaml`: this program.
+    Command(String),
+    /// This netrc file.
+    Netrc(PathBuf),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Address => f.write_str("in its address"),
+            Self::Config => f.write_str("`password` in config.yaml"),
+            Self::Command(program) => write!(f, "`password-command` in config.yaml ({program})"),
+            Self::Netrc(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
 impl Sources {
     /// As the environment says.
     pub fn of(environment: Environment) -> Self {
@@ -69,21 +96,38 @@ impl Sources {
 
     /// The login for a server; none if nobody knows one. In this order: the address, `config.yaml`, netrc.
     pub async fn find(&self, address: &Address, configured: &Configured) -> Result<Option<Login>, CallError> {
-        if let Some((user, password)) = address.credentials() {
-            return Ok(Some(Login { user: user.clone(), password: password.clone() }));
-        }
         let user = || configured.user.clone().unwrap_or_default();
-        if let Some(Secret(password)) = &configured.password {
-            return Ok(Some(Login { user: user(), password: password.clone() }));
-        }
-        if !configured.command.is_empty() {
-            return Ok(Some(Login { user: user(), password: self.run(&configured.command).await? }));
-        }
-        let known = self.netrc(address.host())?;
-        Ok(known.filter(|login| configured.user.as_ref().is_none_or(|user| *user == login.user)))
+        Ok(match self.source(address, configured)? {
+            Source::None => None,
+            Source::Address => address
+                .credentials()
+                .map(|(user, password)| Login { user: user.clone(), password: password.clone() }),
+            Source::Config => {
+                configured.password.clone().map(|Secret(password)| Login { user: user(), password })
+            }
+            Source::Command(_) => {
+                Some(Login { user: user(), password: self.run(&configured.command).await? })
+            }
+            Source::Netrc(_) => self.netrc(address, configured)?.map(|(_, login)| login),
+        })
     }
 
-    async fn run(&self, command: &[String]) -> Result<String, CallError> {
+    /// Where the login for a server comes from. Runs no command.
+    pub fn source(&self, address: &Address, configured: &Configured) -> Result<Source, CallError> {
+        if address.credentials().is_some() {
+            return Ok(Source::Address);
+        }
+        if configured.password.is_some() {
+            return Ok(Source::Config);
+        }
+        if let Some(program) = configured.command.first() {
+            return Ok(Source::Command(program.clone()));
+        }
+        Ok(self.netrc(address, configured)?.map_or(Source::None, |(path, _)| Source::Netrc(path)))
+    }
+
+    /// The first line that a command prints.
+    pub(crate) async fn run(&self, command: &[String]) -> Result<String, CallError> {
         let argv: Vec<OsString> = command.iter().map(OsString::from).collect();
         let spec = Spec { argv, cwd: "/".into(), env: self.environment.clone() };
         let ended = ask(&spec, LIMIT).await;
@@ -101,12 +145,18 @@ impl Sources {
         Err(CallError::Login(format!("its `password-command` {program} {how}")))
     }
 
-    fn netrc(&self, host: &str) -> Result<Option<Login>, CallError> {
+    fn netrc(
+        &self,
+        address: &Address,
+        configured: &Configured,
+    ) -> Result<Option<(PathBuf, Login)>, CallError> {
         let Some(path) = self.netrc.as_ref().filter(|path| path.is_file()) else { return Ok(None) };
         let wrong = |why: String| CallError::Login(format!("`{}` cannot be read: {why}", path.display()));
         let netrc = netrc::Netrc::from_file(path).map_err(|error| wrong(error.to_string()))?;
-        let found = netrc.hosts.get(host).or_else(|| netrc.hosts.get("default"));
-        Ok(found.map(|known| Login { user: known.login.clone(), password: known.password.clone() }))
+        let found = netrc.hosts.get(address.host()).or_else(|| netrc.hosts.get("default"));
+        let login = found.map(|known| Login { user: known.login.clone(), password: known.password.clone() });
+        let is_meant = |login: &Login| configured.user.as_ref().is_none_or(|user| *user == login.user);
+        Ok(login.filter(is_meant).map(|login| (path.clone(), login)))
     }
 }
 

@@ -140,6 +140,22 @@ impl Server {
         }
     }
 
+    /// An address below where it begins, for people; none of this machine's own.
+    pub fn below(&self, segments: &[&str]) -> Option<String> {
+        match &self.place {
+            Place::Embedded(_) => None,
+            Place::Remote(remote) => Some(remote.address.at(segments).to_string()),
+        }
+    }
+
+    /// Where its login comes from; nothing is read but names, and no command is run.
+    pub fn login_source(&self) -> Result<login::Source, CallError> {
+        match &self.place {
+            Place::Embedded(_) => Ok(login::Source::None),
+            Place::Remote(remote) => remote.sources.source(&remote.address, &remote.configured),
+        }
+    }
+
     /// What it answers to a call.
     ///
     /// # Errors
@@ -277,6 +293,32 @@ impl Server {
         };
         CallError::Status { status, text, retry_after: response.retry_after }
     }
+}
+
+/// Posts JSON to an address that is no pony-build server's. Neither the address nor what it leads to is in the error: whoever knows it
+/// may post.
+pub(crate) async fn post(url: &Url, json: Bytes, limit: Duration) -> Result<(), CallError> {
+    let address = Address::new(url.as_str()).map_err(|_| CallError::Answer)?;
+    let login = address
+        .credentials()
+        .map(|(user, password)| Login { user: user.clone(), password: password.clone() });
+    let mut url = url.clone();
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    let client = http::client(address.is_loopback(), None)?;
+    let content = Content::Document { kind: "application/json", bytes: json };
+    let request = Request { method: Method::POST, url, content, login: login.as_ref(), limit };
+    let response = http::send(&client, request).await.map_err(|error| match error {
+        CallError::Moved(_) | CallError::Circle(_) => CallError::Moved("another address".to_owned()),
+        CallError::NotXmlRpc { what, .. } => CallError::Broken(what),
+        error => error,
+    })?;
+    if response.status.is_success() {
+        return Ok(());
+    }
+    let line = first_line(&response.body);
+    let text = if line.is_empty() { line } else { format!(": {line}") };
+    Err(CallError::Status { status: response.status, text, retry_after: response.retry_after })
 }
 
 impl Remote {

@@ -1,5 +1,7 @@
 //! A run as the two bags that servers take (`add_results` of the pony-build protocol).
 
+use std::fs;
+
 use jiff::{Timestamp, tz::TimeZone};
 use pony_contexts::{Changes, Fact, Stage};
 use pony_wire::{
@@ -7,7 +9,10 @@ use pony_wire::{
     text::{self, Colours},
 };
 
-use crate::record::{Log, NeedRecord, Outcome, RunRecord, StepRecord};
+use crate::{
+    folder::RunFolder,
+    record::{Log, NeedRecord, Outcome, RunRecord, StepRecord},
+};
 
 /// The slot that a run belongs to.
 pub fn slot(record: &RunRecord) -> Slot {
@@ -45,6 +50,29 @@ impl Bags<'_> {
         }
         (client_info, steps)
     }
+}
+
+/// The largest recipe that goes along with a result.
+const LARGEST_RECIPE: u64 = 100_000;
+
+/// What results carry so that they can be run again: the text of the recipe that lies in the run folder, or why it is not there.
+pub(super) fn recipe(folder: &RunFolder) -> Struct {
+    let path = folder.recipe();
+    let size = fs::metadata(&path).map_or(0, |data| data.len());
+    let (key, text) = if size > LARGEST_RECIPE {
+        let why = format!(
+            "it has {size} bytes, and no more than {LARGEST_RECIPE} go along; it is in {}",
+            path.display()
+        );
+        ("recipe_left_out", why)
+    } else {
+        match fs::read_to_string(&path) {
+            Ok(text) if !text.is_empty() => ("recipe_text", text),
+            // Nothing is told of what a run that crashed at once has not written.
+            Ok(_) | Err(_) => return Struct::new(),
+        }
+    };
+    [(key.to_owned(), string(&text))].into()
 }
 
 /// No more than about `most` steps: those that passed, but for the first and the last ones, are told of together; where that does
@@ -128,6 +156,13 @@ fn client_info(record: &RunRecord, need_keys: &[Option<String>]) -> ClientInfo {
     put("outcome", string(record.outcome.word()));
     put("client", string(&record.client));
     put("recipe", string(&record.recipe));
+    if let Some(folder) = &record.recipe_folder {
+        put("recipe_folder", string(folder));
+    }
+    if !record.variables.is_empty() {
+        let variables = record.variables.iter().map(|(name, value)| (name.clone(), string(value)));
+        put("variables", Value::Struct(variables.collect()));
+    }
     if let Some(reason) = &record.reason {
         put("reason", string(reason));
     }

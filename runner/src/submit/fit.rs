@@ -8,7 +8,10 @@ use super::{
     bag::{self, Bags},
     excerpt,
 };
-use crate::record::{Log, Outcome, RunRecord};
+use crate::{
+    folder::RunFolder,
+    record::{Log, Outcome, RunRecord},
+};
 
 /// What all logs of a result may come to, before the document's own words. Whoever wants more reads the file.
 const TEXT_BUDGET: u64 = 3_600_000;
@@ -63,6 +66,7 @@ fn fit_within(
     limit: usize,
     encode: &dyn Fn(ClientInfo, Vec<StepResult>) -> Vec<u8>,
 ) -> Result<Fitted, FitError> {
+    let recipe = bag::recipe(&RunFolder::at(folder));
     let logs: Vec<(&Log, Rank)> = ranked(record).collect();
     let sizes: Vec<(u64, Rank)> = logs.iter().map(|(log, rank)| (log.bytes, *rank)).collect();
     let mut budget = TEXT_BUDGET.min(limit as u64 / 4 * 3);
@@ -81,7 +85,8 @@ fn fit_within(
             texts.insert(log.file.as_str(), text);
         }
         let mut text = |log: &Log| texts.remove(log.file.as_str()).unwrap_or_default();
-        let (client_info, steps) = bags.make(&mut text);
+        let (mut client_info, steps) = bags.make(&mut text);
+        client_info.extra.extend(recipe.clone());
         let document = encode(client_info, bag::together(steps, most_steps));
         let size = document.len();
         if size <= limit {

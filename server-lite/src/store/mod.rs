@@ -3,6 +3,7 @@
 //! One connection writes, a few read. Several processes may have the file open at once: writers take the file's write
 //! lock before they read (`BEGIN IMMEDIATE`) and wait for each other.
 
+mod files;
 mod read;
 mod write;
 
@@ -18,10 +19,12 @@ use sqlx::sqlite::{
 use sqlx::{Executor, SqlSafeStr};
 
 use crate::clock::Time;
+use crate::files::Folder;
 use crate::memory::Budget;
 
+pub(crate) use files::{Admitted, FILES, FileInfo, FileRow, Incoming};
 pub(crate) use read::{ChainRow, PackageRow, Page, SlotRow, Stored, Summary};
-pub(crate) use write::NewResult;
+pub(crate) use write::{Added, NewResult};
 
 /// How long one process waits for another that writes.
 const BUSY: Duration = Duration::from_secs(20);
@@ -84,6 +87,8 @@ pub enum OpenError {
 pub(crate) enum StoreError {
     #[error("the results file cannot be used")]
     Database(#[from] sqlx::Error),
+    #[error("the folder of files beside the results file cannot be used")]
+    Files(#[from] std::io::Error),
     #[error("result {key} is damaged in the results file")]
     Damaged {
         key: i64,
@@ -133,6 +138,7 @@ fn tagset_text(tagset: &Tagset) -> Result<String, serde_json::Error> {
 pub(crate) struct Store {
     writer: SqlitePool,
     reader: SqlitePool,
+    folder: Folder,
     bags: Budget,
 }
 
@@ -155,7 +161,16 @@ impl Store {
             pool(1).connect_with(options.clone().pragma("cache_size", cache.size())).await.map_err(file)?;
         migrate(&writer).await.map_err(|source| OpenError::Tables { path: path.to_owned(), source })?;
         let reader = pool(READERS).connect_with(options.pragma("query_only", "1")).await.map_err(file)?;
-        Ok(Self { writer, reader, bags: Budget::new(BAGS) })
+        let folder = Folder::beside(path)
+            .map_err(|source| OpenError::Folder { path: path.with_added_extension("files"), source })?;
+        let store = Self { writer, reader, folder, bags: Budget::new(BAGS) };
+        store.sweep().await;
+        Ok(store)
+    }
+
+    /// Where the bytes of a file are.
+    pub(crate) fn path(&self, file: &FileRow) -> PathBuf {
+        self.folder.file(file.id)
     }
 
     /// Puts everything into the main file and closes it. Calls under way finish first.
@@ -179,7 +194,7 @@ fn pool(connections: u32) -> SqlitePoolOptions {
 }
 
 /// Two processes may create the same file in the same moment. One is first; the other, whose attempt then fails because
-/// the tables are there, finds them done when it looks again.
+/// the tables are there, finds them done when it looks again. That may happen to it with each migration.
 async fn migrate(writer: &SqlitePool) -> Result<(), MigrateError> {
     let migration = |version, name, sql: &'static str| {
         Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, sql.into_sql_str(), false)
@@ -187,8 +202,9 @@ async fn migrate(writer: &SqlitePool) -> Result<(), MigrateError> {
     let migrator = Migrator::with_migrations(vec![
         migration(1, "results", include_str!("../../migrations/0001_results.sql")),
         migration(2, "chains", include_str!("../../migrations/0002_chains.sql")),
+        migration(3, "files", include_str!("../../migrations/0003_files.sql")),
     ]);
-    let mut attempts = 3;
+    let mut attempts = migrator.iter().count() + 1;
     loop {
         match migrator.run(writer).await {
             Err(MigrateError::Execute(_) | MigrateError::ExecuteMigration(..)) if attempts > 1 => {

@@ -86,8 +86,9 @@ async fn a_file_of_an_older_version_is_brought_up_to_date() {
     let path = folder.path().join("r.db");
     let store = Store::open(&path, Cache::Large).await.unwrap();
     store.add(&result(true, None, 1)).await.unwrap();
-    let older = "DROP INDEX results_chain; ALTER TABLE results DROP COLUMN chain; \
-        ALTER TABLE results DROP COLUMN outcome; DELETE FROM _sqlx_migrations WHERE version = 2";
+    let older = "DROP TABLE files; DROP TABLE stored; DROP INDEX results_auth; DROP INDEX results_chain; \
+        ALTER TABLE results DROP COLUMN chain; ALTER TABLE results DROP COLUMN outcome; \
+        DELETE FROM _sqlx_migrations WHERE version > 1";
     store.writer.execute(older).await.unwrap();
     store.close().await;
 
@@ -101,13 +102,22 @@ async fn a_file_of_an_older_version_is_brought_up_to_date() {
     let words: Vec<&str> = rows.iter().map(|row| row.status.word()).collect();
     assert_eq!(words, ["skipped", "passed"]);
     assert_eq!(store.chain("c", 0, 9).await.unwrap().rows[0].result, rows[0]);
-    let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(
-        "EXPLAIN QUERY PLAN SELECT id FROM results r WHERE r.chain = 'c' AND r.id >= 0 ORDER BY r.id",
-    )
-    .fetch_all(&store.reader)
-    .await
-    .unwrap();
-    assert!(plan.len() == 1 && plan[0].3.contains("results_chain"), "{plan:?}");
+    // Each of these walks its own index, however much is stored.
+    for (sql, index) in [
+        (
+            "EXPLAIN QUERY PLAN SELECT id FROM results r WHERE r.chain = 'c' AND r.id >= 0 ORDER BY r.id",
+            "results_chain",
+        ),
+        ("EXPLAIN QUERY PLAN SELECT id FROM files WHERE result IS NULL", "sqlite_autoindex_files_1"),
+        (
+            "EXPLAIN QUERY PLAN SELECT id FROM files WHERE result IS NOT NULL AND id <> 7 ORDER BY result, name LIMIT 1",
+            "sqlite_autoindex_files_1",
+        ),
+        ("EXPLAIN QUERY PLAN SELECT r.id FROM results r WHERE r.auth = x'00'", "results_auth"),
+    ] {
+        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(sql).fetch_all(&store.reader).await.unwrap();
+        assert!(plan.len() == 1 && plan[0].3.contains(index), "{plan:?}");
+    }
 }
 
 #[tokio::test]
@@ -118,7 +128,7 @@ async fn the_decision_follows_what_is_stored() {
         store.should_build(&slot(), reserve, allowance.map(Duration::from_secs), now).await.unwrap()
     };
     assert_eq!(ask(T0, false, None).await, Decision::NeverBuilt);
-    let key = store.add(&result(false, None, 0)).await.unwrap().key();
+    let Added::New(key) = store.add(&result(false, None, 0)).await.unwrap() else { panic!() };
     assert_eq!(ask(after(1), true, None).await, Decision::Failed);
     // No allowance: as long as the last build took.
     assert_eq!(ask(after(5), true, None).await, Decision::InBuild);
@@ -127,14 +137,14 @@ async fn the_decision_follows_what_is_stored() {
     assert!(store.request_build("p", key).await.unwrap());
     assert_eq!(ask(after(105), true, Some(10)).await, Decision::Requested);
     assert_eq!(ask(after(114), true, None).await, Decision::InBuild);
-    store.add(&result(true, None, 0)).await.unwrap();
+    store.add(&result(true, None, 1)).await.unwrap();
     assert_eq!(ask(after(115), true, None).await, Decision::UpToDate);
     let day = Duration::from_hours(24);
     assert_eq!(ask(after(86_400), true, None).await, Decision::Stale { age: day });
 }
 
 #[tokio::test]
-async fn a_repeated_run_gets_its_key_and_a_fresh_authority() {
+async fn a_repeated_run_gets_its_key_and_nobody_gets_authority_by_it() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("r.db"), Cache::Large).await.unwrap();
     let auth = async |key: i64| -> Vec<u8> {
@@ -144,10 +154,113 @@ async fn a_repeated_run_gets_its_key_and_a_fresh_authority() {
             .await
             .unwrap()
     };
-    let key = store.add(&result(true, Some("run"), 1)).await.unwrap();
-    assert_eq!(key, Added::New(1));
-    assert_eq!(auth(1).await, [1; 32]);
+    assert_eq!(store.add(&result(true, Some("run"), 1)).await.unwrap(), Added::New(1));
     assert_eq!(store.add(&result(true, Some("run"), 2)).await.unwrap(), Added::Repeated(1));
-    assert_eq!(auth(1).await, [2; 32]);
+    assert_eq!(store.add(&result(true, Some("run"), 1)).await.unwrap(), Added::Repeated(1));
+    assert_eq!(auth(1).await, [1; 32]);
+    // A key that would be of two results: neither by another run nor by none.
+    assert_eq!(store.add(&result(true, Some("other"), 1)).await.unwrap(), Added::KeyInUse);
+    assert_eq!(store.add(&result(true, None, 1)).await.unwrap(), Added::KeyInUse);
+    assert_eq!(store.history("p", None, i64::MAX, 9).await.unwrap().rows.len(), 1);
     assert!(!store.request_build("other", 1).await.unwrap());
+}
+
+/// A file with nothing but its bytes.
+async fn begin(store: &Store, auth: u8, name: &str) -> Incoming {
+    let about = FileInfo { name: name.to_owned(), description: String::new(), visible: true };
+    match store.begin_file(&[auth; 32], &about, T0).await.unwrap() {
+        Admitted::Yes(incoming) => incoming,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn keep(store: &Store, auth: u8, name: &str, size: usize, limit: u64) {
+    let incoming = begin(store, auth, name).await.write(vec![0; size].into()).await.unwrap();
+    store.keep_file(incoming, limit, T0).await.unwrap();
+}
+
+async fn names(store: &Store, result: i64) -> Vec<String> {
+    let files = store.files(result, false, FILES).await.unwrap();
+    files.into_iter().map(|file| file.about.name).collect()
+}
+
+/// The files on disk; those of a sweep that is under way are gone when it has come to its end.
+async fn on_disk(store: &Store, folder: &Path) -> usize {
+    store.sweep().await;
+    std::fs::read_dir(folder.join("r.db.files")).unwrap().count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_the_oldest_results_make_room() {
+    const LIMIT: u64 = 5 * 4096;
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("r.db"), Cache::Large).await.unwrap();
+    for auth in 1..=3 {
+        store.add(&result(true, None, auth)).await.unwrap();
+    }
+    keep(&store, 2, "c", 4097, LIMIT).await;
+    keep(&store, 1, "a", 1, LIMIT).await;
+    keep(&store, 1, "b", 4096, LIMIT).await;
+    assert_eq!(on_disk(&store, folder.path()).await, 3);
+    // One block is free. The second block of this one takes the place of the first file of the first result.
+    keep(&store, 3, "d", 2 * 4096, LIMIT).await;
+    assert_eq!(names(&store, 1).await, ["b"]);
+    // In the place of itself it needs no more room.
+    keep(&store, 3, "d", 2 * 4096 - 1, LIMIT).await;
+    assert_eq!(names(&store, 1).await, ["b"]);
+    assert_eq!(on_disk(&store, folder.path()).await, 3);
+    // What has just come stays, however old its result is.
+    keep(&store, 1, "z", 4 * 4096, LIMIT).await;
+    assert_eq!(names(&store, 1).await, ["z"]);
+    assert!(names(&store, 2).await.is_empty() && names(&store, 3).await.is_empty());
+    assert_eq!(on_disk(&store, folder.path()).await, 1);
+    let counted: i64 = query_scalar("SELECT files FROM stored").fetch_one(&store.reader).await.unwrap();
+    assert_eq!(counted, 4 * 4096);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_writes_any_more_is_swept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.db");
+    let store = Store::open(&path, Cache::Large).await.unwrap();
+    store.add(&result(true, None, 1)).await.unwrap();
+    keep(&store, 1, "kept", 10, u64::MAX).await;
+    let written = begin(&store, 1, "written").await;
+    // As after a crash: rows of no result whose files nobody holds, or have not come to be.
+    query("INSERT INTO files (id, name, description, visible, size, received) VALUES (98, 'x', '', 1, 0, 0), (99, 'y', '', 1, 0, 0)")
+        .execute(&store.writer)
+        .await
+        .unwrap();
+    std::fs::write(folder.path().join("r.db.files/98"), "half").unwrap();
+    let another = Store::open(&path, Cache::Large).await.unwrap();
+    assert_eq!(on_disk(&another, folder.path()).await, 2, "one is kept, one is being written");
+    let written = written.write("x".into()).await.unwrap();
+    store.keep_file(written, u64::MAX, T0).await.unwrap();
+    assert_eq!(names(&another, 1).await, ["kept", "written"]);
+    let begun = begin(&store, 1, "begun").await.write("x".into()).await.unwrap();
+    drop(begun);
+    assert_eq!(on_disk(&store, folder.path()).await, 2);
+    let rows: i64 = query_scalar("SELECT COUNT(*) FROM files").fetch_one(&store.reader).await.unwrap();
+    assert_eq!(rows, 2);
+}
+
+#[tokio::test]
+async fn a_result_has_so_many_files_and_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("r.db"), Cache::Large).await.unwrap();
+    store.add(&result(true, None, 1)).await.unwrap();
+    query(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)          INSERT INTO files (result, name, description, visible, size, received) SELECT 1, i, '', 1, 1, 0 FROM n",
+    )
+    .bind(i64::from(FILES))
+    .execute(&store.writer)
+    .await
+    .unwrap();
+    let about = |name: &str| FileInfo { name: name.to_owned(), description: String::new(), visible: true };
+    let more = store.begin_file(&[1; 32], &about("more"), T0).await.unwrap();
+    assert!(matches!(more, Admitted::TooMany), "{more:?}");
+    let again = store.begin_file(&[1; 32], &about("7"), T0).await.unwrap();
+    assert!(matches!(again, Admitted::Yes(_)), "{again:?}");
+    let unknown = store.begin_file(&[2; 32], &about("7"), T0).await.unwrap();
+    assert!(matches!(unknown, Admitted::UnknownKey), "{unknown:?}");
 }

@@ -33,20 +33,16 @@ pub(crate) struct NewResult {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Added {
     New(i64),
-    /// It was there already, under this key.
+    /// It was there already, under this key. Nothing of it is changed.
     Repeated(i64),
-}
-
-impl Added {
-    pub(crate) fn key(self) -> i64 {
-        match self {
-            Self::New(key) | Self::Repeated(key) => key,
-        }
-    }
+    /// Nothing was stored: another result has the same key for files.
+    KeyInUse,
 }
 
 impl Store {
     /// Stores a result, once for each run id of a package.
+    ///
+    /// Whoever sends a run id again may have read it on a page: who may add files stays as it was.
     pub(crate) async fn add(&self, new: &NewResult) -> Result<Added, StoreError> {
         let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         let (package, slot) = ensure_slot(&mut tx, &new.slot).await?;
@@ -54,7 +50,7 @@ impl Store {
             "INSERT INTO results (package, slot, received, success, failed_step, duration, client_ip, run_id, auth, \
              client_info, results, outcome, chain) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
-             ON CONFLICT (package, run_id) WHERE run_id IS NOT NULL DO NOTHING RETURNING id",
+             ON CONFLICT DO NOTHING RETURNING id",
         )
         .bind(package)
         .bind(slot)
@@ -79,16 +75,16 @@ impl Store {
                 .await?;
             Added::New(key)
         } else {
-            // Its sender never saw the first answer, so the fresh key takes the place of the one nobody knows.
-            let key =
-                query_scalar("UPDATE results SET auth = $1 WHERE package = $2 AND run_id = $3 RETURNING id")
-                    .bind(&new.auth[..])
-                    .bind(package)
-                    .bind(new.run_id.as_deref())
-                    .fetch_one(&mut *tx)
-                    .await?;
-            Added::Repeated(key)
+            query_scalar("SELECT id FROM results WHERE package = $1 AND run_id = $2")
+                .bind(package)
+                .bind(new.run_id.as_deref())
+                .fetch_optional(&mut *tx)
+                .await?
+                .map_or(Added::KeyInUse, Added::Repeated)
         };
+        if added == Added::KeyInUse {
+            return Ok(added);
+        }
         tx.commit().await?;
         Ok(added)
     }

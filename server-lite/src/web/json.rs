@@ -2,13 +2,12 @@
 
 use serde_json::{Value as Json, json};
 
-use pony_wire::StoredResult;
-
 use super::layout::timestamp;
-use super::links::segment;
+use super::links::{file_path, segment};
 use super::lists::package_status;
+use super::result::View;
 use crate::clock::Time;
-use crate::store::{ChainRow, PackageRow, Page, SlotRow, Summary};
+use crate::store::{ChainRow, FileRow, PackageRow, Page, SlotRow, Summary};
 
 pub(super) fn packages(list: &Page<PackageRow, String>) -> Json {
     let row = |row: &PackageRow| {
@@ -45,22 +44,28 @@ pub(super) fn chain(chain: &str, list: &Page<ChainRow>) -> Json {
     json!({"chain": chain, "results": list.rows.iter().map(row).collect::<Vec<_>>(), "next": cursor(list.next)})
 }
 
-pub(super) fn result(
-    package: &str,
-    result: &Summary,
-    bags: &StoredResult,
-    requested: bool,
-    (previous, next): (Option<i64>, Option<i64>),
-) -> Json {
+pub(super) fn result(view: &View) -> Json {
+    let folder = format!("p/{}/{}/files", segment(view.package), view.summary.key);
+    let file = |file: &FileRow| {
+        json!({
+            "name": file.about.name,
+            "path": format!("{folder}/{}", file_path(&file.about.name)),
+            "size": file.size,
+            "description": file.about.description,
+            "visible": file.about.visible,
+            "received": timestamp(file.received),
+        })
+    };
     json!({
-        "package": package,
-        "summary": summary(result),
-        "receipt": bags.receipt.to_value(),
-        "client_info": bags.client_info.to_value(),
-        "results": bags.results.iter().map(pony_wire::StepResult::to_value).collect::<Vec<_>>(),
-        "build_requested": requested,
-        "previous": cursor(previous),
-        "next": cursor(next),
+        "package": view.package,
+        "summary": summary(view.summary),
+        "receipt": view.bags.receipt.to_value(),
+        "client_info": view.bags.client_info.to_value(),
+        "results": view.bags.results.iter().map(pony_wire::StepResult::to_value).collect::<Vec<_>>(),
+        "files": view.files.iter().map(file).collect::<Vec<_>>(),
+        "build_requested": view.requested,
+        "previous": cursor(view.previous),
+        "next": cursor(view.next),
     })
 }
 

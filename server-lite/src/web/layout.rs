@@ -78,13 +78,14 @@ pub(super) fn took(duration: Duration) -> String {
     }
 }
 
-/// `512 bytes`, `1.2 MB`.
+/// `512 bytes`, `1.2 MB`, `3.0 GB`.
 #[expect(clippy::cast_precision_loss, reason = "one digit after the point is shown")]
 pub(super) fn size(bytes: usize) -> String {
     match bytes {
         0..1_000 => format!("{bytes} bytes"),
         1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
-        _ => format!("{:.1} MB", bytes as f64 / 1e6),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
     }
 }
 
@@ -166,5 +167,6 @@ mod tests {
         assert_eq!(size(999), "999 bytes");
         assert_eq!(size(64_000), "64.0 kB");
         assert_eq!(size(1_234_567), "1.2 MB");
+        assert_eq!(size(2_000_000_000), "2.0 GB");
     }
 }

@@ -17,6 +17,16 @@ pub(super) fn package(segment: &str) -> &str {
     segment.strip_prefix('~').unwrap_or(segment)
 }
 
+/// The path for a file's name: a segment for each part between slashes, which proxies do not like encoded.
+pub(super) fn file_path(name: &str) -> String {
+    name.split('/').map(segment).collect::<Vec<_>>().join("/")
+}
+
+/// The file that a path (with its `%` sequences resolved) stands for.
+pub(super) fn file(path: &str) -> String {
+    path.split('/').map(package).collect::<Vec<_>>().join("/")
+}
+
 /// A value in the query of an address.
 pub(super) fn query(value: &str) -> String {
     utf8_percent_encode(value, ENCODED).to_string()
@@ -51,6 +61,9 @@ mod tests {
         ] {
             assert_eq!(segment(name), expected);
         }
+        assert_eq!(file_path("logs/02 make.gz"), "logs/02%20make.gz");
+        assert_eq!(file_path("../../etc/passwd"), "~../~../etc/passwd");
+        assert_eq!(file_path("/a//"), "~/a/~/~");
     }
 
     #[test]
@@ -74,6 +87,14 @@ mod tests {
             prop_assert!(!segment.contains(['/', '?', '#']) && !matches!(segment.as_str(), "" | "." | ".."));
             let decoded = percent_decode_str(&segment).decode_utf8().unwrap().into_owned();
             prop_assert_eq!(package(&decoded), name);
+        }
+
+        #[test]
+        fn every_file_comes_back_and_stays_below_its_folder(name in "([~./]|\\PC){0,9}") {
+            let path = file_path(&name);
+            prop_assert!(path.split('/').all(|part| !matches!(part, "" | "." | "..")), "{}", path);
+            let decoded = percent_decode_str(&path).decode_utf8().unwrap().into_owned();
+            prop_assert_eq!(file(&decoded), name);
         }
     }
 }

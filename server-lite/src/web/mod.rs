@@ -1,5 +1,6 @@
 //! The pages for people, and the same as JSON. A handler asks the store, and hands what it got to a pure function.
 
+pub(crate) mod files;
 mod json;
 mod layout;
 mod links;
@@ -18,8 +19,8 @@ use serde::Deserialize;
 use crate::clock::Time;
 use crate::http::chain;
 use crate::memory;
-use crate::rpc::offload;
-use crate::store::{Store, StoreError, Stored};
+use crate::offload::offload;
+use crate::store::{FILES, Store, StoreError, Stored};
 use result::View;
 
 /// Rows on a page of a list.
@@ -289,26 +290,30 @@ async fn result_page(
     wanted: Wanted,
     shown: Shown,
 ) -> Result<Response, NoPage> {
+    let key = stored.summary.key;
     let (previous, next) = store.neighbours(&stored.summary).await?;
+    let files =
+        if wanted.json { store.files(key, false, FILES) } else { store.files(key, true, files::SHOWN + 1) };
+    let files = files.await?;
     let now = Time::now();
     offload(stored.size(), move || {
         let bags = stored.result()?;
-        if wanted.json {
-            let page =
-                json::result(&stored.package, &stored.summary, &bags, stored.requested, (previous, next));
-            return whole("application/json", page.to_string(), stored);
-        }
         let view = View {
             root: &wanted.root,
             package: &stored.package,
             summary: &stored.summary,
             bags: &bags,
+            files: &files,
             requested: stored.requested,
             previous,
             next,
             from_step: wanted.asked.step.as_deref().and_then(|step| step.parse().ok()).unwrap_or(1),
             now,
         };
+        if wanted.json {
+            let page = json::result(&view);
+            return whole("application/json", page.to_string(), stored);
+        }
         let page = match shown {
             Shown::Result => view.page(),
             Shown::Inspect => view.inspect(),

@@ -5,13 +5,14 @@ use std::borrow::Cow;
 use maud::{Markup, html};
 use pony_wire::{StepResult, StoredResult, Struct, Value};
 
+use super::files;
 use super::layout::{date, exit_status, moment, outcome, page, size, took};
 use super::links::{query, segment};
 use super::lists::tags;
 use super::terminal::{clip, drawn};
 use crate::clock::{Time, duration_from_seconds};
 use crate::status::Status;
-use crate::store::Summary;
+use crate::store::{FileRow, Summary};
 use crate::submission::{chain, failed};
 
 /// Steps on one page; a result may have any number.
@@ -57,6 +58,7 @@ pub(super) struct View<'a> {
     pub(super) package: &'a str,
     pub(super) summary: &'a Summary,
     pub(super) bags: &'a StoredResult,
+    pub(super) files: &'a [FileRow],
     pub(super) requested: bool,
     pub(super) previous: Option<i64>,
     pub(super) next: Option<i64>,
@@ -84,6 +86,7 @@ impl View<'_> {
             (self.facts())
             (self.needs())
             (changes(&self.bags.client_info.extra))
+            (files::list(self.key(), self.files))
             (self.steps())
             (self.machine())
             (self.around())

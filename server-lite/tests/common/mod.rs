@@ -5,11 +5,14 @@
     reason = "each test file uses its part; a test that cannot go on fails"
 )]
 
+pub(crate) mod browser;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::thread::JoinHandle;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use pony_server_lite::Server;
 use pony_wire::{Answer, Call, ClientInfo, Slot, StepResult, Struct, Value, decode_answer};
 use tokio::net::TcpListener;
@@ -164,6 +167,25 @@ pub(crate) fn step(name: &str, status: i64, output: &str) -> StepResult {
 pub(crate) fn check(info: &ClientInfo, reserve: bool, allowance: f64) -> Call {
     let client_info = ClientInfo { success: None, ..info.clone() };
     Call::CheckShouldBuild { client_info, reserve, allowance }
+}
+
+/// Stores a result of the package `p`; the key that may add files to it.
+pub(crate) fn key_for_files(address: SocketAddr) -> String {
+    let call = Call::AddResults { client_info: info("p", "h", true), results: vec![step("make", 0, "x")] };
+    match call_at(address, &call).unwrap().as_array() {
+        Some([Value::Int(_), Value::String(auth)]) => auth.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Where an upload goes, with everything encoded.
+pub(crate) fn upload_path(auth: &str, name: &str) -> String {
+    let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
+    format!("/upload?filename={name}&description=some+words&auth_key={auth}&visible=yes")
+}
+
+pub(crate) fn upload(address: SocketAddr, auth: &str, name: &str, body: &[u8]) -> Reply {
+    post_at(address, &upload_path(auth, name), "", body)
 }
 
 /// The two parts of an answer to `check_should_build`.

@@ -45,6 +45,17 @@ fn what_moved_is_built_once() {
 }
 
 #[test]
+fn another_interpreter_is_another_build_and_the_same_one_is_not() {
+    let world = World::new();
+    world.repository("work/up");
+    let python = world.interpreter().display().to_string();
+    world.recipe("source: {git: ./up}\ncontext: {virtualenv: {}}\nsteps:\n- run: echo built\n");
+    built(&world, &["-e", &python], "never built here");
+    not_built(&world, &["-e", &python], "upstream is still at");
+    built(&world, &[], "its recipe has changed");
+}
+
+#[test]
 fn a_recipe_that_changes_is_built_again() {
     let world = World::new();
     world.repository("work/up");

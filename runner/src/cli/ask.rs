@@ -1,0 +1,225 @@
+//! The words of the verbs that ask servers: `query`, `notify`, `replay`.
+
+use std::{num::NonZeroU16, path::PathBuf, time::Duration};
+
+use clap::{Args, Subcommand};
+use pony_wire::Dialect;
+
+use super::{ServerOptions, ShowOptions, WhichOptions};
+use crate::{recipe::duration, report::look::ColourChoice, run::Keep};
+
+/// What the exit codes of questions mean.
+pub(super) const EXIT_CODES: &str = "\
+Exit codes: 0 green, or there is an answer; 10 red; 1 neither (nothing is there, or nobody knows; of `check`: need not be built); \
+2 usage; 11 recipe invalid; 15 the server could not be asked, or does not answer this question; 128+n stopped by signal n.";
+
+/// `pony-run query`
+#[derive(Debug, Clone, Args)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub struct QueryOptions {
+    /// What is asked.
+    #[command(subcommand)]
+    pub question: Question,
+}
+
+/// Which server is asked, and how the answer is shown.
+#[derive(Debug, Clone, Default, Args)]
+pub struct AskOptions {
+    /// Ask this server instead of the embedded one: its address, with or without /xmlrpc, or its name in config.yaml
+    #[arg(short, long, value_name = "SERVER", env = "PONY_SERVER", hide_env_values = true)]
+    pub server: Option<String>,
+    /// What the server speaks, where it is not to be found out: 2009, 2010, pony-serve, devmason or devmason-rest
+    #[arg(long, value_name = "DIALECT")]
+    pub dialect: Option<Dialect>,
+    /// Trust the certificates in this file (PEM) besides those of the system
+    #[arg(long, value_name = "FILE")]
+    pub cacert: Option<PathBuf>,
+    /// Answer as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Where colours are used
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: ColourChoice,
+}
+
+impl AskOptions {
+    /// The same as for those who submit. `PONY_SERVER` may name several, with blanks between.
+    pub fn servers(&self) -> ServerOptions {
+        ServerOptions {
+            servers: self.server.iter().flat_map(|text| text.split_whitespace()).map(str::to_owned).collect(),
+            dialect: self.dialect,
+            cacert: self.cacert.clone(),
+        }
+    }
+}
+
+/// The last results of which slots.
+#[derive(Debug, Clone, Args)]
+pub struct SlotOptions {
+    /// What servers file results under
+    #[arg(value_name = "PACKAGE")]
+    pub package: String,
+    /// Only slots that have all of these tags (`__host=NAME` and `__arch=NAME` too)
+    #[arg(value_name = "TAG")]
+    pub tags: Vec<String>,
+}
+
+/// `pony-run query …`
+#[derive(Debug, Clone, Subcommand)]
+#[expect(missing_docs, reason = "each option is documented at its type")]
+pub enum Question {
+    /// The packages that it has results of
+    Packages {
+        #[command(flatten)]
+        ask: AskOptions,
+    },
+    /// The tagsets of a package: what is built where
+    Tagsets {
+        /// What servers file results under
+        #[arg(value_name = "PACKAGE")]
+        package: String,
+        #[command(flatten)]
+        ask: AskOptions,
+    },
+    /// The last result of each tagset: red or green, when, where it failed
+    Last {
+        #[command(flatten)]
+        slots: SlotOptions,
+        #[command(flatten)]
+        ask: AskOptions,
+    },
+    /// One result, with its steps and what the one that failed printed last
+    Result {
+        /// The result's key on that server; on devmason PACKAGE/KEY
+        #[arg(value_name = "KEY")]
+        key: String,
+        #[command(flatten)]
+        ask: AskOptions,
+    },
+    /// The tagsets of a package of which the last result is red
+    Failures {
+        #[command(flatten)]
+        slots: SlotOptions,
+        #[command(flatten)]
+        ask: AskOptions,
+    },
+    /// Whether a recipe is to be built, as far as the server says; reserves nothing
+    Check {
+        #[command(flatten)]
+        which: WhichOptions,
+        /// Add a tag to those of the recipe
+        #[arg(short, long = "tag", value_name = "TAG")]
+        tags: Vec<String>,
+        #[command(flatten)]
+        ask: AskOptions,
+    },
+    /// Wait until the last results are green
+    Wait {
+        #[command(flatten)]
+        slots: SlotOptions,
+        /// Until the last result of each of these tagsets is green
+        #[arg(long, required = true)]
+        until_green: bool,
+        /// Give up after this time, such as 1h
+        #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+        timeout: Option<Duration>,
+        /// How long to wait before the server is asked again
+        #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
+        every: Duration,
+        #[command(flatten)]
+        ask: AskOptions,
+    },
+    /// What a server speaks, what that means, and what is remembered of it
+    Server {
+        /// Its address, or its name in config.yaml
+        #[arg(value_name = "SERVER")]
+        which: Option<String>,
+        #[command(flatten)]
+        ask: AskOptions,
+    },
+}
+
+impl Question {
+    /// Who is asked.
+    pub fn ask(&self) -> &AskOptions {
+        match self {
+            Self::Packages { ask }
+            | Self::Tagsets { ask, .. }
+            | Self::Last { ask, .. }
+            | Self::Result { ask, .. }
+            | Self::Failures { ask, .. }
+            | Self::Check { ask, .. }
+            | Self::Wait { ask, .. }
+            | Self::Server { ask, .. } => ask,
+        }
+    }
+}
+
+/// `pony-run notify`
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Exit codes: 0 all who had to be told were, or nobody had to; 1 there are no results; 2 usage; 13 a message was not sent, and is sent \
+by the next pony-run notify; 14 what was said cannot be remembered; 15 the server could not be asked; 128+n stopped by signal n.")]
+pub struct NotifyOptions {
+    /// Of which slots.
+    #[command(flatten)]
+    pub slots: SlotOptions,
+    /// Mail to this address; may be given several times
+    #[arg(long, value_name = "ADDRESS")]
+    pub mail_to: Vec<String>,
+    /// Post to this address, as JSON
+    #[arg(long, value_name = "URL", env = "PONY_WEBHOOK", hide_env_values = true)]
+    pub webhook: Option<String>,
+    /// Show what would be sent; send and remember nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Which server is asked.
+    #[command(flatten)]
+    pub ask: AskOptions,
+}
+
+/// `pony-run replay`
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Exit codes are those of a run; besides, 1: the result does not say what it was made from; 15: the server could \
+not be asked."
+)]
+pub struct ReplayOptions {
+    /// A run's `result.json` or its folder; with a KEY, the server that has the result
+    #[arg(value_name = "RESULT|SERVER")]
+    pub from: String,
+    /// The result's key on that server (`embedded` is this machine's own); on devmason PACKAGE/KEY
+    #[arg(value_name = "KEY")]
+    pub key: Option<String>,
+    /// Submit the result to this server; to nobody if not given. It has the tag `replay`
+    #[arg(short, long = "server", value_name = "SERVER")]
+    pub servers: Vec<String>,
+    /// What the server that has the result speaks, where it is not to be found out
+    #[arg(long, value_name = "DIALECT")]
+    pub dialect: Option<Dialect>,
+    /// Trust the certificates in this file (PEM) besides those of the system
+    #[arg(long, value_name = "FILE")]
+    pub cacert: Option<PathBuf>,
+    /// Add a tag
+    #[arg(short, long = "tag", value_name = "TAG")]
+    pub tags: Vec<String>,
+    /// Ask nobody for news: build what the cache holds
+    #[arg(long)]
+    pub offline: bool,
+    /// Builds at once, where it needs others
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<NonZeroU16>,
+    /// When the tempdir is kept
+    #[arg(long, value_name = "WHEN", default_value = "failure")]
+    pub keep: Keep,
+    /// Write the recipe, show what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type")]
+    pub show: ShowOptions,
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    duration::parse(text).map_err(|wrong| format!("it {wrong}; {}", duration::HELP))
+}
