@@ -21,6 +21,13 @@ impl World {
         Serve::start(self.call(crate::program("pony-serve"), &["--listen", "127.0.0.1:0"]))
     }
 
+    /// The same with these options.
+    pub fn serve_with(&self, options: &[&str]) -> Serve<'_> {
+        Serve::start(
+            self.call(crate::program("pony-serve"), &[&["--listen", "127.0.0.1:0"], options].concat()),
+        )
+    }
+
     /// `pony-serve` over a file of its own.
     pub fn serve_file(&self, name: &str) -> Serve<'_> {
         let data = self.path(name).display().to_string();

@@ -56,9 +56,9 @@ impl Session {
                 Trouble::of(before.trouble.as_ref(), reason, wish, self.clock.wall(), crate::plan::random())
             };
             receipt.trouble = uploads.reason.clone().map(trouble);
-            // Forgotten, it is only tried earlier.
-            let _ = folder.write_receipt(&receipt);
         }
+        // Forgotten, files are only sent again.
+        let _ = folder.write_receipt(&receipt);
         let ended = match cause {
             Cause::Signal(signal) => Ended::Stopped(signal),
             Cause::AllTried | Cause::Error(_) if uploads.waiting > 0 => Ended::Uploads,

@@ -136,7 +136,7 @@ impl CallError {
     /// It is the server, not what was sent: the next call of another kind would end in the same way, or wait as long.
     pub fn is_of_the_server(&self) -> bool {
         match self {
-            Self::Status { status, .. } => matches!(status.as_u16(), 429 | 502 | 503 | 504),
+            Self::Status { status, .. } => matches!(status.as_u16(), 429 | 502 | 503 | 504 | 507),
             Self::Unreachable(_)
             | Self::Timeout(_)
             | Self::Silent(_)
@@ -194,6 +194,7 @@ mod tests {
             (status(500), false, true, false),
             (status(501), true, true, false),
             (status(503), false, true, true),
+            (status(507), false, true, true),
             (CallError::NotXmlRpc { what: text(), url: text() }, false, true, false),
             (CallError::Page { title: text(), url: text() }, false, true, true),
             (fault("<type 'exceptions.KeyError'>:'host'"), true, false, false),

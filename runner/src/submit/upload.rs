@@ -281,8 +281,9 @@ impl Receipt {
     }
 }
 
-/// Sends the files of a receipt that wait, and notes in it what became of each. The error that ended it, if one did: then the rest
-/// waits. Whoever stops waiting for this leaves a file that is under way as it was, to be sent again.
+/// Sends the files of a receipt that wait, and says in it what became of each. The error that ended it, if one did: then the rest
+/// waits. Whoever stops waiting for this leaves a file that is under way as it was, to be sent again. The receipt is on disk now and
+/// then; it is for the caller to write it at the end.
 pub async fn send(
     server: &Server,
     folder: &RunFolder,
@@ -292,6 +293,7 @@ pub async fn send(
     let dialect = receipt.dialect.as_deref().and_then(|word| word.parse().ok()).unwrap_or(Dialect::V2010);
     let Some(auth_key) = receipt.auth_key.clone() else { return Ok(()) };
     let mut end = pin!(tokio::time::sleep(terms.limit));
+    let mut unnoted = Unnoted::default();
     for place in receipt.queue() {
         let upload = &receipt.uploads[place];
         let one = One { server, dialect, folder, upload, auth_key: &auth_key, sent: receipt.sent() };
@@ -301,17 +303,38 @@ pub async fn send(
             () = &mut end => Err(UploadError::OutOfTime(terms.limit)),
         };
         receipt.uploads[place].state = upload.state.after(&tried);
-        let ended = tried.err().filter(UploadError::is_of_all);
-        if let Some(error) = ended.as_ref().filter(|error| error.is_final()) {
-            receipt.refuse_waiting(&error.to_string());
+        if unnoted.is_much_with(tried.as_ref().copied().unwrap_or_default()) {
+            // Where this cannot be noted, files are sent again, which changes nothing.
+            let _ = folder.write_receipt(receipt);
         }
-        // Where this cannot be noted, the file is sent again, which changes nothing.
-        let _ = folder.write_receipt(receipt);
-        if let Some(error) = ended {
+        if let Some(error) = tried.err().filter(UploadError::is_of_all) {
+            if error.is_final() {
+                receipt.refuse_waiting(&error.to_string());
+            }
             return Err(error);
         }
     }
     Ok(())
+}
+
+/// What has happened to files since that was last noted on disk, and would be done again after a crash.
+#[derive(Debug, Default)]
+struct Unnoted {
+    files: usize,
+    bytes: u64,
+}
+
+impl Unnoted {
+    /// Whether it is worth to be noted, with one more file of which so many bytes were sent; then it begins anew. Pure.
+    fn is_much_with(&mut self, bytes: u64) -> bool {
+        self.files += 1;
+        self.bytes += bytes;
+        let is_much = self.files >= 20 || self.bytes >= 1_000_000;
+        if is_much {
+            *self = Self::default();
+        }
+        is_much
+    }
 }
 
 /// A file, and where it goes.
@@ -429,6 +452,14 @@ mod tests {
         assert!(matches!(waiting(3).after(&Err(status(503))), State::Waiting { tries: 3, .. }));
         let silent = waiting(3).after(&Err(CallError::Silent(Duration::ZERO).into()));
         assert!(matches!(silent, State::Waiting { tries: 4, .. }), "{silent:?}");
+    }
+
+    #[test]
+    fn small_files_are_noted_together() {
+        let mut unnoted = Unnoted::default();
+        let noted: Vec<bool> = (0..40).map(|_| unnoted.is_much_with(10)).collect();
+        assert_eq!(noted.iter().filter(|noted| **noted).count(), 2);
+        assert!(noted[19] && noted[39] && unnoted.is_much_with(1_000_000));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Files that follow a result: artifacts and whole logs, to a server that takes them, one that does not, and one that is gone.
 
-use std::path::PathBuf;
+use std::{io::Read, path::PathBuf};
 
 use nix::sys::signal::Signal;
-use pony_tests::{Dialect, Direction, Ended, Fault, Odd, Peer, Plan, Proxy, Stream, World};
+use pony_tests::{Dialect, Direction, Ended, Fault, Odd, Peer, Plan, Proxy, Serve, Stream, World};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -449,4 +449,63 @@ fn files_of_several_builds_are_told_in_the_table() {
     let screen = terminal.end(0);
     assert_eq!(screen.matches("; uploaded 2 files (4.9 MB)").count(), 2, "{screen}");
     assert!(!screen.contains('━'), "{screen}");
+}
+
+// -- pony-serve
+
+const SERVED: &str = "steps:
+- run: mkdir -p dist 'a b&c'; echo a >dist/a.whl; echo é >'a b&c/é%.txt'; seq 1000000
+- {upload: 'dist/*', description: a wheel}
+- {upload: 'a b&c/*', as: docs/, visible: false}
+";
+
+/// What `pony-serve` says of the files of the newest result.
+fn listed(serve: &Serve<'_>) -> Vec<Value> {
+    let result = serve.json("/p/demo/latest/?format=json");
+    let told = |file: &Value| ["name", "description", "visible", "size"].map(|key| file[key].clone()).into();
+    result["files"].as_array().expect("files").iter().map(told).collect()
+}
+
+#[test]
+fn files_go_to_pony_serve_and_to_this_machine_and_come_back_as_they_were() {
+    for embedded in [false, true] {
+        let world = World::new();
+        let recipe = world.recipe(SERVED);
+        let serve = world.serve();
+        let url = serve.url();
+        let server: &[&str] = if embedded { &[] } else { &["-s", &url] };
+        let ended = world.pony(&[server, &[recipe]].concat()).end().code(0).err_has("\nuploaded 3 files (");
+        let log = world.run().read("01-mkdir.out");
+        let files = listed(&serve);
+        assert_eq!(files[0], json!(["dist/a.whl", "a wheel", true, 2]), "{ended}");
+        assert_eq!(files[1], json!(["docs/é%.txt", "upload 2", false, 3]), "{ended}");
+        assert_eq!(files[2][0], "logs/01-mkdir.out.gz", "{ended}");
+        let page = serve.page("/p/demo/latest/").body;
+        assert!(page.contains("files/dist/a.whl") && !page.contains("files/docs"), "{page}");
+        let result = serve.json("/p/demo/latest/?format=json");
+        let path = result["files"][2]["path"].as_str().unwrap();
+        let (head, packed) = pony_tests::exchange(
+            serve.address(),
+            format!("GET /{path} HTTP/1.0\r\nHost: {}\r\n\r\n", serve.address()).as_bytes(),
+        );
+        let mut whole = Vec::new();
+        flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut whole).expect(&head);
+        assert_eq!(sha256(&whole), sha256(&log), "{head}");
+        assert_eq!(files[2][1], format!("01-mkdir.out whole, {} bytes", log.len()));
+        assert!(world.open_runs().is_empty(), "{ended}");
+    }
+}
+
+#[test]
+fn what_is_too_large_for_pony_serve_is_said_in_its_words() {
+    let world = World::new();
+    let serve = world.serve_with(&["--upload-limit", "1"]);
+    let rest = "steps:\n- run: head -c 4000000 /dev/zero >large; echo >small\n- {upload: '*'}\n";
+    let ended = run(&world, &serve.url(), rest)
+        .code(0)
+        .err_has("\nuploaded 1 file (1 B)\n")
+        .err_has("note: large was not uploaded to")
+        .err_has("413 Payload Too Large: The file is larger than 1048576 bytes");
+    assert_eq!(listed(&serve).len(), 1, "{ended}");
+    assert!(world.open_runs().is_empty(), "{ended}");
 }
