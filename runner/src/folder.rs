@@ -13,14 +13,12 @@ use std::{
 };
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
     home::Home,
+    receipt::{Receipt, Waiting},
     record::RunRecord,
-    server::known::Trouble,
-    submit::{upload::Upload, waiting::Waiting},
 };
 
 /// The folder of one run.
@@ -34,29 +32,6 @@ pub struct RunFolder {
 pub struct Active {
     marker: PathBuf,
     _lock: File,
-}
-
-/// A server's word that it has a result.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Receipt {
-    /// Which server, without credentials; `embedded` for this machine's own.
-    pub server: String,
-    /// The result's key there, if the server says.
-    pub result_key: Option<String>,
-    /// What uploads to that result are allowed with, if the server says.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub auth_key: Option<String>,
-    /// What the server speaks, as it was found then.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dialect: Option<String>,
-    /// When it was delivered, by our clock.
-    pub time: Timestamp,
-    /// Files that follow the result.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub uploads: Vec<Upload>,
-    /// Why some of them wait, and until when.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trouble: Option<Trouble>,
 }
 
 /// A run that is not closed: crashed or waiting for delivery.

@@ -23,6 +23,7 @@ pub mod needed;
 pub mod notify;
 pub mod plan;
 pub mod query;
+pub mod receipt;
 pub mod recipe;
 pub mod record;
 pub mod recover;

@@ -18,9 +18,10 @@ use crate::{
     event::{Event, Stamped},
     exit::Exit,
     facts::Machine,
-    folder::{Active, Receipt, RunFolder},
+    folder::{Active, RunFolder},
     home::Home,
     plan::Surroundings,
+    receipt::Receipt,
     record::RunRecord,
     recover::{self, Recovered},
     report::{

@@ -15,14 +15,11 @@ use crate::{
     cli::{MessageFormat, ShowOptions, SubmitOptions},
     clock::Clock,
     exit::Exit,
-    folder::{Active, Open, Receipt, RunFolder, open_runs},
+    folder::{Active, Open, RunFolder, open_runs},
+    receipt::{Receipt, Trouble, Waiting},
     record::RunRecord,
     report::look::ColourChoice,
-    server::{
-        Server,
-        known::{Known, Trouble},
-    },
-    submit::waiting::Waiting,
+    server::{Server, known::Known},
 };
 
 /// Delivers these run folders, or all that wait.

@@ -10,9 +10,10 @@ use tokio::{
 use super::session::{Ended, Session};
 use crate::{
     event::{Event, RefusedFile, Uploads},
-    folder::{Receipt, RunFolder},
-    server::{Server, known::Trouble},
-    submit::upload::{self, Progress, State, Terms, UploadError},
+    folder::RunFolder,
+    receipt::{Receipt, State, Trouble},
+    server::Server,
+    submit::upload::{self, Progress, Terms, UploadError},
 };
 
 /// How often it is shown how far they are.

@@ -8,8 +8,8 @@ use serde_json::{Value as Json, json};
 use super::{Kind, State};
 use crate::{
     query::{Full, Row, say},
+    receipt::EMBEDDED,
     report::words,
-    server::EMBEDDED,
 };
 
 /// Commits that are told of.

@@ -27,6 +27,8 @@ use pony_wire::{
 use reqwest::{Method, StatusCode, Url};
 use tokio::sync::OnceCell;
 
+use crate::receipt::EMBEDDED;
+
 use self::{
     address::{Address, hide},
     embedded::Hosted,
@@ -35,8 +37,6 @@ use self::{
     login::{Configured, Login, Sources},
 };
 
-/// Name of this machine's own server in receipts.
-pub const EMBEDDED: &str = "embedded";
 /// Where `pony-serve` with no arguments shows the embedded server's results.
 const PONY_SERVE: &str = "http://127.0.0.1:8000/";
 /// From a request to its whole answer, if nothing else is said.

@@ -10,7 +10,6 @@ mod devmason;
 mod excerpt;
 mod fit;
 pub mod upload;
-pub mod waiting;
 
 use std::{io, time::Duration};
 
@@ -18,15 +17,16 @@ use jiff::Timestamp;
 use pony_wire::{Call, ClientInfo, Dialect, ShouldBuild, StepResult, StoredResult, Struct, Submitted, Value};
 use sha2::{Digest, Sha256};
 
-use self::{bag::Bags, devmason::Found, fit::FitError, waiting::Waiting};
+use self::{bag::Bags, devmason::Found, fit::FitError};
 use crate::{
-    folder::{Receipt, RunFolder},
+    folder::RunFolder,
     home::Home,
+    receipt::{Receipt, Trouble, Waiting},
     record::{NeedRecord, Outcome, RunRecord},
     server::{
         CALL, Server,
         error::CallError,
-        known::{Known, Trouble, turn},
+        known::{self, Known, turn},
     },
 };
 
@@ -142,12 +142,12 @@ pub async fn deliver(
     known.trouble = match &delivered {
         Ok(_) => None,
         Err(DeliverError::Call(error)) if error.is_of_the_server() => {
-            Some(Trouble::after(known.trouble.as_ref(), error, now(), crate::plan::random()))
+            Some(known::after(known.trouble.as_ref(), error, now(), crate::plan::random()))
         }
         Err(_) => known.trouble,
     };
     if let Err(error) = &delivered {
-        folder.write_waiting(&Waiting::after(
+        folder.write_waiting(&waiting_after(
             folder.read_waiting(&name).as_ref(),
             &name,
             error,
@@ -160,6 +160,24 @@ pub async fn deliver(
         let _ = known.save(home, &name);
     }
     delivered
+}
+
+/// Why a result waits, after one more try. Pure.
+fn waiting_after(
+    before: Option<&Waiting>,
+    server: &str,
+    error: &DeliverError,
+    now: Timestamp,
+    random: u32,
+) -> Waiting {
+    let wish = if let DeliverError::Call(error) = error { error.retry_after() } else { None };
+    Waiting {
+        server: server.to_owned(),
+        trouble: Trouble::of(before.map(|before| &before.trouble), error.to_string(), wish, now, random),
+        is_final: error.is_final(),
+        of_login: error.is_of_the_login(),
+        dropped: false,
+    }
 }
 
 async fn within<T>(

@@ -11,61 +11,17 @@ use std::{
 };
 
 use flate2::{Compression, write::GzEncoder};
-use jiff::Timestamp;
 use pony_wire::Dialect;
-use serde::{Deserialize, Serialize};
 
 use crate::{
-    folder::{Receipt, RunFolder},
+    folder::RunFolder,
+    receipt::{Receipt, State, Upload},
     record::{Log, RunRecord},
     server::{FileContent, Server, error::CallError},
 };
 
 /// How often a file is tried: for most of a day, as tries become rarer.
 const TRIES: u32 = 20;
-
-/// One file, and what became of it: a part of the receipt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Upload {
-    /// Where it is, below the run folder.
-    pub file: String,
-    /// What the server calls it.
-    pub name: String,
-    /// What the server shows beside it.
-    pub description: String,
-    /// Whether the server lists it.
-    pub visible: bool,
-    /// It is packed on its way.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub packed: bool,
-    /// What became of it.
-    #[serde(flatten)]
-    pub state: State,
-}
-
-/// What became of a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "kebab-case")]
-pub enum State {
-    /// It is to be sent.
-    Waiting {
-        /// How often it was tried.
-        tries: u32,
-        /// Why the last try failed.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        reason: Option<String>,
-    },
-    /// The server has it.
-    Done {
-        /// As many as were sent.
-        bytes: u64,
-    },
-    /// The server will not have it, or it was tried often enough.
-    Refused {
-        /// Why.
-        reason: String,
-    },
-}
 
 /// Is told of files on their way: of which one, how many bytes of how many.
 pub type Progress = Arc<dyn Fn(&str, u64, u64) + Send + Sync>;
@@ -204,13 +160,6 @@ pub(super) fn lost(record: &RunRecord) -> Vec<Upload> {
     of(record, &[]).into_iter().map(lost).collect()
 }
 
-impl Upload {
-    /// Whether it is to be sent.
-    pub fn is_waiting(&self) -> bool {
-        matches!(self.state, State::Waiting { .. })
-    }
-}
-
 impl State {
     /// After one more try. Pure.
     fn after(&self, sent: &Result<u64, UploadError>) -> Self {
@@ -228,56 +177,6 @@ impl State {
             }
             Err(error) => Self::Waiting { tries, reason: Some(error.to_string()) },
         }
-    }
-}
-
-impl Receipt {
-    /// Whether files wait.
-    pub fn has_waiting(&self) -> bool {
-        self.waiting() > 0
-    }
-
-    /// How many files wait.
-    pub fn waiting(&self) -> usize {
-        self.uploads.iter().filter(|upload| upload.is_waiting()).count()
-    }
-
-    /// Whether it is time to try those that wait. Pure.
-    pub fn is_due(&self, now: Timestamp) -> bool {
-        self.trouble.as_ref().is_none_or(|trouble| trouble.is_over(now))
-    }
-
-    /// Places of the files that wait, those first that were tried least: one that never gets through holds up no other. Pure.
-    fn queue(&self) -> Vec<usize> {
-        let tries = |upload: &Upload| match upload.state {
-            State::Waiting { tries, .. } => Some(tries),
-            State::Done { .. } | State::Refused { .. } => None,
-        };
-        let places = self.uploads.iter().enumerate();
-        let mut queue: Vec<_> = places.filter_map(|(place, upload)| Some((tries(upload)?, place))).collect();
-        queue.sort_unstable();
-        queue.into_iter().map(|(_, place)| place).collect()
-    }
-
-    /// Files that were refused wait again, if there is a key for them: somebody asks for it. Pure.
-    pub fn reopen(&mut self) {
-        let refused = |upload: &&mut Upload| matches!(upload.state, State::Refused { .. });
-        for upload in self.uploads.iter_mut().filter(|_| self.auth_key.is_some()).filter(refused) {
-            upload.state = State::Waiting { tries: 0, reason: None };
-        }
-    }
-
-    /// None of its files goes to the server any more, for this reason. Pure.
-    pub fn refuse_waiting(&mut self, reason: &str) {
-        for upload in self.uploads.iter_mut().filter(|upload| upload.is_waiting()) {
-            upload.state = State::Refused { reason: reason.to_owned() };
-        }
-    }
-
-    /// Bytes of its files that are on the server.
-    fn sent(&self) -> u64 {
-        let bytes = |upload: &Upload| if let State::Done { bytes } = upload.state { bytes } else { 0 };
-        self.uploads.iter().map(bytes).sum()
     }
 }
 
@@ -406,6 +305,7 @@ fn pack(mut log: File, path: &Path) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
     use reqwest::StatusCode;
 
     use super::*;

@@ -25,8 +25,8 @@ use super::{
 use crate::{
     clock::Moment,
     event::{BuildHead, Event, Stamped, Stream},
+    receipt::EMBEDDED,
     record::{Outcome, RunRecord, StepRecord},
-    server::EMBEDDED,
 };
 
 /// Names before lines are brought to one width up to this.
