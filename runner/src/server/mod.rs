@@ -1,6 +1,6 @@
 //! Servers as this machine knows them: where each is, how it is logged in to, which dialect it speaks, and one call after another.
 //!
-//! `http` is the only file that talks to them; [`embedded`] the only one that hosts one.
+//! `http` is the only file that talks to them; `embedded` the only one that hosts one.
 
 pub mod address;
 mod embedded;
