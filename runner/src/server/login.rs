@@ -3,6 +3,8 @@
 
 use std::{ffi::OsString, fmt, path::PathBuf, time::Duration};
 
+use netrc_rs::Netrc;
+
 use super::{address::Address, error::CallError};
 use crate::run::{
     ask,
@@ -152,9 +154,18 @@ impl Sources {
     ) -> Result<Option<(PathBuf, Login)>, CallError> {
         let Some(path) = self.netrc.as_ref().filter(|path| path.is_file()) else { return Ok(None) };
         let wrong = |why: String| CallError::Login(format!("`{}` cannot be read: {why}", path.display()));
-        let netrc = netrc::Netrc::from_file(path).map_err(|error| wrong(error.to_string()))?;
-        let found = netrc.hosts.get(address.host()).or_else(|| netrc.hosts.get("default"));
-        let login = found.map(|known| Login { user: known.login.clone(), password: known.password.clone() });
+        let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+        // Comments are an addition that the parser does not know.
+        let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+        let text: String = lines.flat_map(|line| [line, "\n"]).collect();
+        // What it says of an error quotes the file.
+        let netrc = Netrc::parse(text, true).map_err(|_| wrong("it is not as netrc files are".to_owned()))?;
+        let of = |host: Option<&str>| netrc.machines.iter().find(|machine| machine.name.as_deref() == host);
+        let found = of(Some(address.host())).or_else(|| of(None));
+        let login = found.map(|known| Login {
+            user: known.login.clone().unwrap_or_default(),
+            password: known.password.clone().unwrap_or_default(),
+        });
         let is_meant = |login: &Login| configured.user.as_ref().is_none_or(|user| *user == login.user);
         Ok(login.filter(is_meant).map(|login| (path.clone(), login)))
     }
@@ -183,7 +194,7 @@ mod tests {
     #[tokio::test]
     async fn the_nearest_source_decides() {
         let (_dir, sources) = sources(
-            "machine a.example login alice password secret1\nmachine b.example login bob password secret2\n",
+            "# who\nmachine a.example login alice password secret1\nmachine b.example login bob password secret2\n",
         );
         let nothing = Configured::default();
         assert_eq!(found(&sources, "http://x:y@a.example/", &nothing).await, Some(pair("x", "y")));
@@ -202,6 +213,18 @@ mod tests {
         // A netrc entry of somebody else is not for this user.
         let configured = Configured { user, ..nothing };
         assert_eq!(found(&sources, "http://a.example/", &configured).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_netrc_may_have_a_default_and_be_wrong() {
+        let nothing = Configured::default();
+        let (_dir, some) =
+            sources("machine a.example\n  login alice\n  password p#1\n\ndefault login any password pw\n");
+        assert_eq!(found(&some, "http://a.example/", &nothing).await, Some(pair("alice", "p#1")));
+        assert_eq!(found(&some, "http://b.example/", &nothing).await, Some(pair("any", "pw")));
+        let (_dir, wrong) = sources("machine a.example login");
+        let error = wrong.find(&Address::new("http://a.example/").unwrap(), &nothing).await.unwrap_err();
+        assert!(error.to_string().contains("netrc` cannot be read"), "{error}");
     }
 
     #[tokio::test]
