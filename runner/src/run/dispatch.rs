@@ -425,7 +425,7 @@ impl<'r> Run<'r> {
         let context = context.map(|(name, value)| (name.as_str(), value.clone()));
         let recipe = self.job.recipe.environment.iter().chain(&step.environment);
         let recipe = recipe.map(|(name, value)| (name.as_str(), Some(OsString::from(value))));
-        // A step that is told how many jobs it may run has its share alprepared.
+        // A step that is told how many jobs it may run has its share prepared.
         let shared = self.job.among.makeflags.clone().filter(|_| !step.uses_jobs);
         let shared = shared.map(|flags| ("MAKEFLAGS", Some(flags)));
         self.job.environment(cwd, shared.into_iter().chain(context).chain(recipe))

@@ -136,8 +136,8 @@ pub async fn deliver(
     let Some(_turn) = wait_for_turn(home, &name, limit).await.map_err(DeliverError::Note)? else {
         return Err(DeliverError::Busy);
     };
-    let before = Known::load(home, &name);
-    let mut known = before.clone();
+    let mut known = Known::load(home, &name);
+    known.server.clone_from(&name);
     let delivered = within(limit, attempt(delivery, &mut known, folder, record, now())).await;
     known.trouble = match &delivered {
         Ok(_) => None,
@@ -155,8 +155,8 @@ pub async fn deliver(
             crate::plan::random(),
         ));
     }
-    if known != before {
-        // What is noted of unsure ones is on disk already.
+    if known != Known::load(home, &name) {
+        // Where this fails, the next delivery finds what is settled already.
         let _ = known.save(home, &name);
     }
     delivered

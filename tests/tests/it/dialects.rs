@@ -101,6 +101,15 @@ fn the_dialect_is_found_and_remembered() {
         };
         assert!(receipts.iter().all(|receipt| receipt["dialect"] == found), "{receipts:#?}");
         assert_eq!(peer.stored().results.len(), 2);
+        let noted: Vec<_> = pony_tests::files(&world.path("pony/servers"))
+            .into_iter()
+            .map(|file| fs::read_to_string(file).unwrap())
+            .collect();
+        assert!(noted.iter().any(|text| text.contains("dialect")), "{noted:?}");
+        assert!(
+            !noted.iter().any(|text| text.contains("unsure")),
+            "what is answered for is not unsure: {noted:?}"
+        );
     }
 }
 
