@@ -14,8 +14,8 @@ use std::{
 use nix::sys::resource::{UsageWho, getrusage};
 
 use pony_runner::{
-    facts,
     graph::{self, Asked, Disk, Graph},
+    platform,
 };
 
 fn main() {
@@ -74,7 +74,7 @@ steps:
 fn resolve(folder: &Path) {
     const RECIPES: usize = 2000;
     let first = [recipes(folder, RECIPES)];
-    let facts = facts::of_this_machine();
+    let facts = platform::of_this_machine();
     let asked = Asked { recipes: &first, set: &[], cells: &[] };
     let mut took: Vec<Duration> = Vec::new();
     let mut builds = 0;

@@ -10,8 +10,8 @@ use pony_wire::Dialect;
 
 pub use self::ask::{AskOptions, NotifyOptions, QueryOptions, Question, ReplayOptions};
 use crate::{
+    display::{Output, look::ColourChoice},
     graph::show::Format,
-    report::{Output, look::ColourChoice},
     run::Keep,
 };
 

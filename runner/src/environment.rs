@@ -5,7 +5,7 @@ use std::{
     ffi::{OsStr, OsString},
 };
 
-use crate::{recipe::EnvironmentFrom, run::unit::Environment};
+use crate::{process::spawn::Environment, recipe::EnvironmentFrom};
 
 /// What `clean` leaves: who and where one is, and how the network is reached.
 const NEEDED: &[&str] = &[

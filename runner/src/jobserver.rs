@@ -278,9 +278,9 @@ mod tests {
     use std::{future::Future, pin::pin, task::Poll, time::Duration};
 
     use super::*;
-    use crate::run::{
-        unit::{Message, Spec, Unit},
-        watch::Exit,
+    use crate::{
+        process::spawn::{Message, Spec, Unit},
+        run::watch::Exit,
     };
 
     /// With markers that nobody looks after.
@@ -317,7 +317,7 @@ mod tests {
     }
 
     fn spawn(cwd: &Path, script: &str, makeflags: impl Into<OsString>) -> Unit {
-        let mut env: crate::run::unit::Environment = std::env::vars_os().collect();
+        let mut env: crate::process::spawn::Environment = std::env::vars_os().collect();
         env.insert("MAKEFLAGS".into(), makeflags.into());
         let argv = ["sh", "-c", script].map(OsString::from).to_vec();
         Unit::spawn(&Spec { argv, cwd: cwd.to_owned(), env }).unwrap()

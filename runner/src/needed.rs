@@ -5,10 +5,10 @@ use std::{fmt, time::Duration};
 use jiff::Timestamp;
 
 use crate::{
-    ingredients::Ingredients,
+    inputs::Ingredients,
     record::Outcome,
-    report::words,
     slots::{LastRun, Memory},
+    words,
 };
 
 /// The rule that decided, as a sentence.

@@ -15,13 +15,14 @@ use crate::{
     config::Config,
     environment::{self, of_steps},
     exit::Exit,
-    facts::Machine,
-    folder,
     home::Home,
-    ingredients::Ingredients,
-    mask::{self, Mask},
+    inputs::Ingredients,
+    platform::Machine,
+    process::spawn::Environment,
     recipe::{Context, Recipe},
-    run::{Among, Job, Keep, unit::Environment},
+    record::folder,
+    redactor::{self, Mask},
+    run::{Among, Job, Keep},
     server::Server,
 };
 
@@ -190,8 +191,8 @@ fn secrets(recipe: &Recipe, environment: &Environment) -> Result<Vec<String>, Pl
         let value =
             value.ok_or_else(|| PlanError::NoSecret { recipe: recipe.path.clone(), name: name.clone() })?;
         let value = value.to_str().ok_or_else(|| bad("is not UTF-8 text".to_owned()))?;
-        if (1..mask::SHORTEST).contains(&value.trim().len()) {
-            let least = mask::SHORTEST;
+        if (1..redactor::SHORTEST).contains(&value.trim().len()) {
+            let least = redactor::SHORTEST;
             return Err(bad(format!("is shorter than {least} bytes: masking it would garble every log")));
         }
         Ok(value.to_owned())

@@ -6,10 +6,10 @@ use pony_contexts::{Source, Url, Want, path};
 use serde_json::{Map, Value as Json};
 
 use crate::{
-    mask::STARS,
     query::Full,
     recipe::{self, Context, Facts, Given, Recipe},
     record::RunRecord,
+    redactor::STARS,
 };
 
 /// The tag of what is run again, so that nobody takes it for the slot's own build.
@@ -103,7 +103,7 @@ impl Carried {
     /// What the recipe's file is called.
     pub fn file_name(&self) -> String {
         let name = self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let name = crate::folder::slug(&name);
+        let name = crate::record::folder::slug(&name);
         if recipe::stem(&name) == name { "recipe.yaml".to_owned() } else { name }
     }
 }

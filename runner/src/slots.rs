@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     home::Home,
-    ingredients::Ingredients,
+    inputs::Ingredients,
     record::{Outcome, RunRecord},
 };
 
@@ -152,7 +152,7 @@ fn file(home: &Home, package: &str, host: &str, arch: &str, tags: &[String]) -> 
     let identity = serde_json::json!([package, host, arch, tags]).to_string();
     let hash = Sha256::digest(identity.as_bytes());
     let hash = hash.iter().take(8).fold(0_u64, |hash, byte| hash << 8 | u64::from(*byte));
-    home.slots().join(format!("{}-{hash:016x}.json", crate::folder::slug(package)))
+    home.slots().join(format!("{}-{hash:016x}.json", crate::record::folder::slug(package)))
 }
 
 #[cfg(test)]

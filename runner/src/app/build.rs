@@ -6,11 +6,13 @@ use pony_contexts::chain::Found;
 
 use super::{session::Session, tidy::clear};
 use crate::{
+    display::{Reporter, Spool},
     exit::Exit,
-    folder::{Active, RunFolder},
     plan::Build,
-    record::RunRecord,
-    report::{Reporter, Spool},
+    record::{
+        RunRecord,
+        folder::{Active, RunFolder},
+    },
     run,
     slots::Memory,
 };

@@ -12,7 +12,7 @@ use super::{
     Failure, print, say,
     session::{self, cannot_record},
 };
-use crate::{cli::CacheVerb, clock::Clock, config::Config, exit::Exit, report::words, run::Asker};
+use crate::{cli::CacheVerb, clock::Clock, config::Config, exit::Exit, process::Asker, words};
 
 /// Does what is asked.
 pub(super) async fn cache(verb: CacheVerb) -> Result<Exit, Failure> {

@@ -20,7 +20,6 @@ use super::{
     survey::{Survey, Verdict, plan_node},
 };
 use crate::{
-    event::{BuildHead, Event},
     exit::Exit,
     graph::{
         Graph,
@@ -28,9 +27,13 @@ use crate::{
     },
     jobserver::Jobserver,
     plan::{Build, Surroundings},
+    process::os::Relay,
     recipe::{Late, Weight},
-    record::{NeedRecord, Outcome, RunRecord},
-    run::{Among, job::content, os::Relay},
+    record::{
+        NeedRecord, Outcome, RunRecord,
+        event::{BuildHead, Event},
+    },
+    run::{Among, job::content},
     slots::{self, Memory},
 };
 

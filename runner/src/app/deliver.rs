@@ -7,7 +7,12 @@ use super::{
     build::{Parcel, skip},
     session::{Ended, Session, Way},
 };
-use crate::{exit::Exit, folder::RunFolder, plan::Build, record::Outcome, server::Server};
+use crate::{
+    exit::Exit,
+    plan::Build,
+    record::{Outcome, folder::RunFolder},
+    server::Server,
+};
 
 /// What comes to be delivered.
 #[derive(Debug)]

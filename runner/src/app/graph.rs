@@ -9,8 +9,8 @@ use crate::{
     cli::RunOptions,
     clock::Clock,
     exit::Exit,
-    facts::Machine,
     graph::show::{self, Format, show},
+    platform::Machine,
 };
 
 /// Prints the graph of what the command line asks for.

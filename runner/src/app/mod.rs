@@ -28,11 +28,10 @@ use indexmap::IndexMap;
 
 use crate::{
     cli::{CacheVerb, Cli, Verb, WhichOptions},
+    display::look::ColourChoice,
     exit::Exit,
-    facts,
     graph::{Asked, Disk, Graph, resolve},
-    recipe,
-    report::look::ColourChoice,
+    platform, recipe,
 };
 
 /// What ends the program without a run: its exit and, for the person, why and the way out.
@@ -74,7 +73,7 @@ fn verb(cli: &Cli) -> Result<Exit, Failure> {
         None => with_runtime(run::run(&cli.run)),
         Some(Verb::Submit(options)) => with_runtime(submit::submit(options)),
         Some(Verb::Check { which, color }) => {
-            Ok(print(&checked(&load(which, &facts::of_this_machine(), *color)?)))
+            Ok(print(&checked(&load(which, &platform::of_this_machine(), *color)?)))
         }
         Some(Verb::Graph { run, format }) => with_runtime(graph::graph(run, *format)),
         Some(Verb::Query(options)) => with_runtime(query::query(&options.question)),

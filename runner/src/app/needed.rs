@@ -3,14 +3,15 @@
 use super::session::Session;
 use crate::{
     config::Config,
+    delivery,
     exit::Exit,
-    folder::RunFolder,
     needed::{self, Rule},
     plan::{Build, Surroundings},
-    run::{self, Asker},
+    process::Asker,
+    record::folder::RunFolder,
+    run,
     server::Server,
     slots::Memory,
-    submit,
 };
 
 /// What is known here of the slot of a build.
@@ -126,11 +127,11 @@ async fn at_server(
 ) -> Result<Rule, Exit> {
     let reserve = report && (rule.builds() || rule == Rule::Untold);
     let answer = tokio::select! {
-        answer = submit::check_should_build(server, build.job.slot(), reserve) => answer,
+        answer = delivery::check_should_build(server, build.job.slot(), reserve) => answer,
         signal = session.signals.next() => return Err(Exit::Signal(signal)),
     };
     match answer {
-        Ok(submit::Needed { build: needed, reason }) => {
+        Ok(delivery::Needed { build: needed, reason }) => {
             // The last run may have reserved the slot and then not delivered what would give it back.
             let last = RunFolder::of(&session.home, &build.job.recipe.package, &memory.run_id);
             let undelivered = !memory.run_id.is_empty() && !last.is_delivered_to(&server.name());

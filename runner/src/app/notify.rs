@@ -16,7 +16,6 @@ use crate::{
     cli::{NotifyOptions, ShowOptions},
     clock::Clock,
     exit::Exit,
-    facts::Machine,
     notify::{
         Kind, Light, State, decide,
         mail::{self, Here},
@@ -24,12 +23,13 @@ use crate::{
         message::{About, Message},
         settings::{Mail, Notify, Post, SettingError, Webhook, mailbox},
     },
+    platform::Machine,
     query::{
         Full,
         ask::{Asking, Last},
     },
-    report::words::plain,
     server::post,
+    words::plain,
 };
 
 /// The longest that posting a message may take.

@@ -5,8 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 use super::session::{Ended, Session, Tried, Way};
 use crate::{
     exit::Exit,
-    folder::{Open, RunFolder, open_runs},
-    record::RunRecord,
+    record::{
+        RunRecord,
+        folder::{Open, RunFolder, open_runs},
+    },
     server::{Server, known::Known},
 };
 

@@ -16,21 +16,22 @@ use super::{
 use crate::{
     cli::{AskOptions, Question, ShowOptions, WhichOptions},
     clock::Clock,
+    delivery,
+    display::look::ColourChoice,
     exit::Exit,
-    facts::Machine,
     plan,
+    platform::Machine,
     query::{
         Row, Verdict,
         ask::{AskError, Asking, Last, called, find_out},
         say as words,
         table::{Canvas, Cell, Table},
     },
-    report::{look::ColourChoice, words::plain},
     server::{
         Server,
         known::{Known, turn},
     },
-    submit,
+    words::plain,
 };
 
 /// Asks this.
@@ -263,8 +264,9 @@ async fn check(
         let (package, host, arch) =
             (node.recipe.package.clone(), machine.facts.host.clone(), machine.facts.arch.clone());
         let slot = Slot { package: asking.dialect.package(&package), host, arch, tags };
-        let asked = unless_stopped(session, submit::check_should_build(server, slot.clone(), false)).await?;
-        let submit::Needed { build, reason } = asked.map_err(|error| asking.failed(error))?;
+        let asked =
+            unless_stopped(session, delivery::check_should_build(server, slot.clone(), false)).await?;
+        let delivery::Needed { build, reason } = asked.map_err(|error| asking.failed(error))?;
         is_any |= build;
         table.row([
             Cell::plain(if build { "build" } else { "leave" }),

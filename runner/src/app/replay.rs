@@ -17,10 +17,10 @@ use crate::{
     cli::{AskOptions, ReplayOptions, RunOptions, ServerOptions, ShowOptions, WhichOptions},
     clock::Clock,
     exit::Exit,
-    facts::Machine,
-    folder::{RunFolder, slug},
+    platform::Machine,
+    record::folder::{RunFolder, slug},
     replay::{Carried, Replay, ReplayError, plan},
-    report::words::plain,
+    words::plain,
 };
 
 /// A result that is to be run again.

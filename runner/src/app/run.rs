@@ -18,12 +18,12 @@ use crate::{
     cli::RunOptions,
     clock::Clock,
     exit::Exit,
-    facts::Machine,
-    folder,
     jobserver::Jobserver,
     plan::{self, Build, Surroundings},
-    recover::Recovered,
-    run::{Among, ask_briefly, os::open_many_files},
+    platform::Machine,
+    process::{ask_briefly, os::open_many_files},
+    record::{folder, recovery::Recovered},
+    run::Among,
     server::Server,
 };
 

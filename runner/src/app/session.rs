@@ -15,22 +15,23 @@ use crate::{
     cli::{MessageFormat, RunOptions, ServerOptions, ShowOptions},
     clock::Clock,
     config::Config,
-    event::{Event, Stamped},
-    exit::Exit,
-    facts::Machine,
-    folder::{Active, RunFolder},
-    home::Home,
-    plan::Surroundings,
-    receipt::Receipt,
-    record::RunRecord,
-    recover::{self, Recovered},
-    report::{
+    delivery::{self, Delivered, Delivery, receipt::Receipt},
+    display::{
         Display, Json, Look, Screen, Terminal,
         look::{self, ColourChoice},
     },
-    run::os::Signals,
+    exit::Exit,
+    home::Home,
+    plan::Surroundings,
+    platform::Machine,
+    process::os::Signals,
+    record::{
+        RunRecord,
+        event::{Event, Stamped},
+        folder::{Active, RunFolder},
+        recovery::{self, Recovered},
+    },
     server::{Server, address::AddressError, known::Known, login::Sources, registry::Servers},
-    submit::{self, Delivered, Delivery},
 };
 
 /// How a delivery ended.
@@ -186,7 +187,7 @@ impl Session {
 
     /// Looks after earlier runs that were cut short, and tells of them.
     pub(super) fn recover(&mut self) -> Vec<Recovered> {
-        let recovered = match recover::recover(&self.home) {
+        let recovered = match recovery::recover(&self.home) {
             Ok(recovered) => recovered,
             Err(error) => {
                 self.note(format!("earlier runs that were cut short cannot be looked after: {error}"));
@@ -266,7 +267,7 @@ impl Session {
         let (home, clock) = (self.home.clone(), self.clock);
         let delivery = Delivery { home: &home, server, limit, by_name };
         let delivered = tokio::select! {
-            delivered = submit::deliver(delivery, folder, record, || clock.wall()) => delivered,
+            delivered = delivery::deliver(delivery, folder, record, || clock.wall()) => delivered,
             signal = self.signals.next() => return Tried::Stopped(signal),
         };
         match delivered {

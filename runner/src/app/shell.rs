@@ -9,8 +9,12 @@ use std::{
 
 use super::{Failure, say, session};
 use crate::{
-    environment::of_steps, exit::Exit, folder::RunFolder, home::Home, kept, record::RunRecord,
-    run::unit::Environment,
+    environment::of_steps,
+    exit::Exit,
+    home::Home,
+    process::spawn::Environment,
+    record::{RunRecord, folder::RunFolder},
+    retained,
 };
 
 /// Becomes that shell, or `command`; comes back only if that fails.
@@ -62,7 +66,7 @@ fn environment(record: &RunRecord, cwd: &Path) -> Environment {
 /// The run's folder, by its path, its id, or a package.
 fn find(home: &Home, run: Option<&str>) -> Result<RunFolder, Failure> {
     let Some(run) = run else {
-        let kept = kept::list(home).unwrap_or_default();
+        let kept = retained::list(home).unwrap_or_default();
         return kept.iter().find_map(|tree| RunFolder::by_id(home, &tree.run_id)).ok_or_else(|| {
             wrong("no tree is kept; `--keep always` keeps the trees of runs that pass too".to_owned())
         });
@@ -74,7 +78,7 @@ fn find(home: &Home, run: Option<&str>) -> Result<RunFolder, Failure> {
     if let Some(folder) = RunFolder::by_id(home, run) {
         return Ok(folder);
     }
-    let kept = kept::list(home).unwrap_or_default();
+    let kept = retained::list(home).unwrap_or_default();
     let of_package = kept
         .iter()
         .filter_map(|tree| RunFolder::by_id(home, &tree.run_id))

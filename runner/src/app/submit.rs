@@ -14,11 +14,13 @@ use super::{
 use crate::{
     cli::{MessageFormat, ShowOptions, SubmitOptions},
     clock::Clock,
+    delivery::receipt::{Receipt, Trouble, Waiting},
+    display::look::ColourChoice,
     exit::Exit,
-    folder::{Active, Open, RunFolder, open_runs},
-    receipt::{Receipt, Trouble, Waiting},
-    record::RunRecord,
-    report::look::ColourChoice,
+    record::{
+        RunRecord,
+        folder::{Active, Open, RunFolder, open_runs},
+    },
     server::{Server, known::Known},
 };
 

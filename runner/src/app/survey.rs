@@ -21,11 +21,12 @@ use crate::{
     environment,
     exit::Exit,
     graph::{Graph, Node},
-    ingredients::Ingredients,
+    inputs::Ingredients,
     needed,
     plan::{self, Build, PlanError, Surroundings},
+    process::{Asker, spawn::Environment},
     record::Outcome,
-    run::{Among, Asker, unit::Environment, words_for},
+    run::{Among, words_for},
     slots::{self, Memory},
 };
 

@@ -7,8 +7,8 @@ use pony_contexts::{bytes_of, cache, chain};
 use super::session::Session;
 use crate::{
     exit::Exit,
-    kept::{self, Kept},
     record::RunRecord,
+    retained::{self, Kept},
 };
 
 /// Removes the tempdir of a run, or notes it as kept. A signal ends that early: what is left then, the next run finds, as
@@ -22,27 +22,27 @@ pub(super) async fn clear(session: &mut Session, record: &RunRecord) -> Result<(
     let (run_id, since) = (record.run_id.clone(), record.ended);
     let mut kept = Kept { run_id, tempdir: tempdir.to_owned(), bytes: 0, since };
     // Before it is measured, which takes its time.
-    if let Err(error) = kept::note(&session.home, &kept) {
+    if let Err(error) = retained::note(&session.home, &kept) {
         session.note(format!("cannot note that {} is kept: {error}", tempdir.display()));
         return Ok(());
     }
     let tree = tempdir.to_owned();
     kept.bytes = aside(session, move || bytes_of(&tree)).await?;
-    let _ = kept::note(&session.home, &kept);
+    let _ = retained::note(&session.home, &kept);
     Ok(())
 }
 
 /// Removes kept trees and cached sources that are too many, too old or too large.
 pub(super) async fn bounds(session: &mut Session) -> Result<(), Exit> {
     let config = session.config.clone();
-    let trees = kept::list(&session.home).unwrap_or_default();
-    for tree in kept::surplus(&trees, &config.kept, session.clock.wall()) {
+    let trees = retained::list(&session.home).unwrap_or_default();
+    for tree in retained::surplus(&trees, &config.kept, session.clock.wall()) {
         // Somebody looks at it right now.
-        if kept::is_in_use(&tree.tempdir) {
+        if retained::is_in_use(&tree.tempdir) {
             continue;
         }
         remove(session, &tree.tempdir).await?;
-        kept::forget(&session.home, tree);
+        retained::forget(&session.home, tree);
     }
     let entries = cache::list(&session.home.cache()).unwrap_or_default();
     for entry in cache::surplus(&entries, config.cache.size.as_u64()) {

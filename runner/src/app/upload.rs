@@ -9,11 +9,15 @@ use tokio::{
 
 use super::session::{Ended, Session};
 use crate::{
-    event::{Event, RefusedFile, Uploads},
-    folder::RunFolder,
-    receipt::{Receipt, State, Trouble},
+    delivery::{
+        receipt::{Receipt, State, Trouble},
+        upload::{self, Progress, Terms, UploadError},
+    },
+    record::{
+        event::{Event, RefusedFile, Uploads},
+        folder::RunFolder,
+    },
     server::Server,
-    submit::upload::{self, Progress, Terms, UploadError},
 };
 
 /// How often it is shown how far they are.

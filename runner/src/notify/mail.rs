@@ -21,7 +21,7 @@ use super::{
     settings::{Mail, Post, Smtp},
 };
 use crate::{
-    run::{ask, unit::Spec},
+    process::{captured::ask, spawn::Spec},
     server::login::{Secret, Sources},
 };
 

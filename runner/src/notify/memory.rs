@@ -12,8 +12,8 @@ use sha2::{Digest, Sha256};
 
 use super::State;
 use crate::{
-    folder::{slug, write_whole},
     home::Home,
+    record::folder::{slug, write_whole},
 };
 
 /// Of which slot of which server who is told.

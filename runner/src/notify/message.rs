@@ -7,9 +7,9 @@ use serde_json::{Value as Json, json};
 
 use super::{Kind, State};
 use crate::{
+    delivery::receipt::EMBEDDED,
     query::{Full, Row, say},
-    receipt::EMBEDDED,
-    report::words,
+    words,
 };
 
 /// Commits that are told of.

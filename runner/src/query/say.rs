@@ -13,7 +13,7 @@ use super::{
     Full, Package, Row,
     table::{Canvas, Cell, Table},
 };
-use crate::report::words;
+use crate::words;
 
 /// Lines of a failing step that are shown.
 pub const TAIL: usize = 20;

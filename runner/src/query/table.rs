@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 use console::measure_text_width;
 
 use super::{Status, Verdict};
-use crate::report::words;
+use crate::words;
 
 /// No column is cut to less.
 const NARROWEST: usize = 8;

@@ -3,7 +3,7 @@
 use pony_wire::{Dialect, text::Colours};
 use serde_json::{Value as Json, json};
 
-use crate::report::words;
+use crate::words;
 
 /// One thing that servers can or cannot do.
 #[derive(Debug, Clone, PartialEq, Eq)]

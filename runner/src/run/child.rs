@@ -5,17 +5,17 @@ use std::{collections::VecDeque, io};
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::{
-    capture::Capture,
-    os,
-    unit::{Message, Spec, Unit},
-    watch::{Action, Ending, Input, Limits, Stop, Watch},
-};
+use super::watch::{Action, Ending, Input, Limits, Stop, Watch};
 use crate::{
     clock::{Clock, Moment},
-    event::{Event, Stream},
-    mask::{Mask, StreamMask},
-    report::Reporter,
+    display::Reporter,
+    process::{
+        capture::Capture,
+        os,
+        spawn::{Message, Spec, Unit},
+    },
+    record::event::{Event, Stream},
+    redactor::{Mask, StreamMask},
 };
 
 /// What a child is started with, besides its [`Spec`].

@@ -12,11 +12,15 @@ use pony_contexts::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{
-    ask::{ask, spec},
-    unit::Environment,
+use crate::{
+    clock::Clock,
+    download,
+    process::{
+        captured::{ask, spec},
+        spawn::Environment,
+    },
+    record::CheckoutRecord,
 };
-use crate::{clock::Clock, download, record::CheckoutRecord};
 
 /// What a context asks for through its [`Handle`].
 pub(super) enum Request {

@@ -20,25 +20,29 @@ use tokio::{
 };
 
 use super::{
-    ask,
     child::{Child, Over, Terms},
     context::{self, Handle, Preparation, Request, Version},
     job::{self, Job, Keep},
-    os::{self, Signals},
-    outputs, preflight, state,
-    state::{State, StepRule},
-    unit::{Message, Spec},
+    outputs, preflight,
+    state::{self, State, StepRule},
     upload, verdict,
     watch::{self, Stop},
 };
 use crate::{
     clock::{Clock, Moment},
-    event::{Event, Stream},
-    folder::RunFolder,
-    mask::Mask,
+    display::Reporter,
+    process::{
+        captured,
+        os::{self, Signals},
+        spawn::{Message, Spec},
+    },
     recipe::{Action, StepKind, Upload},
-    record::{Artifact, CommandRecord, Outcome, RunRecord, StepRecord},
-    report::Reporter,
+    record::{
+        Artifact, CommandRecord, Outcome, RunRecord, StepRecord,
+        event::{Event, Stream},
+        folder::RunFolder,
+    },
+    redactor::Mask,
 };
 
 /// How a run ended, as far as it could be recorded.
@@ -318,7 +322,7 @@ impl<'r> Run<'r> {
         self.reporter.emit(Event::CommandStarted { step, label: label.clone(), command: line.clone() });
         let limits = Job::context_limits(command.silence);
         let stage = self.stage.as_ref().map(|under_way| under_way.stage);
-        let mut spec = ask::spec(command, &self.job.environment_of(stage));
+        let mut spec = captured::spec(command, &self.job.environment_of(stage));
         spec.env.insert("PWD".into(), spec.cwd.clone().into());
         let purpose = Purpose::Command { label, line, reply };
         if let Err((error, purpose)) = self.spawn(&spec, purpose, limits) {
@@ -420,7 +424,7 @@ impl<'r> Run<'r> {
         step.cwd.as_ref().map_or_else(|| base.to_path_buf(), |cwd| base.join(cwd))
     }
 
-    fn step_environment(&self, step: &crate::recipe::Step, cwd: &Path) -> super::unit::Environment {
+    fn step_environment(&self, step: &crate::recipe::Step, cwd: &Path) -> crate::process::spawn::Environment {
         let context = self.prepared.iter().flat_map(|prepared| &prepared.env);
         let context = context.map(|(name, value)| (name.as_str(), value.clone()));
         let recipe = self.job.recipe.environment.iter().chain(&step.environment);

@@ -10,11 +10,11 @@ use pony_contexts::{
 };
 
 use crate::{
-    event::StepHead,
-    ingredients::Ingredients,
+    inputs::Ingredients,
+    process::spawn::Environment,
     recipe::{self, Action, Context, DEFAULT_QUIET_TIMEOUT, Recipe, Step, StepKind},
-    record::{NeedRecord, Outcome},
-    run::{unit::Environment, watch::Limits},
+    record::{NeedRecord, Outcome, event::StepHead},
+    run::watch::Limits,
     slots::Memory,
 };
 

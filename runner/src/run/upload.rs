@@ -10,9 +10,9 @@ use std::{
 use globset::{GlobBuilder, GlobMatcher};
 
 use crate::{
-    mask::Mask,
     recipe::{PublicName, Upload},
     record::Artifact,
+    redactor::Mask,
 };
 
 /// Folders of version control, which no glob means.

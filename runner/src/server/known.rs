@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use super::error::CallError;
 use crate::{
-    folder::{slug, write_whole},
+    delivery::receipt::Trouble,
     home::Home,
-    receipt::Trouble,
+    record::folder::{slug, write_whole},
 };
 
 /// What is remembered of one server. But for `unsure` it can be lost without harm.

@@ -6,9 +6,9 @@ use std::{ffi::OsString, fmt, path::PathBuf, time::Duration};
 use netrc_rs::Netrc;
 
 use super::{address::Address, error::CallError};
-use crate::run::{
-    ask,
-    unit::{Environment, Spec},
+use crate::process::{
+    captured::ask,
+    spawn::{Environment, Spec},
 };
 
 /// The longest that a command for a password may take: somebody may have to touch a key.

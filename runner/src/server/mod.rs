@@ -27,7 +27,7 @@ use pony_wire::{
 use reqwest::{Method, StatusCode, Url};
 use tokio::sync::OnceCell;
 
-use crate::receipt::EMBEDDED;
+use crate::delivery::receipt::EMBEDDED;
 
 use self::{
     address::{Address, hide},

@@ -12,8 +12,8 @@ use crate::{
         ask::{AskError, Asking},
         say as words,
     },
-    report::words::plain,
     server::Server,
+    words::plain,
 };
 
 /// No server is asked more often than this.

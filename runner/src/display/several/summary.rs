@@ -8,8 +8,9 @@ use indexmap::IndexMap;
 use super::build::{Build, End, Stage};
 use crate::{
     clock::Moment,
+    display::{look::Look, tail, upload::UnderWay},
     record::Outcome,
-    report::{look::Look, tail, upload::UnderWay, words},
+    words,
 };
 
 /// Builds by their names, in the order of the graph.

@@ -15,12 +15,15 @@ use super::{
     screen::Lines,
     tail::{self, Tail},
     upload::{self, UnderWay},
-    verdict, words,
+    verdict,
 };
 use crate::{
     clock::Moment,
-    event::{Event, Stamped, StepHead, Stream},
-    record::{Log, RunRecord, StepRecord},
+    record::{
+        Log, RunRecord, StepRecord,
+        event::{Event, Stamped, StepHead, Stream},
+    },
+    words,
 };
 
 /// Shows one run after another to a person.
@@ -281,9 +284,9 @@ impl Terminal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::display::look::{ColourChoice, Surroundings};
     use crate::recipe::StepKind;
     use crate::record::Outcome;
-    use crate::report::look::{ColourChoice, Surroundings};
 
     #[test]
     fn what_one_step_printed_is_not_the_tail_of_another() {

@@ -9,7 +9,7 @@ use pony_contexts::{Changes, Facts};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ingredients::Ingredients,
+    inputs::Ingredients,
     recipe::{EnvironmentFrom, StepKind},
 };
 

@@ -14,10 +14,9 @@ use pony_contexts::{
 use super::{
     capture::Capture,
     os::Group,
-    unit::{Environment, Message, Spec, Unit},
-    verdict,
+    spawn::{Environment, Message, Spec, Unit},
 };
-use crate::download;
+use crate::{download, run::verdict};
 
 /// No question takes longer.
 const LIMIT: Duration = Duration::from_mins(10);
@@ -72,7 +71,7 @@ impl pony_contexts::Shell for Asker {
 const LINGER: Duration = Duration::from_millis(500);
 
 /// A context's command with all that it sees: `env`, then its own.
-pub(super) fn spec(command: Command, env: &Environment) -> Spec {
+pub(crate) fn spec(command: Command, env: &Environment) -> Spec {
     let mut env = env.clone();
     for (name, value) in command.env {
         match value {
@@ -124,7 +123,7 @@ pub(crate) async fn ask(spec: &Spec, limit: Duration) -> Ended {
         }
     }
     let [stdout, stderr] = captures.map(Capture::into_bytes);
-    let status = exit.map_or(-1, super::watch::Exit::protocol_status);
+    let status = exit.map_or(-1, crate::run::watch::Exit::protocol_status);
     Ended { status, stdout, stderr, silent, stopped: false }
 }
 

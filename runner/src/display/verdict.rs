@@ -4,8 +4,11 @@ use std::fmt::Write as _;
 
 use anstyle::AnsiColor;
 
-use super::{look::Look, words};
-use crate::record::{Outcome, RunRecord, StepRecord};
+use super::look::Look;
+use crate::{
+    record::{Outcome, RunRecord, StepRecord},
+    words,
+};
 
 /// It did not do what it was to do, and that counts.
 pub(super) fn is_bad(step: &StepRecord) -> bool {

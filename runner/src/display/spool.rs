@@ -6,10 +6,10 @@ use std::{
     os::unix::fs::OpenOptionsExt,
 };
 
-use crate::{
+use crate::record::{
+    Log,
     event::{Event, Stamped, Stream},
     folder::{RunFolder, slug},
-    record::Log,
 };
 
 /// Writes one run's events and output.

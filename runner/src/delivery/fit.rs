@@ -8,10 +8,7 @@ use super::{
     bag::{self, Bags},
     excerpt,
 };
-use crate::{
-    folder::RunFolder,
-    record::{Log, Outcome, RunRecord},
-};
+use crate::record::{Log, Outcome, RunRecord, folder::RunFolder};
 
 /// What all logs of a result may come to, before the document's own words. Whoever wants more reads the file.
 const TEXT_BUDGET: u64 = 3_600_000;

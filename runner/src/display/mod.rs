@@ -11,7 +11,6 @@ mod tail;
 pub mod terminal;
 mod upload;
 mod verdict;
-pub mod words;
 
 use std::{
     convert::Infallible,
@@ -29,8 +28,8 @@ pub use terminal::Terminal;
 
 use crate::{
     clock::{Clock, Moment},
-    event::{Event, Stamped},
-    mask::Mask,
+    record::event::{Event, Stamped},
+    redactor::Mask,
 };
 
 /// What shows a run to whoever started it.

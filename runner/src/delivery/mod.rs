@@ -9,6 +9,7 @@ pub mod bag;
 mod devmason;
 mod excerpt;
 mod fit;
+pub mod receipt;
 pub mod upload;
 
 use std::{io, time::Duration};
@@ -19,10 +20,9 @@ use sha2::{Digest, Sha256};
 
 use self::{bag::Bags, devmason::Found, fit::FitError};
 use crate::{
-    folder::RunFolder,
+    delivery::receipt::{Receipt, Trouble, Waiting},
     home::Home,
-    receipt::{Receipt, Trouble, Waiting},
-    record::{NeedRecord, Outcome, RunRecord},
+    record::{NeedRecord, Outcome, RunRecord, folder::RunFolder},
     server::{
         CALL, Server,
         error::CallError,

@@ -9,10 +9,7 @@ use pony_wire::{
     text::{self, Colours},
 };
 
-use crate::{
-    folder::RunFolder,
-    record::{Log, NeedRecord, Outcome, RunRecord, StepRecord},
-};
+use crate::record::{Log, NeedRecord, Outcome, RunRecord, StepRecord, folder::RunFolder};
 
 /// The slot that a run belongs to.
 pub fn slot(record: &RunRecord) -> Slot {

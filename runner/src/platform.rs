@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs};
 
 use pony_contexts::Fact;
 
-use crate::{recipe::Facts, report::words};
+use crate::{recipe::Facts, words};
 
 /// This machine, looked at once.
 #[derive(Debug, Clone)]

@@ -14,9 +14,8 @@ use flate2::{Compression, write::GzEncoder};
 use pony_wire::Dialect;
 
 use crate::{
-    folder::RunFolder,
-    receipt::{Receipt, State, Upload},
-    record::{Log, RunRecord},
+    delivery::receipt::{Receipt, State, Upload},
+    record::{Log, RunRecord, folder::RunFolder},
     server::{FileContent, Server, error::CallError},
 };
 

@@ -20,13 +20,16 @@ use super::{
     bottom,
     look::Look,
     upload::{self, UnderWay},
-    verdict, words,
+    verdict,
 };
 use crate::{
     clock::Moment,
-    event::{BuildHead, Event, Stamped, Stream},
-    receipt::EMBEDDED,
-    record::{Outcome, RunRecord, StepRecord},
+    delivery::receipt::EMBEDDED,
+    record::{
+        Outcome, RunRecord, StepRecord,
+        event::{BuildHead, Event, Stamped, Stream},
+    },
+    words,
 };
 
 /// Names before lines are brought to one width up to this.
@@ -344,9 +347,9 @@ mod tests {
 
     use super::{paper::Sink, *};
     use crate::{
+        display::look::{ColourChoice, Surroundings},
         recipe::StepKind,
         record::Log,
-        report::look::{ColourChoice, Surroundings},
     };
 
     /// What was written, each piece by itself.
@@ -590,8 +593,9 @@ what was not delivered waits in its run folder; `pony-run submit` delivers it
         play.begin("a");
         play.end("a", Outcome::Passed, None, [None, None]);
         play.delivered("a", "41");
-        let refused = crate::event::RefusedFile { name: "x".to_owned(), reason: "it is empty".to_owned() };
-        let uploads = Box::new(crate::event::Uploads {
+        let refused =
+            crate::record::event::RefusedFile { name: "x".to_owned(), reason: "it is empty".to_owned() };
+        let uploads = Box::new(crate::record::event::Uploads {
             server: "http://x/".to_owned(),
             files: 2,
             bytes: 2_000,

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::event::{Event, Stamped, Stream};
+use crate::record::event::{Event, Stamped, Stream};
 
 /// Prints events for a program to read.
 #[derive(Debug, Default)]

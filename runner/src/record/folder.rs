@@ -16,8 +16,8 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::{
+    delivery::receipt::{Receipt, Waiting},
     home::Home,
-    receipt::{Receipt, Waiting},
     record::RunRecord,
 };
 

@@ -4,9 +4,12 @@ use jiff::Timestamp;
 
 use crate::{
     clock::Moment,
-    event::{BuildHead, StepHead, Stream},
-    record::{Outcome, RunRecord, StepRecord},
-    report::{look::Look, screen::Lines, tail::Tail, verdict, words},
+    display::{look::Look, screen::Lines, tail::Tail, verdict},
+    record::{
+        Outcome, RunRecord, StepRecord,
+        event::{BuildHead, StepHead, Stream},
+    },
+    words,
 };
 
 /// What is kept of a tail until the end, where thousands may have failed.

@@ -9,15 +9,18 @@ use jiff::Timestamp;
 use pony_contexts::{bytes_of, chain};
 
 use crate::{
-    event::{Event, Stamped},
-    folder::{Open, RunFolder, open_runs},
+    display,
     home::Home,
     jobserver::Jobserver,
-    kept::{self, Kept},
+    process::os,
     recipe::EnvironmentFrom,
-    record::{Log, Outcome, RunRecord, StepRecord},
-    report,
-    run::{job::MARK, os},
+    record::{
+        Log, Outcome, RunRecord, StepRecord,
+        event::{Event, Stamped},
+        folder::{Open, RunFolder, open_runs},
+    },
+    retained::{self, Kept},
+    run::job::MARK,
 };
 
 /// A run that had been cut short and is recorded now.
@@ -64,9 +67,9 @@ fn tidy_up(home: &Home, record: &RunRecord) {
     let Some(tempdir) = record.tempdir.as_ref().map(PathBuf::from) else { return };
     if !record.kept && !chain::is_kept(&tempdir) {
         remove(&tempdir, &record.run_id);
-    } else if record.kept && tempdir.is_dir() && !kept::is_noted(home, &record.run_id) {
+    } else if record.kept && tempdir.is_dir() && !retained::is_noted(home, &record.run_id) {
         let (run_id, since) = (record.run_id.clone(), record.ended);
-        let _ = kept::note(home, &Kept { run_id, bytes: bytes_of(&tempdir), tempdir, since });
+        let _ = retained::note(home, &Kept { run_id, bytes: bytes_of(&tempdir), tempdir, since });
     }
 }
 
@@ -181,7 +184,7 @@ fn record_of(events: impl Iterator<Item = Stamped>, size: impl Fn(&str) -> Optio
         let mut step = StepRecord::of(&head.name, head.kind, head.command.clone(), Outcome::Skipped, 0);
         if let Some((_, started)) = under_way.filter(|(under_way, _)| *under_way == index) {
             let log = |ending: &str| {
-                let file = format!("{}.{ending}", report::stem(index, &head.name));
+                let file = format!("{}.{ending}", display::stem(index, &head.name));
                 size(&file).map(|bytes| Log { file, bytes })
             };
             step = StepRecord {
@@ -207,7 +210,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{event::StepHead, recipe::StepKind};
+    use crate::{recipe::StepKind, record::event::StepHead};
 
     fn at(second: i64, event: Event) -> Stamped {
         let elapsed = Duration::from_secs(u64::try_from(second).unwrap());

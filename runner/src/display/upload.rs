@@ -2,8 +2,10 @@
 
 use indexmap::IndexMap;
 
-use super::words;
-use crate::event::{RefusedFile, Uploads};
+use crate::{
+    record::event::{RefusedFile, Uploads},
+    words,
+};
 
 /// Files that are named where many are refused for one reason.
 const NAMED: usize = 3;

@@ -16,8 +16,8 @@ use tokio::{
     sync::{mpsc, watch},
 };
 
-use super::{os::Group, watch::Exit};
-use crate::event::Stream;
+use super::os::Group;
+use crate::{record::event::Stream, run::watch::Exit};
 
 /// The whole environment of a child, by name.
 pub type Environment = BTreeMap<OsString, OsString>;

@@ -6,13 +6,13 @@ use pony_contexts::shell::CAPTURED as END;
 
 /// The two ends of a stream.
 #[derive(Debug, Default)]
-pub(super) struct Capture {
+pub(crate) struct Capture {
     head: Vec<u8>,
     tail: VecDeque<u8>,
 }
 
 impl Capture {
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         let (head, rest) = bytes.split_at(bytes.len().min(END - self.head.len()));
         self.head.extend_from_slice(head);
         let rest = &rest[rest.len().saturating_sub(END)..];
@@ -21,7 +21,7 @@ impl Capture {
         self.tail.extend(rest);
     }
 
-    pub(super) fn into_bytes(mut self) -> Vec<u8> {
+    pub(crate) fn into_bytes(mut self) -> Vec<u8> {
         self.head.extend(self.tail);
         self.head
     }

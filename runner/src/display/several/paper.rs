@@ -7,13 +7,13 @@ use anstyle::Style;
 
 use crate::{
     clock::Moment,
-    event::Stream,
-    report::{
+    display::{
         bottom::Bottom,
         look::Look,
         screen::{prefixed, write},
-        words,
     },
+    record::event::Stream,
+    words,
 };
 
 /// The least time between two drawings.

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use anstream::adapter::StripBytes;
 
-use crate::event::Stream;
+use crate::record::event::Stream;
 
 /// A line that is longer than this is shown before it ends.
 const LONGEST: usize = 64 * 1024;

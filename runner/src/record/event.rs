@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Moment,
-    ingredients::Ingredients,
+    inputs::Ingredients,
     recipe::StepKind,
     record::{NeedRecord, RunRecord, StepRecord},
 };
