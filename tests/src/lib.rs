@@ -10,6 +10,7 @@ mod daemon;
 mod fault;
 mod git;
 mod http;
+mod imports;
 mod line;
 mod peer;
 mod process;
@@ -29,6 +30,7 @@ pub use self::{
     fault::{Direction, Fault, Plan},
     git::Repository,
     http::{Page, exchange, get, post},
+    imports::Imports,
     line::{Line, Way},
     peer::{Dialect, Odd, Peer, Stored},
     process::{Call, Ended, Live, Output, Stream},

@@ -176,6 +176,16 @@ impl<'w> Call<'w> {
 }
 
 impl World {
+    /// `pony-run` with these arguments.
+    pub fn pony<'w, S: AsRef<str>>(&'w self, arguments: &[S]) -> Call<'w> {
+        self.call(crate::program("pony-run"), arguments)
+    }
+
+    /// Any program with these arguments.
+    pub fn call<'w, S: AsRef<str>>(&'w self, program: impl Into<OsString>, arguments: &[S]) -> Call<'w> {
+        Call::new(self, program.into(), arguments.iter().map(|text| text.as_ref().into()).collect())
+    }
+
     /// The same call with a `PONY_HOME` that has room for no more than 200 kB: a small file system of its own where this
     /// user may mount one, else a limit on the size of each file.
     pub fn full_disk<'w>(&'w self, call: &Call<'w>) -> Call<'w> {

@@ -19,8 +19,6 @@ use nix::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::process::Call;
-
 /// Carried by every process of a world, so that it can be found however it hides.
 const MARK: &str = "PONY_TESTS_WORLD";
 
@@ -125,16 +123,6 @@ impl World {
         pipe.write_all(b"go\n").expect("room in the pipe");
         // What is in a pipe that nobody has open is lost.
         self.pipes.lock().expect("no test thread panicked").push(pipe);
-    }
-
-    /// `pony-run` with these arguments.
-    pub fn pony<'w, S: AsRef<str>>(&'w self, arguments: &[S]) -> Call<'w> {
-        self.call(crate::program("pony-run"), arguments)
-    }
-
-    /// Any program with these arguments.
-    pub fn call<'w, S: AsRef<str>>(&'w self, program: impl Into<OsString>, arguments: &[S]) -> Call<'w> {
-        Call::new(self, program.into(), arguments.iter().map(|text| text.as_ref().into()).collect())
     }
 
     /// Every run folder, oldest first.

@@ -1,9 +1,12 @@
 //! End-to-end tests: what people and programs see of `pony-run` and `pony-serve`, from outside.
 #![allow(clippy::unwrap_used, clippy::format_collect, reason = "all of it is tests")]
 
+mod architecture;
 mod cache;
+mod cache_locking;
 mod chain;
 mod chain_python;
+mod chain_reuse;
 mod contexts;
 mod crashes;
 mod delivery;
@@ -12,13 +15,14 @@ mod endings;
 mod faults;
 mod git;
 mod hello;
-mod kept;
+mod jobserver;
 mod leftovers;
 mod limits;
 mod logins;
 mod messages;
 mod needed;
 mod notify;
+mod original_client;
 mod outbox;
 mod peers;
 mod proxy;
@@ -26,16 +30,14 @@ mod query;
 mod recipes;
 mod recorded;
 mod replay;
+mod retained;
 mod screen;
 mod secrets;
-mod seven;
 mod several;
-mod sharing;
 mod stopping;
 mod streams;
 mod submit;
 mod surroundings;
-mod together;
 mod uploads;
 mod verbs;
 mod virtualenv;

@@ -1,11 +1,9 @@
 //! `docs/recipes.md` says what the program does.
 
-mod recipe_support;
-
 use std::path::Path;
 
+use crate::support::{good, load_cells, load_plain, read};
 use pony_runner::recipe::schema;
-use recipe_support::{good, load_cells, load_plain, read};
 
 #[test]
 fn every_key_has_its_row() {

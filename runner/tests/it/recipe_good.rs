@@ -1,19 +1,17 @@
 //! Right recipes: what they resolve to.
 
-mod recipe_support;
-
 use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use crate::support::{facts, good, load_plain, load_text};
 use indexmap::IndexMap;
 use pony_contexts::{Private, Source, archive, chain::Use, git, hg, path, svn, virtualenv};
 use pony_runner::recipe::{
     Action, Context, DEFAULT_QUIET_TIMEOUT, DEFAULT_TIMEOUT, EnvironmentFrom, Given, Need, PublicName,
     Recipe, StepKind, Upload, Weight, load,
 };
-use recipe_support::{facts, good, load_plain, load_text};
 
 fn program(words: &[&str]) -> Action {
     Action::Program(words.iter().map(|word| (*word).to_owned()).collect())

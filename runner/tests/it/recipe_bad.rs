@@ -1,11 +1,9 @@
 //! Wrong recipes: what people are told. One snapshot for each recipe of `recipes/bad`.
 
-mod recipe_support;
-
 use std::{fs, path::Path};
 
+use crate::support::{bad, files, load_cells, load_plain, load_text, name_of, snapshot};
 use pony_runner::recipe::SIZE_LIMIT;
-use recipe_support::{bad, files, load_cells, load_plain, load_text, name_of, snapshot};
 
 #[test]
 fn every_bad_recipe_says_what_is_wrong() {

@@ -1,12 +1,10 @@
 //! Recipes made by chance: nothing panics, and what resolves is stored in a form that resolves to the same.
 
-mod recipe_support;
-
 use std::path::Path;
 
+use crate::support::{load_cells, load_plain, snapshot};
 use pony_runner::recipe::Recipe;
 use proptest::prelude::*;
-use recipe_support::{load_cells, load_plain, snapshot};
 
 const ESCAPE: char = '\u{1b}';
 

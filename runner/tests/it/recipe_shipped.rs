@@ -1,11 +1,9 @@
 //! The recipes that ship, and the schema that editors check recipes with.
 
-mod recipe_support;
-
 use std::{fs, time::Duration};
 
+use crate::support::{bad, files, load_plain, name_of, shipped};
 use pony_runner::recipe::{Action, schema};
-use recipe_support::{bad, files, load_plain, name_of, shipped};
 use serde_json::Value;
 
 /// Recipes that are wrong in a way that a schema cannot know: the YAML itself, templates, what belongs together over
@@ -71,7 +69,7 @@ fn hello_needs_nothing_but_a_shell() {
     assert!(recipe.timeout > Duration::from_secs(10));
 }
 
-/// `UPDATE_SCHEMA=1 cargo test -p pony-runner --test recipe_shipped` writes the file anew.
+/// `UPDATE_SCHEMA=1 cargo test -p pony-runner --test it recipe_shipped` writes the file again.
 #[test]
 fn the_schema_in_the_repository_is_the_one_of_the_program() {
     let path = shipped().join("recipe.schema.json");

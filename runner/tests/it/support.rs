@@ -1,6 +1,4 @@
 //! What the tests of recipes share.
-#![allow(dead_code, reason = "each test program uses some of it")]
-#![expect(clippy::unwrap_used, reason = "a test that cannot read its input fails")]
 
 use std::{
     fs,

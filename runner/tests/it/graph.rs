@@ -1,12 +1,11 @@
 //! Graphs of builds: what needs what, what is wrong with it, and how it is shown. Recipes are in memory.
 
-mod recipe_support;
-
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
+use crate::support::{facts, snapshot};
 use pony_runner::{
     graph::{
         Asked, Files, Graph,
@@ -15,7 +14,6 @@ use pony_runner::{
     recipe::{Action, Late, ReadError},
 };
 use proptest::prelude::*;
-use recipe_support::{facts, snapshot};
 
 /// Recipes by their path from `/work`; how often each was read.
 #[derive(Default)]
