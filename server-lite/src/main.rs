@@ -1,4 +1,4 @@
-//! The program `pony-serve`: options, a socket, signals; everything else is the library's.
+//! The program `pony-serve`: options, a socket, signals. Everything else is in the library.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use pony_server_lite::{OpenError, Server};
+use pony_wire::ErrorMessage;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -16,57 +17,71 @@ use tracing_subscriber::EnvFilter;
 #[derive(Debug, Parser)]
 #[command(name = "pony-serve", version, max_term_width = 100)]
 struct Options {
-    /// Where to listen; port 0 takes a free one
+    /// Address and port to listen on; port 0 picks a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
     listen: String,
-    /// The results file [default: `results.db` in `$PONY_HOME`, else in `~/.pony-build`]
+    /// Results file [default: `results.db` in `$PONY_HOME`, else in `~/.pony-build`]
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
-    /// The largest call that is taken, in MiB, counted unpacked
+    /// Largest call, in MiB after decompression
     #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=2048))]
     body_limit: u32,
-    /// The largest file that is taken, in MiB
+    /// Largest uploaded file, in MiB after decompression
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
     upload_limit: u32,
-    /// What all files of results may take up, in MiB; beyond that those of the oldest results go
+    /// Space for all uploaded files, in MiB; beyond it, files of the oldest results are deleted
     #[arg(long, value_name = "MIB", default_value_t = 10 * 1024, value_parser = clap::value_parser!(u32).range(1..))]
     files_limit: u32,
 }
 
 const MIB: u64 = 1024 * 1024;
 
-/// Why the server does not run.
+/// Why the program ends with exit code 1.
 #[derive(Debug, thiserror::Error)]
 enum ServeError {
-    #[error("neither `--data` nor PONY_HOME nor HOME says where the results are; name a file with `--data`")]
+    #[error("no results file: neither PONY_HOME nor HOME is set")]
     NoHome,
     #[error(transparent)]
     Open(#[from] OpenError),
-    #[error(
-        "cannot listen on `{address}`; name another address with `--listen` (`--listen 127.0.0.1:0` takes a free port)"
-    )]
+    #[error("cannot listen on `{address}`")]
     Listen { address: String, source: io::Error },
     #[error("cannot serve")]
     Serve(#[from] io::Error),
 }
 
+impl ServeError {
+    fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::NoHome => "name one with `--data`",
+            Self::Open(OpenError::Folder { .. } | OpenError::File { .. }) => {
+                "name another file with `--data`"
+            }
+            Self::Open(OpenError::Tables { .. }) => {
+                "a newer pony-serve or another program may have written it; name another file with `--data`"
+            }
+            Self::Listen { .. } => {
+                "name another address with `--listen`; `--listen 127.0.0.1:0` picks a free port"
+            }
+            Self::Serve(_) => return None,
+        })
+    }
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = Options::parse();
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let colors = !no_color && io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
+        .with_ansi(colors)
         .with_env_filter(EnvFilter::try_from_env("PONY_LOG").unwrap_or_else(|_| EnvFilter::new("warn")))
         .init();
     match run(options).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(format_args!("error: {error}"));
-            let mut cause = std::error::Error::source(&error);
-            while let Some(error) = cause {
-                say(format_args!("  caused by: {error}"));
-                cause = error.source();
-            }
+            let message = ErrorMessage { hint: error.hint().map(str::to_owned), ..ErrorMessage::of(&error) };
+            print(&message.render(colors));
             ExitCode::FAILURE
         }
     }
@@ -91,20 +106,20 @@ async fn run(options: Options) -> Result<(), ServeError> {
         .with_body_limit(options.body_limit as usize * 1024 * 1024)
         .with_upload_limit(u64::from(options.upload_limit) * MIB)
         .with_files_limit(u64::from(options.files_limit) * MIB);
-    say(format_args!("pony-serve: listening on http://{address}/, results in {}", data.display()));
+    print(&format!("pony-serve: listening on http://{address}/, results in {}\n", data.display()));
     server.serve(listener, stop).await?;
     server.close().await;
     Ok(())
 }
 
-/// The file that clients without a server write to.
+/// The file that `pony-run` writes to when it is given no server.
 fn default_data() -> Option<PathBuf> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let folder = set("PONY_HOME").or_else(|| set("HOME").map(|home| home.join(".pony-build")));
     folder.map(|folder| folder.join("results.db"))
 }
 
-/// A line of our own on stderr. Nobody may be reading any more, which is no reason to stop.
-fn say(line: std::fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr(), "{line}");
+/// Writes to stderr. Whether anybody reads it makes no difference to the server.
+fn print(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
 }

@@ -54,7 +54,7 @@ impl Cache {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The folder that the file should lie in does not exist and cannot be made.
-    #[error("cannot create the folder `{}` for the results; name another file with `--data`", path.display())]
+    #[error("cannot create the folder `{}` for the results", path.display())]
     Folder {
         /// The folder.
         path: PathBuf,
@@ -63,7 +63,7 @@ pub enum OpenError {
         source: std::io::Error,
     },
     /// The file exists but cannot be read and written, or is no `SQLite` file.
-    #[error("cannot open `{}` as a results file; name another file with `--data`", path.display())]
+    #[error("cannot open `{}` as a results file", path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -72,7 +72,7 @@ pub enum OpenError {
         source: sqlx::Error,
     },
     /// The file holds tables that this version does not know or cannot bring up to date.
-    #[error("cannot bring the tables in `{}` up to date; was it written by a newer pony-serve, or is it another program's?", path.display())]
+    #[error("cannot use the tables in `{}`", path.display())]
     Tables {
         /// The file.
         path: PathBuf,

@@ -74,10 +74,7 @@ async fn a_file_of_a_newer_version_is_left_alone() {
         .unwrap();
     store.close().await;
     let error = Store::open(&path, Cache::Large).await.unwrap_err();
-    assert!(
-        matches!(error, OpenError::Tables { .. }) && error.to_string().contains("newer pony-serve"),
-        "{error}"
-    );
+    assert!(matches!(error, OpenError::Tables { .. }), "{error}");
 }
 
 #[tokio::test]
