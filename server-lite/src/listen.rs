@@ -1,4 +1,4 @@
-//! From a listening socket to the router: connections are bounded in number and in patience, and finish before the end.
+//! Connections: a bounded number of them at once, each for a bounded time, finished before the server ends.
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,35 +22,35 @@ use tokio::time::{sleep, timeout};
 /// Connections at once; further ones wait in the system's queue.
 const CONNECTIONS: usize = 512;
 /// How long a connection may take to send the head of its next request.
-const HEAD: Duration = Duration::from_secs(30);
-/// How long a connection may last: one that takes its answer byte by byte holds memory.
-const LIFE: Duration = Duration::from_mins(30);
-/// How long calls under way may take to finish once the server was told to stop.
+const HEAD_TIME: Duration = Duration::from_secs(30);
+/// How long a connection may last: one that reads its reply byte by byte holds memory.
+const CONNECTION_TIME: Duration = Duration::from_mins(30);
+/// How long calls in progress may take to finish once the server is told to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Serves until `shutdown` completes and the calls under way are answered, or the grace is over.
+/// Serves until `shutdown` completes and the calls in progress are answered or the grace is over.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let mut shutdown = pin!(shutdown);
-    let free = Arc::new(Semaphore::new(CONNECTIONS));
+    let permits = Arc::new(Semaphore::new(CONNECTIONS));
     let connections = GracefulShutdown::new();
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD);
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
     let router = TowerToHyperService::new(router);
     loop {
-        let next = async { (Arc::clone(&free).acquire_owned().await, listener.accept().await) };
+        let next = async { (Arc::clone(&permits).acquire_owned().await, listener.accept().await) };
         let (permit, accepted) = tokio::select! {
             next = next => next,
             () = &mut shutdown => break,
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
-            Err(error) if is_of_one_connection(&error) => continue,
+            Err(error) if concerns_one_connection(&error) => continue,
             Err(error) => {
-                // Most likely out of file descriptors: wait for some to come back.
+                // Most likely out of file descriptors: wait until some are free.
                 tracing::error!(%error, "cannot accept connections");
                 sleep(Duration::from_secs(1)).await;
                 continue;
@@ -66,7 +66,7 @@ pub(crate) async fn serve(
         });
         let connection = connections.watch(http.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
-            if let Ok(Err(error)) = timeout(LIFE, connection).await {
+            if let Ok(Err(error)) = timeout(CONNECTION_TIME, connection).await {
                 tracing::debug!(%error, %peer, "connection");
             }
             drop(permit);
@@ -74,12 +74,12 @@ pub(crate) async fn serve(
     }
     drop(listener);
     if timeout(GRACE, connections.shutdown()).await.is_err() {
-        tracing::warn!("stopping although some calls are not answered after {} s", GRACE.as_secs());
+        tracing::warn!("stopping although some calls are still in progress after {} s", GRACE.as_secs());
     }
     Ok(())
 }
 
-fn is_of_one_connection(error: &io::Error) -> bool {
+fn concerns_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }

@@ -5,23 +5,30 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use pony_server_lite::{OpenError, Server};
+use pony_server_lite::{OpenError, Server, ServerLimits};
 use pony_wire::ErrorMessage;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// Stores the results of builds and lists them.
-///
-/// Build clients talk to `http://ADDRESS/xmlrpc`, people to `http://ADDRESS/`.
+/// Stores the results of builds and shows them
 #[derive(Debug, Parser)]
-#[command(name = "pony-serve", version, max_term_width = 100)]
+#[command(
+    name = "pony-serve",
+    version,
+    max_term_width = 100,
+    after_help = "Build clients send results to http://ADDRESS/xmlrpc, people open http://ADDRESS/.\n\
+                  PONY_LOG sets what is logged to stderr: warn (default), info or debug."
+)]
 struct Options {
-    /// Address and port to listen on; port 0 picks a free one
+    /// Address to listen on (port 0: any free one)
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
     listen: String,
-    /// Results file [default: `results.db` in `$PONY_HOME`, else in `~/.pony-build`]
-    #[arg(long, value_name = "FILE")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "Results file [default: results.db in $PONY_HOME or ~/.pony-build]"
+    )]
     data: Option<PathBuf>,
     /// Largest call, in MiB after decompression
     #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=2048))]
@@ -29,7 +36,7 @@ struct Options {
     /// Largest uploaded file, in MiB after decompression
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
     upload_limit: u32,
-    /// Space for all uploaded files, in MiB; beyond it, files of the oldest results are deleted
+    /// Space for all files, in MiB; the oldest are deleted
     #[arg(long, value_name = "MIB", default_value_t = 10 * 1024, value_parser = clap::value_parser!(u32).range(1..))]
     files_limit: u32,
 }
@@ -101,11 +108,11 @@ async fn run(options: Options) -> Result<(), ServeError> {
         .await
         .map_err(|source| ServeError::Listen { address: options.listen.clone(), source })?;
     let address = listener.local_addr()?;
-    let server = Server::open(&data)
-        .await?
-        .with_body_limit(options.body_limit as usize * 1024 * 1024)
-        .with_upload_limit(u64::from(options.upload_limit) * MIB)
-        .with_files_limit(u64::from(options.files_limit) * MIB);
+    let server = Server::open(&data).await?.with_limits(ServerLimits {
+        call: options.body_limit as usize * 1024 * 1024,
+        upload: u64::from(options.upload_limit) * MIB,
+        files: u64::from(options.files_limit) * MIB,
+    });
     print(&format!("pony-serve: listening on http://{address}/, results in {}\n", data.display()));
     server.serve(listener, stop).await?;
     server.close().await;

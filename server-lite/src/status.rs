@@ -1,22 +1,22 @@
-//! How a build went, as the pages say it. Pure.
+//! How a build or a step of it went. Pure.
 
-use pony_wire::{ClientInfo, Value};
+use pony_wire::{ClientInfo, StepResult, Value};
 
 /// How a build went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
     Passed,
     Failed,
-    /// It did not run, since a build that it needs did not pass. Says nothing of the code.
+    /// It did not run, because a build that it needs did not pass. Says nothing about the code.
     Skipped,
-    /// Somebody stopped it. Says nothing of the code.
+    /// Somebody stopped it. Says nothing about the code.
     Cancelled,
     /// The client did not say.
     Unknown,
 }
 
 impl Status {
-    /// Of what a client says: `success`, and `outcome` where there was none.
+    /// From `success`, and `outcome` for a build without success.
     pub(crate) fn of(client_info: &ClientInfo) -> Self {
         let outcome = client_info.extra.get("outcome").and_then(Value::as_str);
         Self::new(client_info.success, outcome)
@@ -32,8 +32,8 @@ impl Status {
         }
     }
 
-    /// Of a word of a client.
-    pub(crate) fn of_word(word: &str) -> Self {
+    /// From the outcome that a client reports for a dependency.
+    pub(crate) fn from_outcome(word: &str) -> Self {
         match word {
             "passed" => Self::Passed,
             "failed" | "timed-out" | "quiet" | "infra-error" | "crashed" => Self::Failed,
@@ -51,10 +51,16 @@ impl Status {
         }
     }
 
-    /// What the results file keeps of it besides the success.
+    /// The column that tells builds without success from failed ones.
     pub(crate) fn outcome(self) -> Option<&'static str> {
         matches!(self, Self::Skipped | Self::Cancelled).then(|| self.word())
     }
+}
+
+/// Whether a step failed the build: its status is not 0, and the client does not allow that (`allow_failure`).
+pub(crate) fn failed(step: &StepResult) -> bool {
+    step.status.is_some_and(|status| status != 0)
+        && step.extra.get("allow_failure") != Some(&Value::Bool(true))
 }
 
 #[cfg(test)]
@@ -62,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_not_tried_has_not_failed() {
+    fn a_build_that_was_not_tried_has_not_failed() {
         for (success, outcome, status) in [
             (Some(true), Some("skipped"), Status::Passed),
             (Some(false), None, Status::Failed),
@@ -78,7 +84,7 @@ mod tests {
             );
         }
         assert_eq!(
-            ["passed", "quiet", "skipped", "<b>"].map(Status::of_word).map(Status::word),
+            ["passed", "quiet", "skipped", "<b>"].map(Status::from_outcome).map(Status::word),
             ["passed", "failed", "skipped", "unknown"]
         );
     }

@@ -1,12 +1,13 @@
-//! The answers to the calls as types, for both ends. Those to `add_results` are in [`crate::dialect`].
+//! The answers to the calls as types, for client and server. Those to `add_results` are in [`crate::dialect`].
 
-use crate::bag::{self, BagError};
-use crate::{StoredResult, Tagset, Value};
+use crate::bag::{self, BagError, StoredResult};
+use crate::slot::Tagset;
+use crate::value::Value;
 
 /// The answer to `check_should_build`: `[bool, reason]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShouldBuild {
-    /// Whether the client is to build.
+    /// Whether the client should build.
     pub build: bool,
     /// Why, for people: `build up to date`.
     pub reason: String,
@@ -56,7 +57,7 @@ impl Tagsets {
 }
 
 impl StoredResult {
-    /// Reads the answer to `get_last_result_for_tagset`: `0` says that there is none.
+    /// Reads the answer to `get_last_result_for_tagset`, which is `0` if there is no result.
     pub fn from_last_result(value: Value) -> Result<Option<Self>, BagError> {
         match value {
             Value::Int(0) => Ok(None),

@@ -1,19 +1,11 @@
-//! The bags of a submission as types: what they must hold, and every other key kept as it came.
+//! The bags of a submission as types: the keys of the protocol, and every other key as it was sent.
 //!
-//! A bag that lacks what every server relies on cannot be made from a value: the 2009 and 2010 servers store such a
-//! bag and break on it for good.
+//! A bag without the keys that every server relies on is refused: the 2009 and 2010 servers store such a bag and break on
+//! it for good.
 
-use std::collections::BTreeSet;
-
-use crate::{Fault, Struct, Value};
-
-/// The identity of a build slot: tags plus `__package=`, `__arch=` and `__host=` entries, compared as a set.
-pub type Tagset = BTreeSet<String>;
-
-/// The tags of a tagset that people are shown: those that do not begin with `__`.
-pub fn visible_tags(tagset: &Tagset) -> impl Iterator<Item = &str> {
-    tagset.iter().map(String::as_str).filter(|tag| !tag.starts_with("__"))
-}
+use crate::fault::Fault;
+use crate::slot::Slot;
+use crate::value::{Struct, Value};
 
 /// What is wrong with a bag. `key` is the path to the culprit: `host`, `results[2].status`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,7 +47,7 @@ impl BagError {
 }
 
 impl From<BagError> for Fault {
-    /// In the words of the Python servers, as their clients know them.
+    /// In the words of the Python servers, which clients know.
     fn from(error: BagError) -> Self {
         Fault::python(match error {
             BagError::Missing { key } => format!("<type 'exceptions.KeyError'>:'{key}'"),
@@ -67,28 +59,6 @@ impl From<BagError> for Fault {
     }
 }
 
-/// What identifies a build slot: which package, built where, under which tags.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Slot {
-    /// What servers file results under.
-    pub package: String,
-    /// The name of the machine.
-    pub host: String,
-    /// Its platform as Python names it: `linux-x86_64`.
-    pub arch: String,
-    /// In the client's order; the tagset has none.
-    pub tags: Vec<String>,
-}
-
-impl Slot {
-    /// The slot's identity, as servers compare it.
-    pub fn tagset(&self) -> Tagset {
-        let Self { package, host, arch, tags } = self;
-        let identity = [format!("__package={package}"), format!("__arch={arch}"), format!("__host={host}")];
-        tags.iter().cloned().chain(identity).collect()
-    }
-}
-
 /// The first bag of a submission.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClientInfo {
@@ -96,7 +66,7 @@ pub struct ClientInfo {
     pub slot: Slot,
     /// Absent in the bag of `check_should_build`.
     pub success: Option<bool>,
-    /// Every other key, kept as it came.
+    /// Every other key, as it was sent.
     pub extra: Struct,
 }
 
@@ -113,7 +83,7 @@ impl ClientInfo {
         Value::Struct(bag)
     }
 
-    /// Reads a bag. `package`, `host` and `arch` must be there and not be empty; `tags` may be absent.
+    /// Reads a bag. `package`, `host` and `arch` must be present and not empty; `tags` may be absent.
     pub fn from_value(value: Value) -> Result<Self, BagError> {
         let mut bag = structure("client_info", value)?;
         let slot = Slot {
@@ -132,24 +102,24 @@ impl ClientInfo {
     }
 }
 
-/// One step of a submission. The keys of the protocol are typed where they are present; the rest is kept as it came.
+/// One step of a submission.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StepResult {
     /// 0 = ok, -1 = could not start, -N = killed by signal N.
     pub status: Option<i64>,
-    /// What people call the step.
+    /// For people.
     pub name: Option<String>,
     /// `setup`, `build`, `test`, `package`, `file_upload`.
     pub kind: Option<String>,
-    /// The command line, as people read it.
+    /// The command line, for people.
     pub command: Option<String>,
-    /// Standard output. The checkout steps of the original clients have it under `out`; see [`StepResult::shown_output`].
+    /// Standard output. The checkout steps of the original clients send it as `out`, see [`StepResult::shown_output`].
     pub output: Option<String>,
     /// Standard error.
     pub errout: Option<String>,
-    /// Seconds. The original clients write -1 where they did not measure.
+    /// In seconds. The original clients write -1 if they did not measure it.
     pub duration: Option<f64>,
-    /// Every other key, kept as it came.
+    /// Every other key, as it was sent.
     pub extra: Struct,
 }
 
@@ -167,7 +137,7 @@ impl StepResult {
         Value::Struct(bag)
     }
 
-    /// Reads a bag. No key must be there; one of the protocol's keys with another type is an error.
+    /// Reads a bag. Every key may be absent; a key of the protocol with another type is an error.
     pub fn from_value(value: Value) -> Result<Self, BagError> {
         let mut bag = structure("step", value)?;
         Ok(Self {
@@ -182,7 +152,7 @@ impl StepResult {
         })
     }
 
-    /// The step's output, also where the original clients' checkout steps have it.
+    /// The step's output, also that of the original clients' checkout steps.
     pub fn shown_output(&self) -> &str {
         self.output.as_deref().or_else(|| self.extra.get("out").and_then(Value::as_str)).unwrap_or_default()
     }
@@ -197,7 +167,7 @@ pub struct Receipt {
     pub client_ip: String,
     /// In decimal on the 2009 and 2010 servers.
     pub result_key: String,
-    /// Every other key, kept as it came.
+    /// Every other key, as it was sent.
     pub extra: Struct,
 }
 
@@ -211,7 +181,7 @@ impl Receipt {
         Value::Struct(bag)
     }
 
-    /// Reads a bag; all three keys must be there. The key may be an int or a string.
+    /// Reads a bag. All three keys must be present; `result_key` may be an int or a string.
     pub fn from_value(value: Value) -> Result<Self, BagError> {
         let mut bag = structure("receipt", value)?;
         let missing = |key: &str| BagError::Missing { key: key.to_owned() };
@@ -229,16 +199,16 @@ impl Receipt {
 /// `[receipt, client_info, results]`, as `get_results` and `get_last_result_for_tagset` answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredResult {
-    /// The server's bag.
+    /// From the server.
     pub receipt: Receipt,
-    /// The client's bag.
+    /// From the client.
     pub client_info: ClientInfo,
-    /// One for each step, in order.
+    /// In the order of the steps.
     pub results: Vec<StepResult>,
 }
 
 impl StoredResult {
-    /// The three as they are sent.
+    /// The answer as it is sent.
     pub fn to_value(&self) -> Value {
         Value::Array(vec![
             self.receipt.to_value(),
@@ -247,7 +217,7 @@ impl StoredResult {
         ])
     }
 
-    /// Reads the three.
+    /// Reads the answer.
     pub fn from_value(value: Value) -> Result<Self, BagError> {
         let expected = "an array of receipt, client_info and results";
         let found = value.kind();
@@ -304,7 +274,7 @@ fn structure(key: &str, value: Value) -> Result<Struct, BagError> {
     }
 }
 
-/// Takes a key out of a bag. Nil says the same as its absence.
+/// Takes a key out of a bag. Nil counts as absent.
 fn take(bag: &mut Struct, key: &str) -> Option<Value> {
     bag.remove(key).filter(|value| *value != Value::Nil)
 }
@@ -376,14 +346,6 @@ mod tests {
     }
 
     #[test]
-    fn a_tagset_is_the_tags_and_the_slot_s_identity() {
-        let tagset = stored().client_info.slot.tagset();
-        let expected = ["__arch=linux-x86_64", "__hidden", "__host=h", "__package=p", "a", "b"];
-        assert_eq!(tagset.iter().collect::<Vec<_>>(), expected.each_ref());
-        assert_eq!(visible_tags(&tagset).collect::<Vec<_>>(), ["a", "b"]);
-    }
-
-    #[test]
     fn a_stored_result_is_read_as_it_was_written() {
         assert_eq!(StoredResult::from_value(stored().to_value()), Ok(stored()));
         assert_eq!(StoredResult::from_last_result(stored().to_value()), Ok(Some(stored())));
@@ -398,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn output_is_shown_also_where_old_checkouts_have_it() {
+    fn the_output_of_old_checkouts_is_shown_too() {
         let mut step = StepResult::default();
         assert_eq!(step.shown_output(), "");
         step.extra.insert("out".to_owned(), "cloned".into());
@@ -408,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_that_is_none_says_where() {
+    fn a_malformed_result_is_refused_with_the_place() {
         let missing = |key: &str| Err(BagError::Missing { key: key.to_owned() });
         let mut receipt = stored().receipt.to_value();
         if let Value::Struct(bag) = &mut receipt {

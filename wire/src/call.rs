@@ -1,24 +1,27 @@
-//! The five calls of a pony-build server as types, their documents, and faults.
+//! The five calls of a pony-build server as types, and their documents.
 
-use crate::bag::{self, BagError};
-use crate::xml::{self, WireError, excerpt};
-use crate::{ClientInfo, StepResult, Tagset, Value};
+use crate::bag::{self, BagError, ClientInfo, StepResult};
+use crate::error::{WireError, excerpt};
+use crate::fault::Fault;
+use crate::slot::Tagset;
+use crate::value::Value;
+use crate::xml;
 
 /// A request to a pony-build server.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Call {
     /// `add_results(client_info, results)`.
     AddResults {
-        /// Which slot, how it went, and what else the client says.
+        /// The slot, whether the build passed, and what else the client reports.
         client_info: ClientInfo,
-        /// One for each step, in order.
+        /// In the order of the steps.
         results: Vec<StepResult>,
     },
     /// `check_should_build(client_info[, reserve=True[, allowance=0]])`.
     CheckShouldBuild {
         /// Which slot.
         client_info: ClientInfo,
-        /// Whether the server is to reserve the slot if it says yes.
+        /// Whether the server reserves the slot if it says yes.
         reserve: bool,
         /// How long the reservation holds, in seconds; 0 = none given.
         allowance: f64,
@@ -42,31 +45,11 @@ pub enum Call {
     },
 }
 
-/// An XML-RPC fault.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("fault {code}: {message}")]
-pub struct Fault {
-    /// 1 on all pony-build servers.
-    pub code: i64,
-    /// On the Python servers the exception: `<type 'exceptions.KeyError'>:'host'`.
-    pub message: String,
-}
-
-impl Fault {
-    /// A fault with the code that the Python servers give to every exception.
-    pub(crate) fn python(message: String) -> Self {
-        Self { code: 1, message }
-    }
-}
-
 impl From<WireError> for Fault {
     fn from(error: WireError) -> Self {
         Self::python(format!("<class 'xml.parsers.expat.ExpatError'>:{error}"))
     }
 }
-
-/// What a server answers to a call: a value (see [`crate::answer`] for the typed readers) or a fault.
-pub type Answer = Result<Value, Fault>;
 
 impl Call {
     /// The method's name on the wire.
@@ -85,7 +68,7 @@ impl Call {
         xml::write_call(self.method(), &self.params())
     }
 
-    /// Optional parameters are always sent: one kind of server needs them.
+    /// Optional parameters are always sent: devmason needs them.
     fn params(&self) -> Vec<Value> {
         match self {
             Self::AddResults { client_info, results } => {
@@ -103,7 +86,8 @@ impl Call {
         }
     }
 
-    /// Reads a request document; the fault says what is wrong with it in the servers' own words where clients know them.
+    /// Reads a request document. The fault says what is wrong with it, in the words of the Python servers where clients know
+    /// them.
     pub fn decode(document: &[u8]) -> Result<Self, Fault> {
         let (method, params) = xml::read_call(document)?;
         let params = &mut Params { count: params.len(), params: params.into_iter() };
@@ -143,7 +127,7 @@ impl Call {
     }
 }
 
-/// The parameters of a request, one after the other.
+/// The parameters of a request, consumed one after the other.
 struct Params {
     count: usize,
     params: std::vec::IntoIter<Value>,
@@ -155,14 +139,14 @@ impl Params {
         if range.contains(&self.count) {
             return Ok(());
         }
-        let (word, wanted) = match (range.start(), range.end()) {
+        let (word, expected) = match (range.start(), range.end()) {
             (least, most) if least == most => ("exactly", least + 1),
             (least, _) if self.count < *least => ("at least", least + 1),
             (_, most) => ("at most", most + 1),
         };
-        let arguments = if wanted == 1 { "argument" } else { "arguments" };
+        let arguments = if expected == 1 { "argument" } else { "arguments" };
         Err(Fault::python(format!(
-            "<type 'exceptions.TypeError'>:{method}() takes {word} {wanted} {arguments} ({} given)",
+            "<type 'exceptions.TypeError'>:{method}() takes {word} {expected} {arguments} ({} given)",
             self.count + 1
         )))
     }
@@ -197,14 +181,4 @@ fn allowance(value: &Value) -> Result<f64, BagError> {
             .filter(|seconds| seconds.is_finite() && *seconds >= 0.0)
             .ok_or_else(|| BagError::wrong("allowance", "a number of seconds, 0 or more", value)),
     }
-}
-
-/// Writes a response document for an answer.
-pub fn encode_answer(answer: &Answer) -> Vec<u8> {
-    xml::write_answer(answer)
-}
-
-/// Reads a response document.
-pub fn decode_answer(document: &[u8]) -> Result<Answer, WireError> {
-    xml::read_answer(document)
 }

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::fault::Fault;
 use crate::text::Colours;
-use crate::{Fault, Value};
+use crate::value::Value;
 
 /// A kind of pony-build server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

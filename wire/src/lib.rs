@@ -1,23 +1,29 @@
-//! What travels between a pony-build client and a pony-build server, and nothing else.
+//! What client and server share: what travels between a pony-build client and a pony-build server, and how both programs
+//! report errors.
 //!
-//! Pure: no HTTP, no files, no clock. Both [`Call`] and its answers go from bytes to types and back;
-//! the XML-RPC codec itself is one module behind them.
+//! Pure: no HTTP, no files, no clock. A [`Call`] and its answers go from bytes to types and back.
 
-pub mod answer;
-pub mod bag;
-pub mod call;
+mod answer;
+mod bag;
+mod call;
 pub mod dialect;
+mod error;
+mod fault;
 mod message;
+mod slot;
 mod stored;
 pub mod text;
-pub mod value;
+mod value;
 mod xml;
 
 pub use answer::{ShouldBuild, Tagsets};
-pub use bag::{BagError, ClientInfo, Receipt, Slot, StepResult, StoredResult, Tagset, visible_tags};
-pub use call::{Answer, Call, Fault, decode_answer, encode_answer};
+pub use bag::{BagError, ClientInfo, Receipt, StepResult, StoredResult};
+pub use call::Call;
 pub use dialect::{Dialect, Submitted};
+pub use error::WireError;
+pub use fault::{Answer, Fault};
 pub use message::ErrorMessage;
+pub use slot::{Slot, Tagset, visible_tags};
 pub use stored::{decode_value, encode_value};
 pub use value::{Struct, Value};
-pub use xml::WireError;
+pub use xml::{decode_answer, encode_answer};

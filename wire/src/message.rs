@@ -7,7 +7,7 @@
 //! ```
 
 use std::error::Error;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::iter;
 
 /// An error as a person reads it.
@@ -60,6 +60,14 @@ impl ErrorMessage {
     }
 }
 
+/// On one line, for a log: the error and its causes.
+impl fmt::Display for ErrorMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        self.causes.iter().try_for_each(|cause| write!(f, ": {cause}"))
+    }
+}
+
 fn line(out: &mut String, (label, color): (&str, &str), text: &str, colors: bool) {
     let (start, end) = if colors && !color.is_empty() { (color, "\x1b[0m") } else { ("", "") };
     let visible = |c: char| if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c };
@@ -97,6 +105,7 @@ mod tests {
             message.render(false),
             "error: cannot open `x`\n  caused by: no such file\nhint: name another\n"
         );
+        assert_eq!(message.to_string(), "cannot open `x`: no such file");
         assert_eq!(
             message.render(true),
             "\x1b[1;31merror:\x1b[0m cannot open `x`\n  caused by: no such file\n\x1b[1;36mhint:\x1b[0m name another\n"

@@ -1,7 +1,7 @@
-//! The exact text form of a value, for storage: JSON that natural queries can look into.
+//! The exact text form of a value, for storage: JSON that `SQLite` can query.
 //!
 //! A string, boolean, array, int, finite double or nil is the JSON of its name (a double always has a point or an
-//! exponent, an int never). What JSON lacks is an object with one key: `{"$double": "inf"}`, `{"$base64": "…"}`,
+//! exponent, an int never). A type that JSON lacks is an object with one key: `{"$double": "inf"}`, `{"$base64": "…"}`,
 //! `{"$dateTime": "…"}`. A struct is an object; one with a name that begins with `$` is wrapped: `{"$struct": {"$x": …}}`.
 //! Unlike XML it keeps ESC, NUL and all 64 bits of an int.
 
@@ -12,13 +12,12 @@ use base64::engine::general_purpose::STANDARD;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::value::not_finite;
-use crate::xml::shortened;
-use crate::{Struct, Value, WireError};
+use crate::error::{WireError, shortened};
+use crate::value::{Struct, Value, not_finite};
 
-/// A value as exact text, the form in which a server keeps bags: [`decode_value`] gives back an equal one.
+/// A value as exact text, the form in which a server stores bags. [`decode_value`] returns an equal value.
 pub fn encode_value(value: &Value) -> String {
-    // No key is anything but a string and nothing else can fail, so that the alternative is never taken.
+    // All keys are strings and nothing else can fail, so that the default is never used.
     serde_json::to_string(&Exact(value)).unwrap_or_default()
 }
 
@@ -201,8 +200,7 @@ mod tests {
 
     #[test]
     fn the_deepest_answer_can_be_stored() {
-        let deep = (0..crate::xml::MAX_ANSWER_DEPTH)
-            .fold(Value::Int(1), |inner, _| Value::Struct([("$".to_owned(), inner)].into()));
+        let deep = (0..33).fold(Value::Int(1), |inner, _| Value::Struct([("$".to_owned(), inner)].into()));
         assert_eq!(decode_value(&encode_value(&deep)), Ok(deep));
     }
 }

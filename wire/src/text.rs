@@ -254,7 +254,7 @@ mod tests {
     #[test]
     fn encoded_length_is_that_of_the_document() {
         let text = "a<b>&\r\n\u{1b}\u{e9}\"'";
-        let document = |text: &str| crate::xml::write_answer(&Ok(text.into())).len();
+        let document = |text: &str| crate::encode_answer(&Ok(text.into())).len();
         assert_eq!(encoded_len(text), document(text) - document(""));
     }
 

@@ -12,7 +12,7 @@ pub type Struct = BTreeMap<String, Value>;
 /// Any XML-RPC value.
 ///
 /// [`Serialize`] gives plain JSON for people and scripts: nil is `null`, base64 its text, a date its text, a double
-/// that JSON cannot say (`inf`, `nan`) a string. To keep a value exactly, use [`crate::encode_value`].
+/// that JSON cannot write (`inf`, `nan`) a string. To store a value exactly, use [`crate::encode_value`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// `<nil/>`: read, never written (members holding it are left out).

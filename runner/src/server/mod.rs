@@ -19,8 +19,7 @@ use std::{
 pub(crate) use self::http::FileContent;
 use bytes::Bytes;
 use pony_wire::{
-    Answer, Call, Dialect, Value,
-    call::decode_answer,
+    Answer, Call, Dialect, Value, decode_answer,
     dialect::Manner,
     text::{self, Colours},
 };

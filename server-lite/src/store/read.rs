@@ -1,155 +1,15 @@
-//! What is asked of the results file. Every list is a page: it costs the same however much is stored.
+//! Queries of the results file. Every list is read page by page, at a cost that does not grow with what is stored.
 
-use std::time::Duration;
-
-use pony_wire::{Receipt, StoredResult, Struct, Tagset, Value, decode_value};
+use pony_wire::Tagset;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row, query, query_as, query_scalar};
 
-use super::{Store, StoreError, Time, from_micros, tagset_text};
-use crate::memory::Held;
-use crate::status::Status;
-
-/// One page of a list, and where the next one begins.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Page<T, C = i64> {
-    pub(crate) rows: Vec<T>,
-    /// The first entry of the next page, if there is one.
-    pub(crate) next: Option<C>,
-}
-
-impl<T, C> Page<T, C> {
-    /// From up to `limit` + 1 rows; the surplus one only says where the next page begins.
-    fn cut(mut rows: Vec<T>, limit: u16, cursor: impl Fn(&T) -> C) -> Self {
-        let next = rows.get(usize::from(limit)).map(cursor);
-        rows.truncate(usize::from(limit));
-        Self { rows, next }
-    }
-}
-
-/// A package and how its slots do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PackageRow {
-    pub(crate) name: String,
-    pub(crate) slots: i64,
-    /// Slots whose newest result is a failure.
-    pub(crate) failing: i64,
-    /// Slots whose newest result says neither.
-    pub(crate) unknown: i64,
-    /// Key and time of the newest result.
-    pub(crate) latest: i64,
-    pub(crate) received: i64,
-}
-
-/// A result without its bags.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Summary {
-    pub(crate) key: i64,
-    pub(crate) slot: i64,
-    pub(crate) host: String,
-    pub(crate) arch: String,
-    pub(crate) tags: Vec<String>,
-    pub(crate) received: Time,
-    pub(crate) status: Status,
-    pub(crate) failed_step: Option<String>,
-    pub(crate) duration: Option<Duration>,
-}
-
-/// A result of a chain, and the package that it is of.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct ChainRow {
-    pub(crate) package: String,
-    pub(crate) result: Summary,
-}
-
-/// A slot: its newest result, and whether a build of it was asked for.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct SlotRow {
-    pub(crate) latest: Summary,
-    pub(crate) requested: bool,
-}
-
-/// A result with its bags.
-#[derive(Debug)]
-pub(crate) struct Stored {
-    pub(crate) package: String,
-    pub(crate) summary: Summary,
-    pub(crate) requested: bool,
-    client_ip: String,
-    client_info: String,
-    results: String,
-    /// The memory for it, and for what is made of it.
-    pub(crate) held: Held,
-}
-
-impl Stored {
-    /// The bags as clients know them. Takes time in proportion to the output in it.
-    pub(crate) fn result(&self) -> Result<StoredResult, StoreError> {
-        let damaged = |source| StoreError::Damaged { key: self.summary.key, source };
-        let receipt = Receipt {
-            time: self.summary.received.as_seconds(),
-            client_ip: self.client_ip.clone(),
-            result_key: self.summary.key.to_string(),
-            extra: Struct::new(),
-        };
-        let decode = |text| decode_value(text).map_err(damaged);
-        let bags = vec![receipt.to_value(), decode(&self.client_info)?, decode(&self.results)?];
-        StoredResult::from_value(Value::Array(bags))
-            .map_err(|source| StoreError::Bag { key: self.summary.key, source })
-    }
-
-    /// Bytes of text in the bags.
-    pub(crate) fn size(&self) -> usize {
-        self.client_info.len() + self.results.len()
-    }
-}
-
-impl<'r> FromRow<'r, SqliteRow> for PackageRow {
-    fn from_row(row: &'r SqliteRow) -> Result<Self, sqlx::Error> {
-        Ok(Self {
-            name: row.try_get("name")?,
-            slots: row.try_get("slots")?,
-            failing: row.try_get("failing")?,
-            unknown: row.try_get("unknown")?,
-            latest: row.try_get("latest")?,
-            received: row.try_get("received")?,
-        })
-    }
-}
-
-impl<'r> FromRow<'r, SqliteRow> for Summary {
-    fn from_row(row: &'r SqliteRow) -> Result<Self, sqlx::Error> {
-        let tags: String = row.try_get("tags")?;
-        let success: Option<i64> = row.try_get("success")?;
-        let outcome: Option<String> = row.try_get("outcome")?;
-        Ok(Self {
-            key: row.try_get("id")?,
-            slot: row.try_get("slot")?,
-            host: row.try_get("host")?,
-            arch: row.try_get("arch")?,
-            tags: serde_json::from_str(&tags).map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
-            received: Time(row.try_get("received")?),
-            status: Status::new(success.map(|success| success != 0), outcome.as_deref()),
-            failed_step: row.try_get("failed_step")?,
-            duration: row.try_get::<Option<i64>, _>("duration")?.map(from_micros),
-        })
-    }
-}
-
-impl<'r> FromRow<'r, SqliteRow> for ChainRow {
-    fn from_row(row: &'r SqliteRow) -> Result<Self, sqlx::Error> {
-        Ok(Self { package: row.try_get("name")?, result: Summary::from_row(row)? })
-    }
-}
-
-impl<'r> FromRow<'r, SqliteRow> for SlotRow {
-    fn from_row(row: &'r SqliteRow) -> Result<Self, sqlx::Error> {
-        Ok(Self { latest: Summary::from_row(row)?, requested: row.try_get::<i64, _>("requested")? != 0 })
-    }
-}
+use super::database::Store;
+use super::error::StoreError;
+use super::rows::{ChainRow, PackageRow, Page, ResultRow, SlotRow, Summary, tagset_json};
 
 impl Store {
-    /// Packages that have results, by name, from `from` on (empty: from the first).
+    /// Packages that have results, by name, beginning with `from` (empty: with the first).
     pub(crate) async fn packages(
         &self,
         from: &str,
@@ -169,7 +29,7 @@ impl Store {
         Ok(Page::cut(rows, limit, |row: &PackageRow| row.name.clone()))
     }
 
-    /// The slots of a package, the one built last first, from the one whose newest result is `from` on.
+    /// The slots of a package, the one built last first, beginning with the one whose newest result is `from`.
     pub(crate) async fn slots(
         &self,
         package: &str,
@@ -189,7 +49,7 @@ impl Store {
         Ok(Page::cut(rows, limit, |row: &SlotRow| row.latest.key))
     }
 
-    /// All results of a package (or of one slot of it), newest first, from the key `from` on.
+    /// All results of a package (or of one slot of it), newest first, beginning with the key `from`.
     pub(crate) async fn history(
         &self,
         package: &str,
@@ -197,7 +57,7 @@ impl Store {
         from: i64,
         limit: u16,
     ) -> Result<Page<Summary>, StoreError> {
-        // Two statements, so that each walks its own index.
+        // Two statements, so that each uses its own index.
         let sql = match slot {
             Some(_) => {
                 "SELECT r.id, r.slot, r.received, r.success, r.outcome, r.failed_step, r.duration, s.host, s.arch, s.tags \
@@ -219,7 +79,7 @@ impl Store {
         Ok(Page::cut(rows, limit, |row: &Summary| row.key))
     }
 
-    /// The results of a chain of builds in the order in which they came, from the key `from` on.
+    /// The results of a chain of builds in the order of arrival, beginning with the key `from`.
     pub(crate) async fn chain(
         &self,
         chain: &str,
@@ -239,9 +99,8 @@ impl Store {
         Ok(Page::cut(rows, limit, |row: &ChainRow| row.result.key))
     }
 
-    /// A result by its key, as `get_results` asks for it.
-    pub(crate) async fn result(&self, key: i64) -> Result<Option<Stored>, StoreError> {
-        // Its size first, which takes no memory.
+    /// A result by its key. Waits until the memory for its bags is free.
+    pub(crate) async fn result(&self, key: i64) -> Result<Option<ResultRow>, StoreError> {
         let size: Option<i64> = query_scalar(
             "SELECT octet_length(client_info) + octet_length(results) FROM results WHERE id = $1",
         )
@@ -249,24 +108,25 @@ impl Store {
         .fetch_optional(&self.reader)
         .await?;
         let Some(size) = size else { return Ok(None) };
-        let held = self.bags.hold(usize::try_from(size).unwrap_or(usize::MAX)).await;
+        let memory = self.bag_memory.acquire(usize::try_from(size).unwrap_or(usize::MAX)).await;
         let row: Option<SqliteRow> = query(
-            "SELECT p.name, r.id, r.slot, r.received, r.success, r.outcome, r.failed_step, r.duration, r.client_ip, \
-             r.client_info, r.results, s.host, s.arch, s.tags, s.requested \
+            "SELECT p.name, r.id, r.slot, r.received, r.success, r.outcome, r.failed_step, r.duration, r.chain, \
+             r.client_ip, r.client_info, r.results, s.host, s.arch, s.tags, s.requested \
              FROM results r JOIN slots s ON s.id = r.slot JOIN packages p ON p.id = r.package WHERE r.id = $1",
         )
         .bind(key)
         .fetch_optional(&self.reader)
         .await?;
         let Some(row) = row else { return Ok(None) };
-        Ok(Some(Stored {
+        Ok(Some(ResultRow {
             package: row.try_get("name")?,
             summary: Summary::from_row(&row)?,
             requested: row.try_get::<i64, _>("requested")? != 0,
+            chain: row.try_get("chain")?,
             client_ip: row.try_get("client_ip")?,
             client_info: row.try_get("client_info")?,
             results: row.try_get("results")?,
-            held,
+            memory,
         }))
     }
 
@@ -291,7 +151,7 @@ impl Store {
             "SELECT s.latest FROM slots s JOIN packages p ON p.id = s.package WHERE p.name = $1 AND s.tagset = $2",
         )
         .bind(package)
-        .bind(tagset_text(tagset)?)
+        .bind(tagset_json(tagset)?)
         .fetch_optional(&self.reader)
         .await?;
         Ok(latest.flatten())

@@ -1,12 +1,14 @@
-//! What needs a file but no server: opening it, its settings, and time as it passes.
+//! The store without a server: opening a file, its settings, decisions over time, uploaded files.
 
 use std::time::Duration;
 
 use sqlx::{Executor, query, query_scalar};
 
-use super::write::Added;
+use std::path::Path;
+
 use super::*;
-use crate::decision::Decision;
+use crate::clock::Time;
+use crate::decision::BuildDecision;
 
 const T0: Time = Time(1_800_000_000_000_000);
 
@@ -14,9 +16,9 @@ fn after(seconds: i64) -> Time {
     Time(T0.0 + seconds * 1_000_000)
 }
 
-fn slot() -> SlotName {
+fn slot() -> SlotKey {
     let [package, host, arch] = ["p", "h", "a"].map(str::to_owned);
-    SlotName::new(&pony_wire::Slot { package, host, arch, tags: vec!["t".to_owned()] }).unwrap()
+    SlotKey::new(&pony_wire::Slot { package, host, arch, tags: vec!["t".to_owned()] }).unwrap()
 }
 
 fn result(success: bool, run_id: Option<&str>, auth: u8) -> NewResult {
@@ -44,7 +46,7 @@ async fn a_new_file_can_be_opened_by_many_at_once() {
         let opening: Vec<_> = (0..6)
             .map(|_| {
                 let path = path.clone();
-                tokio::spawn(async move { Store::open(&path, Cache::Large).await })
+                tokio::spawn(async move { Store::open(&path, PageCache::Large).await })
             })
             .collect();
         for store in opening {
@@ -56,7 +58,7 @@ async fn a_new_file_can_be_opened_by_many_at_once() {
 #[tokio::test]
 async fn commits_are_on_disk_and_readers_only_read() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("r.db"), Cache::Large).await.unwrap();
+    let store = Store::open(&folder.path().join("r.db"), PageCache::Large).await.unwrap();
     let mode: String = query_scalar("PRAGMA journal_mode").fetch_one(&store.writer).await.unwrap();
     let synchronous: i64 = query_scalar("PRAGMA synchronous").fetch_one(&store.writer).await.unwrap();
     assert_eq!((mode.as_str(), synchronous), ("wal", 2));
@@ -67,13 +69,13 @@ async fn commits_are_on_disk_and_readers_only_read() {
 async fn a_file_of_a_newer_version_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("r.db");
-    let store = Store::open(&path, Cache::Large).await.unwrap();
+    let store = Store::open(&path, PageCache::Large).await.unwrap();
     query("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (99, 'x', 1, x'00', 0)")
         .execute(&store.writer)
         .await
         .unwrap();
     store.close().await;
-    let error = Store::open(&path, Cache::Large).await.unwrap_err();
+    let error = Store::open(&path, PageCache::Large).await.unwrap_err();
     assert!(matches!(error, OpenError::Tables { .. }), "{error}");
 }
 
@@ -81,7 +83,7 @@ async fn a_file_of_a_newer_version_is_left_alone() {
 async fn a_file_of_an_older_version_is_brought_up_to_date() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("r.db");
-    let store = Store::open(&path, Cache::Large).await.unwrap();
+    let store = Store::open(&path, PageCache::Large).await.unwrap();
     store.add(&result(true, None, 1)).await.unwrap();
     let older = "DROP TABLE files; DROP TABLE stored; DROP INDEX results_auth; DROP INDEX results_chain; \
         ALTER TABLE results DROP COLUMN chain; ALTER TABLE results DROP COLUMN outcome; \
@@ -89,7 +91,7 @@ async fn a_file_of_an_older_version_is_brought_up_to_date() {
     store.writer.execute(older).await.unwrap();
     store.close().await;
 
-    let store = Store::open(&path, Cache::Large).await.unwrap();
+    let store = Store::open(&path, PageCache::Large).await.unwrap();
     let skipped = Some("skipped");
     store
         .add(&NewResult { outcome: skipped, chain: Some("c".to_owned()), ..result(false, None, 2) })
@@ -99,7 +101,7 @@ async fn a_file_of_an_older_version_is_brought_up_to_date() {
     let words: Vec<&str> = rows.iter().map(|row| row.status.word()).collect();
     assert_eq!(words, ["skipped", "passed"]);
     assert_eq!(store.chain("c", 0, 9).await.unwrap().rows[0].result, rows[0]);
-    // Each of these walks its own index, however much is stored.
+    // Each of these uses its own index, so that its cost does not grow with what is stored.
     for (sql, index) in [
         (
             "EXPLAIN QUERY PLAN SELECT id FROM results r WHERE r.chain = 'c' AND r.id >= 0 ORDER BY r.id",
@@ -120,30 +122,30 @@ async fn a_file_of_an_older_version_is_brought_up_to_date() {
 #[tokio::test]
 async fn the_decision_follows_what_is_stored() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("r.db"), Cache::Large).await.unwrap();
+    let store = Store::open(&folder.path().join("r.db"), PageCache::Large).await.unwrap();
     let ask = async |now, reserve, allowance: Option<u64>| {
         store.should_build(&slot(), reserve, allowance.map(Duration::from_secs), now).await.unwrap()
     };
-    assert_eq!(ask(T0, false, None).await, Decision::NeverBuilt);
+    assert_eq!(ask(T0, false, None).await, BuildDecision::NeverBuilt);
     let Added::New(key) = store.add(&result(false, None, 0)).await.unwrap() else { panic!() };
-    assert_eq!(ask(after(1), true, None).await, Decision::Failed);
+    assert_eq!(ask(after(1), true, None).await, BuildDecision::Failed);
     // No allowance: as long as the last build took.
-    assert_eq!(ask(after(5), true, None).await, Decision::InBuild);
-    assert_eq!(ask(after(6), true, Some(100)).await, Decision::Failed);
-    assert_eq!(ask(after(105), false, None).await, Decision::InBuild);
+    assert_eq!(ask(after(5), true, None).await, BuildDecision::InBuild);
+    assert_eq!(ask(after(6), true, Some(100)).await, BuildDecision::Failed);
+    assert_eq!(ask(after(105), false, None).await, BuildDecision::InBuild);
     assert!(store.request_build("p", key).await.unwrap());
-    assert_eq!(ask(after(105), true, Some(10)).await, Decision::Requested);
-    assert_eq!(ask(after(114), true, None).await, Decision::InBuild);
+    assert_eq!(ask(after(105), true, Some(10)).await, BuildDecision::Requested);
+    assert_eq!(ask(after(114), true, None).await, BuildDecision::InBuild);
     store.add(&result(true, None, 1)).await.unwrap();
-    assert_eq!(ask(after(115), true, None).await, Decision::UpToDate);
+    assert_eq!(ask(after(115), true, None).await, BuildDecision::UpToDate);
     let day = Duration::from_hours(24);
-    assert_eq!(ask(after(86_400), true, None).await, Decision::Stale { age: day });
+    assert_eq!(ask(after(86_400), true, None).await, BuildDecision::Stale { age: day });
 }
 
 #[tokio::test]
-async fn a_repeated_run_gets_its_key_and_nobody_gets_authority_by_it() {
+async fn a_repeated_run_gets_its_result_key_and_keeps_its_upload_key() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("r.db"), Cache::Large).await.unwrap();
+    let store = Store::open(&folder.path().join("r.db"), PageCache::Large).await.unwrap();
     let auth = async |key: i64| -> Vec<u8> {
         query_scalar("SELECT auth FROM results WHERE id = $1")
             .bind(key)
@@ -155,59 +157,58 @@ async fn a_repeated_run_gets_its_key_and_nobody_gets_authority_by_it() {
     assert_eq!(store.add(&result(true, Some("run"), 2)).await.unwrap(), Added::Repeated(1));
     assert_eq!(store.add(&result(true, Some("run"), 1)).await.unwrap(), Added::Repeated(1));
     assert_eq!(auth(1).await, [1; 32]);
-    // A key that would be of two results: neither by another run nor by none.
-    assert_eq!(store.add(&result(true, Some("other"), 1)).await.unwrap(), Added::KeyInUse);
-    assert_eq!(store.add(&result(true, None, 1)).await.unwrap(), Added::KeyInUse);
+    // An upload key belongs to one result: no other run may use it, nor a result without a run id.
+    assert_eq!(store.add(&result(true, Some("other"), 1)).await.unwrap(), Added::UploadKeyInUse);
+    assert_eq!(store.add(&result(true, None, 1)).await.unwrap(), Added::UploadKeyInUse);
     assert_eq!(store.history("p", None, i64::MAX, 9).await.unwrap().rows.len(), 1);
     assert!(!store.request_build("other", 1).await.unwrap());
 }
 
-/// A file with nothing but its bytes.
-async fn begin(store: &Store, auth: u8, name: &str) -> Incoming {
+async fn begin(store: &Store, auth: u8, name: &str) -> IncomingFile {
     let about = FileInfo { name: name.to_owned(), description: String::new(), visible: true };
     match store.begin_file(&[auth; 32], &about, T0).await.unwrap() {
-        Admitted::Yes(incoming) => incoming,
+        Admission::Granted(incoming) => incoming,
         other => panic!("{other:?}"),
     }
 }
 
-async fn keep(store: &Store, auth: u8, name: &str, size: usize, limit: u64) {
-    let incoming = begin(store, auth, name).await.write(vec![0; size].into()).await.unwrap();
-    store.keep_file(incoming, limit, T0).await.unwrap();
+async fn add_file(store: &Store, auth: u8, name: &str, size: usize, limit: u64) {
+    let incoming = begin(store, auth, name).await.write(vec![0; size]).await.unwrap();
+    store.finish_file(incoming, limit, T0).await.unwrap();
 }
 
 async fn names(store: &Store, result: i64) -> Vec<String> {
-    let files = store.files(result, false, FILES).await.unwrap();
+    let files = store.files(result, false, FILES_PER_RESULT).await.unwrap();
     files.into_iter().map(|file| file.about.name).collect()
 }
 
-/// The files on disk; those of a sweep that is under way are gone when it has come to its end.
+/// The number of files on disk, after a sweep: others that are still running have the writer first.
 async fn on_disk(store: &Store, folder: &Path) -> usize {
     store.sweep().await;
     std::fs::read_dir(folder.join("r.db.files")).unwrap().count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn files_of_the_oldest_results_make_room() {
+async fn files_of_the_oldest_results_are_deleted_for_space() {
     const LIMIT: u64 = 5 * 4096;
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("r.db"), Cache::Large).await.unwrap();
+    let store = Store::open(&folder.path().join("r.db"), PageCache::Large).await.unwrap();
     for auth in 1..=3 {
         store.add(&result(true, None, auth)).await.unwrap();
     }
-    keep(&store, 2, "c", 4097, LIMIT).await;
-    keep(&store, 1, "a", 1, LIMIT).await;
-    keep(&store, 1, "b", 4096, LIMIT).await;
+    add_file(&store, 2, "c", 4097, LIMIT).await;
+    add_file(&store, 1, "a", 1, LIMIT).await;
+    add_file(&store, 1, "b", 4096, LIMIT).await;
     assert_eq!(on_disk(&store, folder.path()).await, 3);
-    // One block is free. The second block of this one takes the place of the first file of the first result.
-    keep(&store, 3, "d", 2 * 4096, LIMIT).await;
+    // One block is free. For the second block of this file, the first file of the first result is deleted.
+    add_file(&store, 3, "d", 2 * 4096, LIMIT).await;
     assert_eq!(names(&store, 1).await, ["b"]);
-    // In the place of itself it needs no more room.
-    keep(&store, 3, "d", 2 * 4096 - 1, LIMIT).await;
+    // Replacing itself, it needs no more space.
+    add_file(&store, 3, "d", 2 * 4096 - 1, LIMIT).await;
     assert_eq!(names(&store, 1).await, ["b"]);
     assert_eq!(on_disk(&store, folder.path()).await, 3);
-    // What has just come stays, however old its result is.
-    keep(&store, 1, "z", 4 * 4096, LIMIT).await;
+    // A file that has just arrived stays, however old its result is.
+    add_file(&store, 1, "z", 4 * 4096, LIMIT).await;
     assert_eq!(names(&store, 1).await, ["z"]);
     assert!(names(&store, 2).await.is_empty() && names(&store, 3).await.is_empty());
     assert_eq!(on_disk(&store, folder.path()).await, 1);
@@ -216,25 +217,25 @@ async fn files_of_the_oldest_results_make_room() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_writes_any_more_is_swept() {
+async fn files_without_result_or_writer_are_swept() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("r.db");
-    let store = Store::open(&path, Cache::Large).await.unwrap();
+    let store = Store::open(&path, PageCache::Large).await.unwrap();
     store.add(&result(true, None, 1)).await.unwrap();
-    keep(&store, 1, "kept", 10, u64::MAX).await;
+    add_file(&store, 1, "complete", 10, u64::MAX).await;
     let written = begin(&store, 1, "written").await;
-    // As after a crash: rows of no result whose files nobody holds, or have not come to be.
+    // As after a crash: rows without a result, one with an unlocked file and one without a file.
     query("INSERT INTO files (id, name, description, visible, size, received) VALUES (98, 'x', '', 1, 0, 0), (99, 'y', '', 1, 0, 0)")
         .execute(&store.writer)
         .await
         .unwrap();
     std::fs::write(folder.path().join("r.db.files/98"), "half").unwrap();
-    let another = Store::open(&path, Cache::Large).await.unwrap();
-    assert_eq!(on_disk(&another, folder.path()).await, 2, "one is kept, one is being written");
-    let written = written.write("x".into()).await.unwrap();
-    store.keep_file(written, u64::MAX, T0).await.unwrap();
-    assert_eq!(names(&another, 1).await, ["kept", "written"]);
-    let begun = begin(&store, 1, "begun").await.write("x".into()).await.unwrap();
+    let another = Store::open(&path, PageCache::Large).await.unwrap();
+    assert_eq!(on_disk(&another, folder.path()).await, 2, "one is complete, one is being written");
+    let written = written.write("x").await.unwrap();
+    store.finish_file(written, u64::MAX, T0).await.unwrap();
+    assert_eq!(names(&another, 1).await, ["complete", "written"]);
+    let begun = begin(&store, 1, "begun").await.write("x").await.unwrap();
     drop(begun);
     assert_eq!(on_disk(&store, folder.path()).await, 2);
     let rows: i64 = query_scalar("SELECT COUNT(*) FROM files").fetch_one(&store.reader).await.unwrap();
@@ -242,22 +243,23 @@ async fn what_nobody_writes_any_more_is_swept() {
 }
 
 #[tokio::test]
-async fn a_result_has_so_many_files_and_no_more() {
+async fn the_number_of_files_of_a_result_is_limited() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("r.db"), Cache::Large).await.unwrap();
+    let store = Store::open(&folder.path().join("r.db"), PageCache::Large).await.unwrap();
     store.add(&result(true, None, 1)).await.unwrap();
     query(
-        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)          INSERT INTO files (result, name, description, visible, size, received) SELECT 1, i, '', 1, 1, 0 FROM n",
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1) \
+         INSERT INTO files (result, name, description, visible, size, received) SELECT 1, i, '', 1, 1, 0 FROM n",
     )
-    .bind(i64::from(FILES))
+    .bind(i64::from(FILES_PER_RESULT))
     .execute(&store.writer)
     .await
     .unwrap();
     let about = |name: &str| FileInfo { name: name.to_owned(), description: String::new(), visible: true };
     let more = store.begin_file(&[1; 32], &about("more"), T0).await.unwrap();
-    assert!(matches!(more, Admitted::TooMany), "{more:?}");
+    assert!(matches!(more, Admission::TooMany), "{more:?}");
     let again = store.begin_file(&[1; 32], &about("7"), T0).await.unwrap();
-    assert!(matches!(again, Admitted::Yes(_)), "{again:?}");
+    assert!(matches!(again, Admission::Granted(_)), "{again:?}");
     let unknown = store.begin_file(&[2; 32], &about("7"), T0).await.unwrap();
-    assert!(matches!(unknown, Admitted::UnknownKey), "{unknown:?}");
+    assert!(matches!(unknown, Admission::UnknownKey), "{unknown:?}");
 }

@@ -1,26 +1,29 @@
-//! What changes the results file. Each function is one transaction, on disk when it returns.
+//! Changes of the results file. Each function is one transaction, on disk when it returns.
 
 use std::time::Duration;
 
 use sqlx::{Sqlite, Transaction, query, query_as, query_scalar};
 
-use super::{SlotName, Store, StoreError, Time, from_micros, micros};
-use crate::decision::{Decision, Facts, LastBuild, Reservation, should_build};
+use super::database::Store;
+use super::error::StoreError;
+use super::rows::{SlotKey, from_micros, micros};
+use crate::clock::Time;
+use crate::decision::{BuildDecision, LastBuild, Reservation, SlotState, should_build};
 
-/// A result that was looked through and may be stored.
+/// A checked result, ready to be stored.
 #[derive(Debug, Clone)]
 pub(crate) struct NewResult {
-    pub(crate) slot: SlotName,
+    pub(crate) slot: SlotKey,
     pub(crate) received: Time,
     pub(crate) success: Option<bool>,
-    /// `skipped` or `cancelled`, where that is why there is no success.
+    /// `skipped` or `cancelled`, for a build that neither passed nor failed.
     pub(crate) outcome: Option<&'static str>,
     /// The client's name for the builds that this one was made with.
     pub(crate) chain: Option<String>,
     pub(crate) failed_step: Option<String>,
     pub(crate) duration: Option<Duration>,
     pub(crate) client_ip: String,
-    /// The client's own name for this run: a repeated one is the same result sent again.
+    /// The client's own name for this run: the same name again means the same result, sent again.
     pub(crate) run_id: Option<String>,
     /// SHA-256 of the key that may add to this result.
     pub(crate) auth: [u8; 32],
@@ -33,16 +36,16 @@ pub(crate) struct NewResult {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Added {
     New(i64),
-    /// It was there already, under this key. Nothing of it is changed.
+    /// The run was stored before, under this key. Nothing has changed.
     Repeated(i64),
-    /// Nothing was stored: another result has the same key for files.
-    KeyInUse,
+    /// Nothing was stored: another result has the same upload key.
+    UploadKeyInUse,
 }
 
 impl Store {
     /// Stores a result, once for each run id of a package.
     ///
-    /// Whoever sends a run id again may have read it on a page: who may add files stays as it was.
+    /// A repeated run keeps its first upload key: run ids are public, so that anyone could send one again.
     pub(crate) async fn add(&self, new: &NewResult) -> Result<Added, StoreError> {
         let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         let (package, slot) = ensure_slot(&mut tx, &new.slot).await?;
@@ -80,23 +83,23 @@ impl Store {
                 .bind(new.run_id.as_deref())
                 .fetch_optional(&mut *tx)
                 .await?
-                .map_or(Added::KeyInUse, Added::Repeated)
+                .map_or(Added::UploadKeyInUse, Added::Repeated)
         };
-        if added == Added::KeyInUse {
+        if added == Added::UploadKeyInUse {
             return Ok(added);
         }
         tx.commit().await?;
         Ok(added)
     }
 
-    /// Answers whether to build a slot; uses up a request for a build, and reserves the slot if asked to.
+    /// Decides whether to build a slot. A yes consumes a requested build, and reserves the slot if `reserve` is set.
     pub(crate) async fn should_build(
         &self,
-        slot: &SlotName,
+        slot: &SlotKey,
         reserve: bool,
         allowance: Option<Duration>,
         now: Time,
-    ) -> Result<Decision, StoreError> {
+    ) -> Result<BuildDecision, StoreError> {
         type Row = (i64, i64, Option<i64>, Option<i64>, Option<i64>, Option<i64>, Option<i64>);
         let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         let row: Option<Row> = query_as(
@@ -108,8 +111,8 @@ impl Store {
         .bind(&slot.tagset)
         .fetch_optional(&mut *tx)
         .await?;
-        let (known, facts) = match row {
-            None => (None, Facts::default()),
+        let (id, state) = match row {
+            None => (None, SlotState::default()),
             Some((id, requested, reserved_at, reserved_for, received, success, duration)) => {
                 let reservation = reserved_at
                     .map(|at| Reservation { at: Time(at), allowance: reserved_for.map(from_micros) });
@@ -118,15 +121,15 @@ impl Store {
                     success: success == Some(1),
                     duration: duration.map(from_micros),
                 });
-                (Some(id), Facts { requested: requested != 0, reservation, last })
+                (Some(id), SlotState { requested: requested != 0, reservation, last })
             }
         };
-        let decision = should_build(&facts, now);
-        if decision == Decision::Requested {
-            query("UPDATE slots SET requested = 0 WHERE id = $1").bind(known).execute(&mut *tx).await?;
+        let decision = should_build(&state, now);
+        if decision == BuildDecision::Requested {
+            query("UPDATE slots SET requested = 0 WHERE id = $1").bind(id).execute(&mut *tx).await?;
         }
         if decision.build() && reserve {
-            let id = match known {
+            let id = match id {
                 Some(id) => id,
                 None => ensure_slot(&mut tx, slot).await?.1,
             };
@@ -141,7 +144,7 @@ impl Store {
         Ok(decision)
     }
 
-    /// Asks for a build of the slot that a result belongs to; false if the package has no such result.
+    /// Requests a build of the slot that a result belongs to; false if the package has no such result.
     pub(crate) async fn request_build(&self, package: &str, key: i64) -> Result<bool, StoreError> {
         let done = query(
             "UPDATE slots SET requested = 1 WHERE id = (SELECT r.slot FROM results r \
@@ -155,8 +158,8 @@ impl Store {
     }
 }
 
-/// The ids of a slot and its package, made where they are missing.
-async fn ensure_slot(tx: &mut Transaction<'_, Sqlite>, slot: &SlotName) -> Result<(i64, i64), sqlx::Error> {
+/// The ids of a package and its slot, inserted where they are missing.
+async fn ensure_slot(tx: &mut Transaction<'_, Sqlite>, slot: &SlotKey) -> Result<(i64, i64), sqlx::Error> {
     let known: Option<(i64, i64)> = query_as(
         "SELECT s.package, s.id FROM slots s JOIN packages p ON p.id = s.package WHERE p.name = $1 AND s.tagset = $2",
     )

@@ -8,9 +8,16 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use quick_xml::Reader;
 use quick_xml::events::{BytesRef, Event};
 
-use super::{MAX_ANSWER_DEPTH, MAX_DEPTH, WireError, excerpt};
-use crate::call::Answer;
-use crate::{Fault, Struct, Value};
+use crate::error::{WireError, excerpt};
+use crate::fault::{Answer, Fault};
+use crate::value::{Struct, Value};
+
+/// How deep arrays and structs may nest in one parameter of a call. A stored parameter is returned one level deeper,
+/// inside `[receipt, client_info, results]`.
+const MAX_DEPTH: usize = 32;
+
+/// How deep they may nest in an answer.
+const MAX_ANSWER_DEPTH: usize = MAX_DEPTH + 1;
 
 /// Longest tag in bytes; XML-RPC has no attributes, so that even the longest with a namespace is far shorter.
 const MAX_TAG: usize = 1024;
@@ -18,7 +25,7 @@ const MAX_TAG: usize = 1024;
 /// Most values in one document. A value of eight bytes of XML can take hundreds in memory.
 const MAX_VALUES: usize = 500_000;
 
-/// Reads `<methodCall>`: the method's name and the parameters.
+/// Reads a request document, `<methodCall>`: the method's name and the parameters.
 pub(crate) fn read_call(document: &[u8]) -> Result<(String, Vec<Value>), WireError> {
     let text = decode_bytes(document)?;
     let mut parser = Parser::new(&text, MAX_DEPTH);
@@ -41,8 +48,8 @@ pub(crate) fn read_call(document: &[u8]) -> Result<(String, Vec<Value>), WireErr
     Ok((method, params))
 }
 
-/// Reads `<methodResponse>`: one value or a fault.
-pub(crate) fn read_answer(document: &[u8]) -> Result<Answer, WireError> {
+/// Reads a response document, `<methodResponse>`: one value or a fault.
+pub fn decode_answer(document: &[u8]) -> Result<Answer, WireError> {
     let text = decode_bytes(document)?;
     let mut parser = Parser::new(&text, MAX_ANSWER_DEPTH);
     parser.open("methodResponse")?;
@@ -77,8 +84,8 @@ fn fault(value: Value) -> Option<Fault> {
     }
 }
 
-/// The document as text. What is not legal in its encoding is replaced, never refused: Python 2 clients send the bytes
-/// of a build's output as they are.
+/// The document as text. Bytes that are illegal in its encoding are replaced, never refused: Python 2 clients send build
+/// output as it is.
 fn decode_bytes(document: &[u8]) -> Result<Cow<'_, str>, WireError> {
     let refuse = |encoding: &str| {
         let message =
@@ -123,7 +130,7 @@ struct Parser<'a> {
     reader: Reader<&'a [u8]>,
     /// Byte at which the last token began.
     at: usize,
-    /// The end of an empty element `<x/>`, whose start was handed out.
+    /// The end of an empty element `<x/>`, whose start was returned.
     pending: Option<&'a str>,
     values: usize,
     max_depth: usize,
@@ -132,7 +139,7 @@ struct Parser<'a> {
 impl<'a> Parser<'a> {
     fn new(text: &'a str, max_depth: usize) -> Self {
         let mut reader = Reader::from_str(text);
-        // Names are compared here, where the message is made.
+        // Names are compared by this parser, for better messages.
         reader.config_mut().check_end_names = false;
         reader.config_mut().allow_unmatched_ends = true;
         Self { text, reader, at: 0, pending: None, values: 0, max_depth }
@@ -208,7 +215,7 @@ impl<'a> Parser<'a> {
         Ok(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER).to_string().into())
     }
 
-    /// The next tag or the end; between tags only blanks are legal.
+    /// The next tag, or the end; only blanks are allowed between tags.
     fn tag(&mut self, expected: &str) -> Result<Token<'a>, WireError> {
         loop {
             match self.next()? {
@@ -324,7 +331,7 @@ impl<'a> Parser<'a> {
         Ok(Value::Array(items))
     }
 
-    /// Of members with one name the last counts, as in Python.
+    /// Of several members with one name the last counts, as in Python.
     fn structure(&mut self, depth: usize) -> Result<Value, WireError> {
         let mut members = Struct::new();
         while self.open_or_close("member", "struct")? {
@@ -347,7 +354,7 @@ impl<'a> Parser<'a> {
         self.error(format!("expected {expected}, but {found} was found"))
     }
 
-    /// An error at the token that was read last.
+    /// An error at the last token.
     fn error(&self, message: String) -> WireError {
         let before = self.text.get(..self.at).unwrap_or(self.text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
@@ -374,7 +381,7 @@ fn scalar(tag: &str, content: &str) -> Option<Value> {
     }
 }
 
-/// Python breaks base64 into lines, and its reader does not ask for the padding.
+/// Python breaks base64 into lines, and reads it without padding.
 fn base64(content: &str) -> Option<Vec<u8>> {
     let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let digits: Vec<u8> = content.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();

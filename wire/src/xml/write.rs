@@ -1,15 +1,15 @@
-//! Values to XML-RPC documents. Whatever goes in, what comes out is legal XML 1.0 that Python's parser takes.
+//! Values to XML-RPC documents: always legal XML 1.0 that Python's parser accepts.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::call::Answer;
+use crate::fault::{Answer, Fault};
 use crate::text::is_legal;
-use crate::{Fault, Struct, Value};
+use crate::value::{Struct, Value};
 
 const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 
-/// The document of a call.
+/// Writes a request document.
 pub(crate) fn write_call(method: &str, params: &[Value]) -> Vec<u8> {
     let mut out = String::from(DECLARATION);
     out.push_str("<methodCall><methodName>");
@@ -24,8 +24,8 @@ pub(crate) fn write_call(method: &str, params: &[Value]) -> Vec<u8> {
     out.into_bytes()
 }
 
-/// The document of an answer.
-pub(crate) fn write_answer(answer: &Answer) -> Vec<u8> {
+/// Writes a response document.
+pub fn encode_answer(answer: &Answer) -> Vec<u8> {
     let mut out = String::from(DECLARATION);
     out.push_str("<methodResponse>");
     match answer {
@@ -48,7 +48,7 @@ pub(crate) fn write_answer(answer: &Answer) -> Vec<u8> {
 fn value(out: &mut String, value: &Value) {
     out.push_str("<value>");
     match value {
-        // Servers that were not told to take nil cannot even read it, and a stored one breaks them later.
+        // Most servers cannot read nil, and a stored one breaks them later.
         Value::Nil => out.push_str("<string></string>"),
         Value::Bool(yes) => typed(out, "boolean", if *yes { "1" } else { "0" }),
         Value::Int(int) => integer(out, *int),
@@ -80,7 +80,7 @@ fn structure(out: &mut String, members: &Struct) {
     out.push_str("</struct>");
 }
 
-/// `<int>` ends at 32 bits; beyond them a double stands in where it is exact, else the digits as a string.
+/// `<int>` has 32 bits. Larger numbers are written as a double if that is exact, else as a string.
 fn integer(out: &mut String, int: i64) {
     let magnitude = int.unsigned_abs();
     if i32::try_from(int).is_ok() {
@@ -102,8 +102,8 @@ fn typed(out: &mut String, tag: &str, content: &str) {
     out.push('>');
 }
 
-/// Escapes, and replaces what XML 1.0 forbids. A carriage return is written as a reference, or the reader's line-end
-/// rule would make a line feed of it.
+/// Escapes markup, and replaces characters that XML 1.0 forbids. A carriage return is written as a reference, because readers
+/// turn a plain one into a line feed.
 fn text(out: &mut String, text: &str) {
     let mut rest = text;
     while let Some(at) = rest.find(|c| matches!(c, '&' | '<' | '>' | '\r') || !is_legal(c)) {

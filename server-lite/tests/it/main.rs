@@ -1,0 +1,11 @@
+//! pony-serve over real sockets, as a library and as a program.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod browser;
+mod calls;
+mod files;
+mod harness;
+mod http;
+mod pages;
+mod program;
+mod upload_keys;
