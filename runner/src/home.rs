@@ -1,10 +1,11 @@
 //! Where pony-build keeps what it keeps: `$PONY_HOME`, else `~/.pony-build`.
 
 use std::{
-    fs,
-    io::{self, Write as _},
+    fs, io,
     path::{Path, PathBuf},
 };
+
+use crate::disk;
 
 /// Bytes of [`Home::secret`].
 const SECRET: usize = 32;
@@ -117,7 +118,6 @@ impl Home {
 
     /// 256 random bits that nobody but this user knows; made the first time.
     pub fn secret(&self) -> io::Result<Vec<u8>> {
-        use std::os::unix::fs::OpenOptionsExt;
         let path = self.root.join("secret");
         if let Ok(secret) = fs::read(&path)
             && secret.len() == SECRET
@@ -126,19 +126,8 @@ impl Home {
         }
         let mut secret = vec![0; SECRET];
         getrandom::fill(&mut secret).map_err(io::Error::other)?;
-        let partial = self.root.join(format!("secret.{}.partial", std::process::id()));
-        let mut file =
-            fs::File::options().create(true).write(true).truncate(true).mode(0o600).open(&partial)?;
-        file.write_all(&secret)?;
-        file.sync_all()?;
         // Who is first decides, where several begin at once.
-        let linked = fs::hard_link(&partial, &path);
-        fs::remove_file(&partial)?;
-        match linked {
-            Ok(()) => Ok(secret),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::read(&path),
-            Err(error) => Err(error),
-        }
+        if disk::create_secret(&path, &secret)? { Ok(secret) } else { fs::read(&path) }
     }
 
     /// The embedded server's results; `pony-serve` opens the same file.

@@ -33,6 +33,8 @@ use nix::{
 use tempfile::TempDir;
 use tokio::{net::unix::pipe::Receiver, sync::Mutex};
 
+use crate::disk::Lock;
+
 /// As many tokens as jobs may run at once, in a named pipe that goes with the last clone.
 #[derive(Debug, Clone)]
 pub struct Jobserver {
@@ -60,16 +62,16 @@ struct Pool {
 #[derive(Debug)]
 struct Marker {
     path: PathBuf,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Marker {
     fn new(markers: &Path, dir: &Path) -> io::Result<Self> {
         fs::create_dir_all(markers)?;
-        let path = markers.join(dir.file_name().unwrap_or_default());
-        let mut lock = File::create_new(&path)?;
-        lock.lock()?;
-        lock.write_all(dir.as_os_str().as_encoded_bytes())?;
+        let name = dir.file_name().unwrap_or_default();
+        let (path, mut unseen) = (markers.join(name), OsString::from("."));
+        unseen.push(name);
+        let lock = Lock::create(&path, &markers.join(unseen), dir.as_os_str().as_encoded_bytes())?;
         Ok(Self { path, _lock: lock })
     }
 }
@@ -168,11 +170,8 @@ impl Jobserver {
     pub fn sweep(markers: &Path) {
         for marker in fs::read_dir(markers).into_iter().flatten().filter_map(Result::ok) {
             let path = marker.path();
-            let is_left = File::open(&path).is_ok_and(|marker| marker.try_lock().is_ok());
+            let Some(_lock) = Lock::try_existing(&path) else { continue };
             let dir = fs::read_to_string(&path).map(PathBuf::from).unwrap_or_default();
-            if !is_left {
-                continue;
-            }
             if dir.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(PREFIX.as_bytes())) {
                 let _ = fs::remove_dir_all(dir);
             }

@@ -1,33 +1,37 @@
 //! Runs builds from recipes, shows and records them, and submits one complete result.
 //!
-//! The way of a build: `cli` → `app` → [`recipe`] → [`run`] (context, steps) → [`display`] (run folder, screen) →
+//! The way of a build: `cli` → `verbs` → [`recipe`] → [`run`] (context, steps) → [`display`] (run folder, screen) →
 //! [`delivery`] → [`server`]. What decides is pure; the clock is in `clock`, spawning in `process::spawn`, HTTP in `server::http`.
 
-pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod delivery;
+pub mod disk;
 pub mod display;
 mod download;
 pub mod environment;
+mod executor;
 pub mod exit;
 pub mod graph;
 pub mod home;
 pub mod inputs;
+mod inspect;
 pub mod jobserver;
-pub mod needed;
 pub mod notify;
 pub mod plan;
 pub mod platform;
 pub mod process;
 pub mod query;
+mod random;
 pub mod recipe;
 pub mod record;
 pub mod redactor;
 pub mod replay;
 pub mod retained;
 pub mod run;
+pub mod schedule;
 pub mod server;
 pub mod slots;
+pub mod verbs;
 pub mod words;

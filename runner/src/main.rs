@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    pony_runner::app::main().into()
+    pony_runner::verbs::main().into()
 }

@@ -11,7 +11,7 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{config::Kept as Limits, home::Home, process::os};
+use crate::{config::Kept as Limits, disk, home::Home, process::os};
 
 /// One tree.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,9 +29,7 @@ pub struct Kept {
 /// Notes a tree that is kept, or its size when that is known. Others read while this writes.
 pub fn note(home: &Home, kept: &Kept) -> io::Result<()> {
     fs::create_dir_all(home.kept())?;
-    let unseen = home.kept().join(format!(".{}", kept.run_id));
-    fs::write(&unseen, serde_json::to_vec(kept).map_err(io::Error::other)?)?;
-    fs::rename(unseen, home.kept().join(&kept.run_id))
+    disk::replace(&home.kept().join(&kept.run_id), &serde_json::to_vec(kept)?)
 }
 
 /// Whether that run's tree is noted.

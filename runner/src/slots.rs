@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    disk::{self, Lock},
     home::Home,
     inputs::Ingredients,
     record::{Outcome, RunRecord},
@@ -108,26 +109,18 @@ impl Memory {
 
     /// Keeps it.
     pub fn save(&self, home: &Home, record: &RunRecord) -> io::Result<()> {
-        self.write(&file(home, &record.package, &record.host, &record.arch, &record.tags), &record.run_id)
+        self.write(&file(home, &record.package, &record.host, &record.arch, &record.tags))
     }
 
     /// Notes that a server keeps the slot for a build that is to run. Forgotten where it cannot be written.
     pub fn reserve(home: &Home, slot: &pony_wire::Slot) {
         let memory = Self { reserved: true, ..Self::of(home, slot) };
         let path = file(home, &slot.package, &slot.host, &slot.arch, &slot.tags);
-        let _ = memory.write(&path, "reserved");
+        let _ = memory.write(&path);
     }
 
-    fn write(&self, path: &std::path::Path, writer: &str) -> io::Result<()> {
-        let partial = path.with_extension(format!("{writer}.partial"));
-        let written = serde_json::to_vec_pretty(self)
-            .map_err(io::Error::other)
-            .and_then(|text| fs::write(&partial, text))
-            .and_then(|()| fs::rename(&partial, path));
-        if written.is_err() {
-            let _ = fs::remove_file(partial);
-        }
-        written
+    fn write(&self, path: &std::path::Path) -> io::Result<()> {
+        disk::replace(path, &serde_json::to_vec_pretty(self)?)
     }
 
     /// For the list of commits since then.
@@ -137,14 +130,8 @@ impl Memory {
 }
 
 /// Held by a run of the slot while it is under way; none if another holds it.
-pub fn hold(home: &Home, slot: &pony_wire::Slot) -> io::Result<Option<fs::File>> {
-    let path = file(home, &slot.package, &slot.host, &slot.arch, &slot.tags).with_extension("lock");
-    let lock = fs::File::options().create(true).truncate(false).write(true).open(path)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(Some(lock)),
-        Err(fs::TryLockError::WouldBlock) => Ok(None),
-        Err(fs::TryLockError::Error(error)) => Err(error),
-    }
+pub fn hold(home: &Home, slot: &pony_wire::Slot) -> io::Result<Option<Lock>> {
+    Lock::try_take(&file(home, &slot.package, &slot.host, &slot.arch, &slot.tags).with_extension("lock"))
 }
 
 fn file(home: &Home, package: &str, host: &str, arch: &str, tags: &[String]) -> PathBuf {

@@ -6,9 +6,12 @@
 //! the slot is sent to them.
 
 pub mod bag;
+pub(crate) mod deliverer;
 mod devmason;
 mod excerpt;
+mod files;
 mod fit;
+pub(crate) mod outbox;
 pub mod receipt;
 pub mod upload;
 
@@ -142,7 +145,7 @@ pub async fn deliver(
     known.trouble = match &delivered {
         Ok(_) => None,
         Err(DeliverError::Call(error)) if error.is_of_the_server() => {
-            Some(known::after(known.trouble.as_ref(), error, now(), crate::plan::random()))
+            Some(known::after(known.trouble.as_ref(), error, now(), crate::random::number()))
         }
         Err(_) => known.trouble,
     };
@@ -152,7 +155,7 @@ pub async fn deliver(
             &name,
             error,
             now(),
-            crate::plan::random(),
+            crate::random::number(),
         ));
     }
     if known != Known::load(home, &name) {
@@ -187,7 +190,7 @@ async fn within<T>(
     tokio::time::timeout(limit, work).await.unwrap_or(Err(CallError::Timeout(limit).into()))
 }
 
-async fn wait_for_turn(home: &Home, server: &str, limit: Duration) -> io::Result<Option<std::fs::File>> {
+async fn wait_for_turn(home: &Home, server: &str, limit: Duration) -> io::Result<Option<crate::disk::Lock>> {
     let waited = tokio::time::timeout(limit, async {
         loop {
             if let Some(turn) = turn(home, server)? {

@@ -2,6 +2,7 @@
 //! instead of filling memory.
 
 mod bottom;
+mod console;
 mod json;
 pub mod look;
 mod screen;
@@ -20,6 +21,7 @@ use std::{
 
 use tokio::sync::Notify;
 
+pub(crate) use console::Console;
 pub use json::Json;
 pub use look::Look;
 pub use several::{Output, Several};

@@ -5,7 +5,6 @@ mod cells;
 mod names;
 mod need;
 mod resolve;
-pub mod schedule;
 pub mod show;
 mod store;
 

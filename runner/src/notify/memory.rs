@@ -1,10 +1,6 @@
 //! What was told of each slot, to whom: one small file each below `notify/` of the home.
 
-use std::{
-    fs::{self, File, TryLockError},
-    io,
-    path::PathBuf,
-};
+use std::{fs, io, path::PathBuf};
 
 use pony_wire::Slot;
 use serde::{Deserialize, Serialize};
@@ -12,8 +8,9 @@ use sha2::{Digest, Sha256};
 
 use super::State;
 use crate::{
+    disk::{self, Lock},
     home::Home,
-    record::folder::{slug, write_whole},
+    record::folder::slug,
 };
 
 /// Of which slot of which server who is told.
@@ -60,7 +57,7 @@ impl Memory {
     /// Keeps what is told now: on disk when this returns.
     pub fn save(&self, state: &State) -> io::Result<()> {
         let kept = Kept { state: state.clone(), words: self.words.clone() };
-        write_whole(&self.path, &serde_json::to_value(kept).map_err(io::Error::other)?)
+        disk::write_json(&self.path, &kept)
     }
 
     /// What tells a message from all others: the same when it is sent again because that it was sent could not be noted.
@@ -70,14 +67,8 @@ impl Memory {
 }
 
 /// Held by whoever tells people: nobody is told twice because two look at once. None if another pony-run holds it.
-pub fn turn(home: &Home) -> io::Result<Option<File>> {
-    let path = home.notify().join("lock");
-    let lock = File::options().create(true).truncate(false).write(true).open(path)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(Some(lock)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
+pub fn turn(home: &Home) -> io::Result<Option<Lock>> {
+    Lock::try_take(&home.notify().join("lock"))
 }
 
 fn digest(text: &str) -> String {

@@ -6,8 +6,7 @@
 //! waits for delivery. What has to be looked after is found there without reading what has long been done.
 
 use std::{
-    fs::{self, File, TryLockError},
-    io::{self, Write},
+    fs, io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
@@ -17,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     delivery::receipt::{Receipt, Waiting},
+    disk::{self, Lock},
     home::Home,
     record::RunRecord,
 };
@@ -31,7 +31,7 @@ pub struct RunFolder {
 #[derive(Debug)]
 pub struct Active {
     marker: PathBuf,
-    _lock: File,
+    _lock: Lock,
 }
 
 /// A run that is not closed: crashed or waiting for delivery.
@@ -72,19 +72,7 @@ impl RunFolder {
         let marker = home.active().join(run_id);
         // In sight only once it is locked: an unlocked marker is one of a crashed run.
         let unseen = home.active().join(format!(".{run_id}"));
-        let mark = || -> io::Result<File> {
-            let mut lock = File::create_new(&unseen)?;
-            lock.lock()?;
-            lock.write_all(relative.as_os_str().as_encoded_bytes())?;
-            lock.sync_all()?;
-            fs::rename(&unseen, &marker)?;
-            Ok(lock)
-        };
-        let lock = match mark() {
-            // Another pony-run took it for what a kill had left, before it was locked.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => mark()?,
-            lock => lock?,
-        };
+        let lock = Lock::create(&marker, &unseen, relative.as_os_str().as_encoded_bytes())?;
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
         Ok((Self { path }, Active { marker, _lock: lock }))
     }
@@ -142,8 +130,7 @@ impl RunFolder {
 
     /// Writes `result.json`: on disk, whole, when this returns.
     pub fn write_result(&self, record: &RunRecord) -> io::Result<()> {
-        let json = serde_json::to_value(record).map_err(io::Error::other)?;
-        write_whole(&self.result(), &json)
+        disk::write_json(&self.result(), record)
     }
 
     /// Reads `result.json`.
@@ -155,18 +142,14 @@ impl RunFolder {
 
     /// Notes that a server has the result.
     pub fn write_receipt(&self, receipt: &Receipt) -> io::Result<()> {
-        let json = serde_json::to_value(receipt).map_err(io::Error::other)?;
-        write_whole(&self.receipt(&receipt.server), &json)?;
+        disk::write_json(&self.receipt(&receipt.server), receipt)?;
         let _ = fs::remove_file(self.waiting(&receipt.server));
         Ok(())
     }
 
     /// Notes why a server does not have the result yet. Forgotten where it cannot be written.
     pub fn write_waiting(&self, waiting: &Waiting) {
-        let written = serde_json::to_value(waiting)
-            .map_err(io::Error::other)
-            .and_then(|json| write_whole(&self.waiting(&waiting.server), &json));
-        if let Err(error) = written {
+        if let Err(error) = disk::write_json(&self.waiting(&waiting.server), waiting) {
             tracing::warn!("cannot note why a result waits: {error}");
         }
     }
@@ -220,8 +203,7 @@ pub fn open_runs(home: &Home) -> io::Result<impl Iterator<Item = Open> + use<>> 
     let (unseen, seen): (Vec<_>, Vec<_>) = entries.partition(is_unseen);
     for entry in unseen {
         // Of a run that was killed before it was in sight: nothing had begun.
-        let left = File::open(entry.path()).ok().filter(|marker| marker.try_lock().is_ok());
-        if left.is_some() {
+        if Lock::try_existing(&entry.path()).is_some() {
             let _ = fs::remove_file(entry.path());
         }
     }
@@ -232,11 +214,7 @@ pub fn open_runs(home: &Home) -> io::Result<impl Iterator<Item = Open> + use<>> 
 }
 
 fn take_up(marker: PathBuf, runs: &Path) -> Option<Open> {
-    let lock = File::options().read(true).write(true).open(&marker).ok()?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock | TryLockError::Error(_)) => return None,
-    }
+    let lock = Lock::try_existing(&marker)?;
     let folder = fs::read_to_string(&marker).ok().filter(|text| !text.is_empty()).map(|text| runs.join(text));
     let active = Active { marker, _lock: lock };
     if let Some(path) = folder.filter(|folder| folder.is_dir()) {
@@ -245,21 +223,6 @@ fn take_up(marker: PathBuf, runs: &Path) -> Option<Open> {
         let _ = active.close();
         None
     }
-}
-
-/// Writes JSON so that the file is either not there or whole, and on disk.
-pub(crate) fn write_whole(path: &Path, json: &serde_json::Value) -> io::Result<()> {
-    let partial = path.with_extension("json.partial");
-    let mut text = serde_json::to_vec_pretty(json).map_err(io::Error::other)?;
-    text.push(b'\n');
-    let mut file = File::create(&partial)?;
-    file.write_all(&text)?;
-    file.sync_all()?;
-    fs::rename(&partial, path)?;
-    if let Some(folder) = path.parent() {
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(())
 }
 
 /// `text` as one file name, readable and different for different texts.

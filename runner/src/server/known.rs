@@ -1,11 +1,7 @@
 //! What is remembered of each server between runs: which dialect it speaks, since when it is in trouble, and results of which nobody
 //! knows whether it has them. One small file a server, and a lock for whoever delivers to it.
 
-use std::{
-    collections::BTreeMap,
-    fs::{self, File, TryLockError},
-    io,
-};
+use std::{collections::BTreeMap, fs, io};
 
 use jiff::Timestamp;
 use pony_wire::Dialect;
@@ -14,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::error::CallError;
 use crate::{
     delivery::receipt::Trouble,
+    disk::{self, Lock},
     home::Home,
-    record::folder::{slug, write_whole},
+    record::folder::slug,
 };
 
 /// What is remembered of one server. But for `unsure` it can be lost without harm.
@@ -51,8 +48,7 @@ impl Known {
     /// Keeps it: on disk when this returns.
     pub fn save(&self, home: &Home, server: &str) -> io::Result<()> {
         let known = Self { server: server.to_owned(), ..self.clone() };
-        let json = serde_json::to_value(known).map_err(io::Error::other)?;
-        write_whole(&file(home, server, "json"), &json)
+        disk::write_json(&file(home, server, "json"), &known)
     }
 
     /// What it speaks.
@@ -68,13 +64,8 @@ impl Known {
 
 /// Held by whoever delivers to a server: results of one slot must not overtake each other, and no server is called twice at once
 /// from one machine. None if another pony-run holds it.
-pub fn turn(home: &Home, server: &str) -> io::Result<Option<File>> {
-    let lock = File::options().create(true).truncate(false).write(true).open(file(home, server, "lock"))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(Some(lock)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
+pub fn turn(home: &Home, server: &str) -> io::Result<Option<Lock>> {
+    Lock::try_take(&file(home, server, "lock"))
 }
 
 fn file(home: &Home, server: &str, ending: &str) -> std::path::PathBuf {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use pony_runner::graph::schedule::{Limits, Schedule, Task};
+use pony_runner::schedule::{Limits, Schedule, Task};
 use proptest::{
     prelude::*,
     strategy::ValueTree,

@@ -3,9 +3,8 @@
 use pony_wire::Dialect;
 use serde_json::json;
 
-use super::{canvas, remember, unless_stopped};
+use super::canvas;
 use crate::{
-    app::{Failure, print, session::Session},
     cli::AskOptions,
     exit::Exit,
     query::{
@@ -15,21 +14,26 @@ use crate::{
         traits,
     },
     server::{Server, error::CallError, known::Known},
+    verbs::{Failure, print, querier::Querier},
 };
 
 /// What a server is, and what is remembered of it. It is asked what it speaks, unless somebody has said so.
-pub(super) async fn about(session: &mut Session, server: &Server, ask: &AskOptions) -> Result<Exit, Failure> {
+pub(super) async fn server(
+    querier: &mut Querier,
+    server: &Server,
+    ask: &AskOptions,
+) -> Result<Exit, Failure> {
     let name = server.name();
-    let known = Known::load(&session.home, &name);
+    let known = Known::load(&querier.home, &name);
     let asked = match server.told_dialect() {
         Some(dialect) => Ok(Some(dialect)),
-        None => unless_stopped(session, find_out(server)).await?,
+        None => querier.unless_stopped(find_out(server)).await?,
     };
     let (dialect, how) = match (&asked, server.told_dialect()) {
         (Ok(_), Some(told)) if server.is_embedded() => (Some(told), "it is this machine's own".to_owned()),
         (Ok(_), Some(told)) => (Some(told), "as --dialect, config.yaml or its address says".to_owned()),
         (Ok(Some(found)), None) => {
-            remember(session, server, *found);
+            querier.remember(server, *found);
             (Some(*found), "as its answers show".to_owned())
         }
         (Ok(None), _) => {
@@ -51,7 +55,7 @@ pub(super) async fn about(session: &mut Session, server: &Server, ask: &AskOptio
         print(&format!("{json:#}"));
         return Ok(exit);
     }
-    let now = session.clock.wall();
+    let now = querier.clock.wall();
     let mut head = Table::new(&["", ""]);
     let mut line = |name: &str, text: String| head.row([Cell::dim(name), Cell::plain(text)]);
     line("server", name.clone());

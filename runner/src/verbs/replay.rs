@@ -9,14 +9,14 @@ use std::{
 
 use super::{
     Failure,
-    query::{named, reach, unless_stopped},
+    querier::Querier,
     run, say,
-    session::{Session, cannot_record},
+    setup::{self, cannot_record},
 };
 use crate::{
-    cli::{AskOptions, ReplayOptions, RunOptions, ServerOptions, ShowOptions, WhichOptions},
-    clock::Clock,
+    cli::{AskOptions, ReplayOptions, RunOptions, ServerOptions, WhichOptions},
     exit::Exit,
+    home::Home,
     platform::Machine,
     record::folder::{RunFolder, slug},
     replay::{Carried, Replay, ReplayError, plan},
@@ -34,10 +34,10 @@ struct Found {
 
 /// Runs it again.
 pub(super) async fn replay(options: &ReplayOptions) -> Result<Exit, Failure> {
-    let mut session = Session::new(&ShowOptions::plain(options.show.color), Clock::start())?;
+    let home = setup::home()?;
     let Found { carried, words, name } = match &options.key {
-        Some(key) => on_server(&mut session, options, key).await?,
-        None => here(&session, &options.from)?,
+        Some(key) => on_server(options, key).await?,
+        None => here(&home, &options.from)?,
     };
     let cannot = |error: &ReplayError| {
         let exit = match error {
@@ -57,18 +57,17 @@ pub(super) async fn replay(options: &ReplayOptions) -> Result<Exit, Failure> {
         );
         return Err(Failure::new(Exit::ContextFailed, plain(&why)));
     }
-    let recipe = write(&session.home.replays().join(name), &carried.file_name(), &yaml)
+    let recipe = write(&home.replays().join(name), &carried.file_name(), &yaml)
         .map_err(|error| cannot_record(format!("the recipe cannot be written: {error}")))?;
     say(&plain(&format!("pony-run: running {words} again, by {}", recipe.display())));
     for note in notes {
         say(&plain(&format!("pony-run: {note}")));
     }
-    drop(session);
     run::run(&as_a_run(options, recipe, tags)).await
 }
 
 /// A result of this machine, by its file, its folder or its id.
-fn here(session: &Session, text: &str) -> Result<Found, Failure> {
+fn here(home: &Home, text: &str) -> Result<Found, Failure> {
     let usage = |why: String| Failure::new(Exit::Usage, format!("pony-run: {why}"));
     let path = Path::new(text);
     let folder = if path.is_dir() {
@@ -77,7 +76,7 @@ fn here(session: &Session, text: &str) -> Result<Found, Failure> {
         path.parent()
             .map(|parent| RunFolder::at(if parent == Path::new("") { Path::new(".") } else { parent }))
     } else {
-        RunFolder::by_id(&session.home, text)
+        RunFolder::by_id(home, text)
     };
     let folder = folder.ok_or_else(|| {
         usage(format!(
@@ -96,16 +95,17 @@ fn here(session: &Session, text: &str) -> Result<Found, Failure> {
     })
 }
 
-async fn on_server(session: &mut Session, options: &ReplayOptions, key: &str) -> Result<Found, Failure> {
+async fn on_server(options: &ReplayOptions, key: &str) -> Result<Found, Failure> {
     let ask = AskOptions {
         server: Some(options.from.clone()),
         dialect: options.dialect,
         cacert: options.cacert.clone(),
         ..AskOptions::default()
     };
-    let server = named(session, &ask)?;
-    let found = match reach(session, &server).await {
-        Ok(asking) => unless_stopped(session, asking.result(key)).await,
+    let mut querier = Querier::new(&ask)?;
+    let server = querier.named(&ask)?;
+    let found = match querier.reach(&server).await {
+        Ok(asking) => querier.unless_stopped(asking.result(key)).await,
         Err(failure) => Err(failure),
     };
     server.close().await;

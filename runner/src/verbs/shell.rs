@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use super::{Failure, say, session};
+use super::{Failure, say, setup};
 use crate::{
     environment::of_steps,
     exit::Exit,
@@ -19,7 +19,7 @@ use crate::{
 
 /// Becomes that shell, or `command`; comes back only if that fails.
 pub(super) fn shell(run: Option<&str>, command: &[OsString]) -> Result<Exit, Failure> {
-    let home = session::home()?;
+    let home = setup::home()?;
     let folder = find(&home, run)?;
     let record = folder.read_result().map_err(wrong)?;
     let cwd = match &record.cwd {

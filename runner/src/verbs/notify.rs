@@ -6,15 +6,9 @@ use std::time::Duration;
 use lettre::message::Mailbox;
 use serde_json::{Value as Json, json};
 
-use super::{
-    Failure, print,
-    query::{last, named, reach, unless_stopped},
-    say,
-    session::{Session, cannot_record},
-};
+use super::{Failure, print, querier::Querier, say, setup::cannot_record};
 use crate::{
-    cli::{NotifyOptions, ShowOptions},
-    clock::Clock,
+    cli::NotifyOptions,
     exit::Exit,
     notify::{
         Kind, Light, State, decide,
@@ -88,8 +82,8 @@ impl Channel {
 
 /// Tells whoever has to be told.
 pub(super) async fn notify(options: &NotifyOptions) -> Result<Exit, Failure> {
-    let mut session = Session::new(&ShowOptions::plain(options.ask.color), Clock::start())?;
-    let mut channels = channels(options, &session.config.notify)
+    let mut querier = Querier::new(&options.ask)?;
+    let mut channels = channels(options, &querier.config.notify)
         .map_err(|error| Failure::new(Exit::Usage, format!("pony-run: {error}")))?;
     if channels.is_empty() && options.dry_run {
         channels.push(Channel::Nobody);
@@ -98,18 +92,18 @@ pub(super) async fn notify(options: &NotifyOptions) -> Result<Exit, Failure> {
             "pony-run: nobody is to be told: --mail-to ADDRESS, --webhook URL, or `notify` in config.yaml";
         return Err(Failure::new(Exit::Usage, message.to_owned()));
     }
-    let server = named(&mut session, &options.ask)?;
-    session.home.make().map_err(cannot_record)?;
-    let turn = turn(&session.home)
+    let server = querier.named(&options.ask)?;
+    querier.home.make().map_err(cannot_record)?;
+    let turn = turn(&querier.home)
         .map_err(|error| cannot_record(format!("cannot look up what was told before: {error}")))?;
     let Some(_turn) = turn else {
         say("pony-run: another pony-run notify is at it");
         return Ok(Exit::Ok);
     };
-    mail::tidy(&session.home.notify());
-    let asking = reach(&mut session, &server).await;
+    mail::tidy(&querier.home.notify());
+    let asking = querier.reach(&server).await;
     let told = match asking {
-        Ok(asking) => all(&mut session, &asking, &channels, options).await,
+        Ok(asking) => all(&mut querier, &asking, &channels, options).await,
         Err(failure) => Err(failure),
     };
     server.close().await;
@@ -139,29 +133,29 @@ fn channels(options: &NotifyOptions, configured: &Notify) -> Result<Vec<Channel>
 }
 
 async fn all(
-    session: &mut Session,
+    querier: &mut Querier,
     asking: &Asking,
     channels: &[Channel],
     options: &NotifyOptions,
 ) -> Result<(Vec<Sent>, Exit), Failure> {
-    let lasts = last(session, asking, &options.slots.package, &options.slots.tags).await?;
+    let lasts = querier.last(asking, &options.slots.package, &options.slots.tags).await?;
     let (server, host) = (asking.server.name(), Machine::look().facts.host);
     let (mut all, mut exit) = (Vec::new(), Exit::Ok);
     for last in lasts {
-        let news = news(session, &server, &last, channels, options.dry_run)?;
+        let news = news(querier, &server, &last, channels, options.dry_run)?;
         if news.is_empty() {
             continue;
         }
         let row = last.row.clone();
-        let full = whole(session, asking, last).await?;
+        let full = whole(querier, asking, last).await?;
         for News { channel, memory, before, kind, after } in news {
             let about =
                 About { kind, row: &row, full: full.as_ref(), server: &server, before: before.as_ref() };
-            let message = Message::new(about, session.clock.wall());
+            let message = Message::new(about, querier.clock.wall());
             if !options.dry_run {
                 let told = before.as_ref().and_then(|before| before.told);
                 let id = memory.message_id(&json!([kind, row.key, told]).to_string());
-                if let Err(why) = send(session, channel, &message, &id, &host).await? {
+                if let Err(why) = send(querier, channel, &message, &id, &host).await? {
                     say(&format!("pony-run: {} was not sent: {}", channel.words(), plain(&why)));
                     exit = exit.worst(Exit::NotDelivered);
                     continue;
@@ -176,7 +170,7 @@ async fn all(
 
 /// What there is to tell of a slot. That there is nothing yet is noted.
 fn news<'c>(
-    session: &Session,
+    querier: &Querier,
     server: &str,
     last: &Last,
     channels: &'c [Channel],
@@ -185,9 +179,9 @@ fn news<'c>(
     let Some(light) = Light::of(last.row.status.verdict()) else { return Ok(Vec::new()) };
     let mut all = Vec::new();
     for channel in channels {
-        let memory = Memory::of(&session.home, server, &last.row.slot, &channel.identity());
+        let memory = Memory::of(&querier.home, server, &last.row.slot, &channel.identity());
         let before = memory.load();
-        let (kind, after) = decide(before.as_ref(), light, session.clock.wall());
+        let (kind, after) = decide(before.as_ref(), light, querier.clock.wall());
         match kind {
             Some(kind) => all.push(News { channel, memory, before, kind, after }),
             None if !dry && before.as_ref() != Some(&after) => {
@@ -200,8 +194,8 @@ fn news<'c>(
 }
 
 /// All of a result, as far as the server gives it: a message without it is better than none.
-async fn whole(session: &mut Session, asking: &Asking, last: Last) -> Result<Option<Full>, Failure> {
-    let found = unless_stopped(session, asking.all_of(last)).await?;
+async fn whole(querier: &mut Querier, asking: &Asking, last: Last) -> Result<Option<Full>, Failure> {
+    let found = querier.unless_stopped(asking.all_of(last)).await?;
     Ok(found.unwrap_or_else(|error| {
         say(&format!("pony-run: {}", plain(&error.to_string())));
         None
@@ -210,15 +204,15 @@ async fn whole(session: &mut Session, asking: &Asking, last: Last) -> Result<Opt
 
 /// Sends it; why not, if it was not.
 async fn send(
-    session: &mut Session,
+    querier: &mut Querier,
     channel: &Channel,
     message: &Message,
     id: &str,
     host: &str,
 ) -> Result<Result<(), String>, Failure> {
-    let now = session.clock.wall();
-    let folder = session.home.notify();
-    let sources = session.servers.sources.clone();
+    let now = querier.clock.wall();
+    let folder = querier.home.notify();
+    let sources = querier.servers.sources.clone();
     match channel {
         Channel::Mail(mail) => {
             let here = Here { host, folder: &folder, sources: &sources };
@@ -226,13 +220,13 @@ async fn send(
                 let composed = mail::compose(mail, host, message, id, now)?;
                 mail::send(mail, composed, here).await
             };
-            Ok(unless_stopped(session, sending).await?.map_err(|error| error.to_string()))
+            Ok(querier.unless_stopped(sending).await?.map_err(|error| error.to_string()))
         }
         Channel::Webhook(webhook) => {
             let mut json = message.json.clone();
             json["id"] = id.into();
             let sending = post(webhook.url(), json.to_string().into(), POST);
-            Ok(unless_stopped(session, sending).await?.map_err(|error| error.to_string()))
+            Ok(querier.unless_stopped(sending).await?.map_err(|error| error.to_string()))
         }
         Channel::Nobody => Ok(Ok(())),
     }

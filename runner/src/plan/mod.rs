@@ -1,5 +1,7 @@
 //! From recipes and options to builds that can run: nothing is left to be found out. Pure but for the run's random id.
 
+pub mod if_needed;
+
 use std::{
     collections::BTreeMap,
     ffi::OsString,
@@ -14,11 +16,13 @@ use crate::{
     cli::RunOptions,
     config::Config,
     environment::{self, of_steps},
-    exit::Exit,
+    exit::{Exit, Failure},
+    graph::{Graph, Node},
     home::Home,
     inputs::Ingredients,
     platform::Machine,
     process::spawn::Environment,
+    random,
     recipe::{Context, Recipe},
     record::folder,
     redactor::{self, Mask},
@@ -37,7 +41,7 @@ pub struct Build {
 
 /// What plans are made in.
 #[derive(Debug)]
-pub struct Surroundings<'s> {
+pub struct PlanContext<'s> {
     /// Where things are kept.
     pub home: Home,
     /// What holds for all recipes on this machine.
@@ -109,10 +113,10 @@ pub fn plan(
     name: &str,
     asked: Option<&RunOptions>,
     mut among: Among,
-    surroundings: &Surroundings<'_>,
+    context: &PlanContext<'_>,
     now: Timestamp,
 ) -> Result<Build, PlanError> {
-    let mut secrets = secrets(&recipe, &surroundings.environment)?;
+    let mut secrets = secrets(&recipe, &context.environment)?;
     secrets.extend(recipe.source.iter().filter_map(Source::url).flat_map(Url::secrets));
     // Where needs lie and how many jobs there are does not make another build.
     let mut planned = among.planned.take().map(|planned| *planned);
@@ -128,19 +132,19 @@ pub fn plan(
     if let Context::Virtualenv(wanted) = &recipe.context {
         secrets.extend(wanted.secrets());
     }
-    let Surroundings { options, machine, .. } = surroundings;
+    let PlanContext { options, machine, .. } = context;
     for server in &options.to.servers {
-        let entry = surroundings.config.servers.get(server);
+        let entry = context.config.servers.get(server);
         let address = entry.map_or(server.as_str(), |entry| entry.0.url.as_str());
         secrets.extend(Url::from_str(address).into_iter().flat_map(|url| url.secrets()));
         secrets
             .extend(entry.into_iter().filter_map(|entry| Some(entry.0.login.password.as_ref()?.0.clone())));
     }
     let tags = tags(&recipe, asked.map_or(&[], |options| &options.tags))?;
-    let run_id = folder::new_run_id(now, random());
-    let cache = surroundings.home.cache();
+    let run_id = folder::new_run_id(now, random::number());
+    let cache = context.home.cache();
     let tempdir = if recipe.outputs.is_empty() {
-        surroundings.temp_root.join(format!("pony-{}-{run_id}", folder::slug(name)))
+        context.temp_root.join(format!("pony-{}-{run_id}", folder::slug(name)))
     } else {
         // What is handed on stays where it was built.
         chain::room(&cache, name, &run_id)
@@ -149,7 +153,7 @@ pub fn plan(
         .ok()
         .and_then(|path| path.parent().map(Path::to_path_buf))
         .unwrap_or_else(|| PathBuf::from("."));
-    let environment = of_steps(&surroundings.environment, recipe.environment_from, &recipe.secrets);
+    let environment = of_steps(&context.environment, recipe.environment_from, &recipe.secrets);
     let mut reported = machine.reported.clone();
     let (names, values) = environment::report(&environment);
     reported.insert("environment".to_owned(), names.into());
@@ -165,9 +169,9 @@ pub fn plan(
         made_from,
         facts: machine.facts.clone(),
         reported,
-        inherited: surroundings.environment.clone(),
+        inherited: context.environment.clone(),
         environment,
-        network: surroundings.config.network.network(options.offline),
+        network: context.config.network.network(options.offline),
         tempdir,
         recipe_dir,
         cache,
@@ -177,11 +181,42 @@ pub fn plan(
         deliver_to: if options.no_report {
             Vec::new()
         } else {
-            surroundings.servers.iter().map(Server::name).collect()
+            context.servers.iter().map(Server::name).collect()
         },
         recipe,
     };
     Ok(Build { job, mask: Mask::new(secrets)? })
+}
+
+/// A build of the graph, planned.
+pub(crate) fn plan_node(
+    node: &Node,
+    among: Among,
+    context: &PlanContext<'_>,
+    now: jiff::Timestamp,
+) -> Result<Build, PlanError> {
+    let asked = node.asked.then_some(context.options);
+    plan(node.recipe.clone(), &node.name, asked, among, context, now)
+}
+
+/// Plans every build, for all that can be wrong with that. Where a setting is a secret, names of builds are without it from
+/// here on.
+pub(crate) fn plan_all(
+    graph: &mut Graph,
+    context: &PlanContext<'_>,
+    now: jiff::Timestamp,
+) -> Result<(), Failure> {
+    for node in &mut graph.builds {
+        // One by one: a great many plans would take a great deal of room.
+        let build = plan_node(node, Among::default(), context, now).map_err(|error| planned(&error))?;
+        node.name = build.mask.text(&node.name).into_owned();
+    }
+    Ok(())
+}
+
+/// A recipe that is valid and cannot be run as asked.
+pub(crate) fn planned(error: &PlanError) -> Failure {
+    Failure::new(error.exit(), format!("pony-run: {error}"))
 }
 
 fn secrets(recipe: &Recipe, environment: &Environment) -> Result<Vec<String>, PlanError> {
@@ -214,20 +249,4 @@ pub(crate) fn tags(recipe: &Recipe, more: &[String]) -> Result<Vec<String>, Plan
         }
     }
     Ok(tags)
-}
-
-/// 32 bits that differ between runs that are begun in the same second, and never within one process.
-pub(crate) fn random() -> u32 {
-    use std::{
-        hash::{BuildHasher, RandomState},
-        sync::{
-            LazyLock,
-            atomic::{AtomicU32, Ordering},
-        },
-    };
-    static NEXT: LazyLock<AtomicU32> = LazyLock::new(|| {
-        let hash = RandomState::new().hash_one(std::process::id());
-        AtomicU32::new(u32::try_from(hash & u64::from(u32::MAX)).unwrap_or_default())
-    });
-    NEXT.fetch_add(1, Ordering::Relaxed)
 }

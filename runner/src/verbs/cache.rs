@@ -10,14 +10,14 @@ use pony_contexts::{
 
 use super::{
     Failure, print, say,
-    session::{self, cannot_record},
+    setup::{self, cannot_record},
 };
 use crate::{cli::CacheVerb, clock::Clock, config::Config, exit::Exit, process::Asker, words};
 
 /// Does what is asked.
 pub(super) async fn cache(verb: CacheVerb) -> Result<Exit, Failure> {
-    let home = session::home()?;
-    let config = session::config(&home)?;
+    let home = setup::home()?;
+    let config = setup::config(&home)?;
     let all = cache::list(&home.cache())
         .map_err(|error| cannot_record(format!("cannot read the cache: {error}")))?;
     match verb {

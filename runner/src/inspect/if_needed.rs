@@ -1,12 +1,14 @@
-//! `--if-needed`: asks upstream and the server, in the order of the rules in `needed`.
+//! `--if-needed`: asks upstream and the server, in the order of the rules in `plan::if_needed`.
 
-use super::session::Session;
+use super::Inspector;
 use crate::{
     config::Config,
     delivery,
     exit::Exit,
-    needed::{self, Rule},
-    plan::{Build, Surroundings},
+    plan::{
+        Build, PlanContext,
+        if_needed::{self, Rule},
+    },
     process::Asker,
     record::folder::RunFolder,
     run,
@@ -24,12 +26,12 @@ pub(super) struct Slot<'s> {
 
 /// The rule that decides, told to the person. A signal ends it.
 pub(super) async fn is_needed(
-    session: &mut Session,
+    inspector: &mut Inspector<'_>,
     build: &Build,
     slot: &Slot<'_>,
-    surroundings: &Surroundings<'_>,
+    context: &PlanContext<'_>,
 ) -> Result<Rule, Exit> {
-    let Surroundings { options, config, servers, .. } = surroundings;
+    let PlanContext { options, config, servers, .. } = context;
     // One word is enough, and only one slot is held.
     let Some(server) = servers.first() else { return Ok(Rule::Forced) };
     if options.force && !options.explain {
@@ -38,44 +40,44 @@ pub(super) async fn is_needed(
     let rule = match (options.force, slot.under_way) {
         (true, _) => Rule::Forced,
         (false, true) => Rule::UnderWay,
-        (false, false) => here_and_upstream(session, build, slot.memory, config).await?,
+        (false, false) => here_and_upstream(inspector, build, slot.memory, config).await?,
     };
     // To be asked takes a request away, and reserves: not for a mere explanation.
     // Nor for a run that reports to nobody, but where nobody else can tell.
     let ask = !options.explain && rule != Rule::UnderWay && (!options.no_report || rule == Rule::Untold);
     let rule = if ask {
-        at_server(session, build, slot.memory, server, rule, !options.no_report).await?
+        at_server(inspector, build, slot.memory, server, rule, !options.no_report).await?
     } else {
         rule
     };
     let package = &build.job.name;
     let verdict = if rule.builds() { "to be built" } else { "nothing to do" };
-    session.note(format!("{package}: {verdict}, {rule}"));
+    inspector.console.note(format!("{package}: {verdict}, {rule}"));
     if options.explain && !rule.builds() && rule != Rule::UnderWay {
-        session.note(format!("{package}: {} may still ask for a build", server.name()));
+        inspector.console.note(format!("{package}: {} may still ask for a build", server.name()));
     }
     Ok(rule)
 }
 
 async fn here_and_upstream(
-    session: &mut Session,
+    inspector: &mut Inspector<'_>,
     build: &Build,
     memory: &Memory,
     config: &Config,
 ) -> Result<Rule, Exit> {
     let Build { job, .. } = build;
-    let now = session.clock.wall();
-    if let Some(rule) = needed::before_asking(memory, &job.made_from, now, config.retry_after.0) {
+    let now = inspector.console.clock.wall();
+    if let Some(rule) = if_needed::before_asking(memory, &job.made_from, now, config.retry_after.0) {
         return Ok(rule);
     }
     let mut asker = Asker::new(job.inherited.clone());
     let question = upstream(build, memory, &mut asker, now);
     let rule = tokio::select! {
         rule = question => rule,
-        signal = session.signals.next() => return Err(Exit::Signal(signal)),
+        signal = inspector.signals.next() => return Err(Exit::Signal(signal)),
     };
     for note in asker.notes {
-        session.note(note);
+        inspector.console.note(note);
     }
     Ok(rule)
 }
@@ -90,18 +92,18 @@ async fn upstream(build: &Build, memory: &Memory, asker: &mut Asker, now: jiff::
         Ok(tip) => tip,
         // What the cache holds can be built again, if it is time.
         Err(error) if error.is_of_the_network() => {
-            return needed::of_age(memory, recipe.force_every, now).unwrap_or_else(|| refused(&error));
+            return if_needed::of_age(memory, recipe.force_every, now).unwrap_or_else(|| refused(&error));
         }
         Err(error) => return refused(&error),
     };
     if recipe.source.is_none() && !recipe.needs.is_empty() {
-        return needed::of_age(memory, recipe.force_every, now).unwrap_or(Rule::SameNeeds);
+        return if_needed::of_age(memory, recipe.force_every, now).unwrap_or(Rule::SameNeeds);
     }
-    let rule = needed::of_tip(memory, tip.as_deref(), recipe.force_every, now);
+    let rule = if_needed::of_tip(memory, tip.as_deref(), recipe.force_every, now);
     let (Rule::Moved(Some(from), to), false) = (&rule, recipe.watch.is_all()) else { return rule };
     match pony_contexts::moved(&request, from, asker).await {
         Ok(Some(files)) if !files.iter().any(|file| recipe.watch.counts(file)) => {
-            needed::of_age(memory, recipe.force_every, now).unwrap_or_else(|| Rule::Unwatched(to.clone()))
+            if_needed::of_age(memory, recipe.force_every, now).unwrap_or_else(|| Rule::Unwatched(to.clone()))
         }
         Ok(_) => rule,
         Err(error) => refused(&error),
@@ -118,7 +120,7 @@ fn refused(error: &pony_contexts::Error) -> Rule {
 
 /// Asks the server, and with `report` reserves the slot if it is to be built. One that cannot be asked stops nothing.
 async fn at_server(
-    session: &mut Session,
+    inspector: &mut Inspector<'_>,
     build: &Build,
     memory: &Memory,
     server: &Server,
@@ -128,22 +130,22 @@ async fn at_server(
     let reserve = report && (rule.builds() || rule == Rule::Untold);
     let answer = tokio::select! {
         answer = delivery::check_should_build(server, build.job.slot(), reserve) => answer,
-        signal = session.signals.next() => return Err(Exit::Signal(signal)),
+        signal = inspector.signals.next() => return Err(Exit::Signal(signal)),
     };
     match answer {
         Ok(delivery::Needed { build: needed, reason }) => {
             // The last run may have reserved the slot and then not delivered what would give it back.
-            let last = RunFolder::of(&session.home, &build.job.recipe.package, &memory.run_id);
+            let last = RunFolder::of(inspector.home, &build.job.recipe.package, &memory.run_id);
             let undelivered = !memory.run_id.is_empty() && !last.is_delivered_to(&server.name());
             if reserve && needed {
                 // So that it is known as ours if nothing comes of it.
-                Memory::reserve(&session.home, &build.job.slot());
+                Memory::reserve(inspector.home, &build.job.slot());
             }
             let ours = memory.reserved || undelivered;
-            Ok(needed::of_server(rule, needed, reason, ours))
+            Ok(if_needed::of_server(rule, needed, reason, ours))
         }
         Err(error) => {
-            session.note(format!("{} was not asked whether to build: {error}", server.name()));
+            inspector.console.note(format!("{} was not asked whether to build: {error}", server.name()));
             Ok(if rule == Rule::Untold {
                 Rule::Server(true, "nothing, so it is built".to_owned())
             } else {

@@ -7,7 +7,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::session::{Ended, Session};
+use super::deliverer::{Deliverer, Ended};
 use crate::{
     delivery::{
         receipt::{Receipt, State, Trouble},
@@ -32,10 +32,10 @@ enum Cause {
     Signal(u8),
 }
 
-impl Session {
+impl Deliverer {
     /// Sends the files of a result that is delivered, of the build of that name if it is one of those that are shown, for no longer than
     /// `limit`, and shows how that goes.
-    pub(super) async fn upload(
+    pub(crate) async fn upload(
         &mut self,
         build: Option<&str>,
         folder: &RunFolder,
@@ -46,19 +46,25 @@ impl Session {
         if !receipt.has_waiting() {
             return Ended::Done;
         }
-        if self.silent.contains(&receipt.server) {
+        if self.unresponsive.contains(&receipt.server) {
             return Ended::Uploads;
         }
         let before = receipt.clone();
         let cause = self.send(build, folder, &mut receipt, server, limit).await;
         if matches!(&cause, Cause::Error(error) if error.is_of_the_server()) {
-            self.silent.insert(receipt.server.clone());
+            self.unresponsive.insert(receipt.server.clone());
         }
         let uploads = uploads(&before, &receipt, &cause);
         if !matches!(cause, Cause::Signal(_)) {
             let wish = if let Cause::Error(error) = &cause { error.retry_after() } else { None };
             let trouble = |reason| {
-                Trouble::of(before.trouble.as_ref(), reason, wish, self.clock.wall(), crate::plan::random())
+                Trouble::of(
+                    before.trouble.as_ref(),
+                    reason,
+                    wish,
+                    self.console.clock.wall(),
+                    crate::random::number(),
+                )
             };
             receipt.trouble = uploads.reason.clone().map(trouble);
         }
@@ -69,7 +75,7 @@ impl Session {
             Cause::AllTried | Cause::Error(_) if uploads.waiting > 0 => Ended::Uploads,
             Cause::AllTried | Cause::Error(_) => Ended::Done,
         };
-        self.show_perhaps_of(build, Event::Uploaded(Box::new(uploads)));
+        self.console.show(build, Event::Uploaded(Box::new(uploads)));
         ended
     }
 
@@ -86,7 +92,7 @@ impl Session {
         let progress: Progress = Arc::new(move |file, sent, bytes| {
             told.send_replace(Some((file.to_owned(), sent, bytes)));
         });
-        let terms = Terms { limit, silence: self.config.delivery.silence, progress };
+        let terms = Terms { limit, silence: self.limits.silence, progress };
         let mut sending = pin!(upload::send(server, folder, receipt, &terms));
         let mut frames = interval(FRAME);
         frames.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -101,10 +107,7 @@ impl Session {
                 continue;
             }
             if let Some((file, sent, bytes)) = under_way.borrow_and_update().clone() {
-                self.show_perhaps_of(
-                    build,
-                    Event::Uploading { server: name.clone(), name: file, sent, bytes },
-                );
+                self.console.show(build, Event::Uploading { server: name.clone(), name: file, sent, bytes });
             }
         }
     }

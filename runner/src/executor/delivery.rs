@@ -3,11 +3,9 @@
 
 use tokio::sync::mpsc;
 
-use super::{
-    build::{Parcel, skip},
-    session::{Ended, Session, Way},
-};
+use super::build::{Parcel, skip};
 use crate::{
+    delivery::deliverer::{Deliverer, DeliveryOptions, Ended, not_delivered},
     exit::Exit,
     plan::Build,
     record::{Outcome, folder::RunFolder},
@@ -16,7 +14,7 @@ use crate::{
 
 /// What comes to be delivered.
 #[derive(Debug)]
-pub(super) enum Post {
+pub(crate) enum Post {
     /// A result.
     Result(Box<Parcel>),
     /// A build that will not run, because of another one that has come before.
@@ -58,7 +56,7 @@ impl Cause {
 
 /// Delivers what comes until nothing more can come.
 pub(super) async fn deliver(
-    mut session: Session,
+    mut deliverer: Deliverer,
     servers: Vec<Server>,
     mut post: mpsc::UnboundedReceiver<Post>,
 ) -> Exit {
@@ -67,16 +65,18 @@ pub(super) async fn deliver(
         let is_stopped = matches!(exit, Exit::Signal(_));
         let parcel = match post {
             Post::Result(parcel) => Ok(*parcel),
-            Post::Skipped(build, cause) => skip(&session, &build, cause.reason(&servers)),
+            Post::Skipped(build, cause) => {
+                skip(&deliverer.home, &deliverer.console, &build, cause.reason(&servers))
+            }
         };
         let (ended, is_ours) = match parcel {
             Ok(parcel) if is_stopped => {
-                session.not_delivered(parcel.name.as_deref(), &parcel.record, "stopped");
+                not_delivered(&deliverer.console, parcel.name.as_deref(), &parcel.record, "stopped");
                 continue;
             }
             Ok(parcel) => {
                 let is_ours = parcel.name.is_some();
-                (hand_over(&mut session, parcel, &servers).await, is_ours)
+                (hand_over(&mut deliverer, parcel, &servers).await, is_ours)
             }
             Err(exit) => (exit, true),
         };
@@ -92,13 +92,14 @@ pub(super) async fn deliver(
 }
 
 /// Delivers a run to those of the servers that it is for, and closes it when nothing is left to do.
-async fn hand_over(session: &mut Session, parcel: Parcel, servers: &[Server]) -> Exit {
+async fn hand_over(deliverer: &mut Deliverer, parcel: Parcel, servers: &[Server]) -> Exit {
     let Parcel { name, folder, active, record } = parcel;
     let mut exit = Exit::Ok;
     let mut left = record.deliver_to.len();
     for server in servers.iter().filter(|server| record.deliver_to.contains(&server.name())) {
-        let limit = session.config.delivery.timeout;
-        let ended = session.deliver(name.as_deref(), &folder, &record, Way::new(server, limit)).await;
+        let limit = deliverer.limits.timeout;
+        let ended =
+            deliverer.deliver(name.as_deref(), &folder, &record, DeliveryOptions::new(server, limit)).await;
         left -= usize::from(ended == Ended::Done);
         exit = exit.worst(ended.exit());
         if matches!(exit, Exit::Signal(_)) {
@@ -107,7 +108,7 @@ async fn hand_over(session: &mut Session, parcel: Parcel, servers: &[Server]) ->
     }
     // Wanted by another server it waits.
     if left == 0 {
-        session.close(active);
+        deliverer.close(active);
     }
     exit
 }

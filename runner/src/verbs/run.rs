@@ -6,22 +6,22 @@ use std::{
 };
 
 use super::{
-    Failure,
-    build::{Parcel, remember},
-    conduct::{Shares, Work, conduct},
-    load, outbox, print,
-    session::{Session, cannot_record},
-    survey::{plan_all, plan_node, planned, survey},
-    tidy::bounds,
+    Failure, load, print,
+    recovery::recover,
+    setup::{self, cannot_record, wrong_server},
 };
 use crate::{
     cli::RunOptions,
     clock::Clock,
+    delivery::{deliverer::Deliverer, outbox},
+    executor::{Parcel, Shares, Work, bounds, execute, remember},
     exit::Exit,
+    inspect::{Inspector, survey},
     jobserver::Jobserver,
-    plan::{self, Build, Surroundings},
+    plan::{Build, PlanContext, plan_all, plan_node, planned},
     platform::Machine,
     process::{ask_briefly, os::open_many_files},
+    random,
     record::{folder, recovery::Recovered},
     run::Among,
     server::Server,
@@ -38,42 +38,47 @@ pub(super) async fn run(options: &RunOptions) -> Result<Exit, Failure> {
     let clock = Clock::start();
     let machine = Machine::look();
     let mut graph = load(&options.which, &machine.facts, options.show.color)?;
-    let mut session = Session::new(&options.show, clock)?;
-    session.name_servers(&options.to);
-    let mut surroundings = session.surroundings(options, machine)?;
-    plan_all(&mut graph, &surroundings, clock.wall())?;
+    let home = setup::home()?;
+    let config = setup::config(&home)?;
+    let console = setup::console(&options.show, clock);
+    let mut signals = setup::signals()?;
+    let mut registry = setup::servers(&home, &config, &options.to);
+    let servers = registry.give(&options.to.servers).map_err(|error| wrong_server(&error))?;
+    let mut context = setup::context(&home, &config, servers, options, machine);
+    plan_all(&mut graph, &context, clock.wall())?;
     if options.dry_run {
-        let plan = |node| plan_node(node, Among::default(), &surroundings, clock.wall());
+        let plan = |node| plan_node(node, Among::default(), &context, clock.wall());
         let builds = graph.builds.iter().map(plan).collect::<Result<Vec<Build>, _>>();
-        let servers = if options.no_report { &[][..] } else { &surroundings.servers };
+        let servers = if options.no_report { &[][..] } else { &context.servers };
         return Ok(print(&dry_run(&builds.map_err(|error| planned(&error))?, servers)));
     }
-    let libc = ask_briefly(["getconf", "GNU_LIBC_VERSION"], &surroundings.environment).await;
-    surroundings.machine.reported.extend(libc.map(|libc| ("libc".to_owned(), libc.into())));
-    session.home.make().map_err(cannot_record)?;
+    let libc = ask_briefly(["getconf", "GNU_LIBC_VERSION"], &context.environment).await;
+    context.machine.reported.extend(libc.map(|libc| ("libc".to_owned(), libc.into())));
+    home.make().map_err(cannot_record)?;
     // An explanation changes nothing.
-    let crashed = if options.explain { Vec::new() } else { session.recover() };
+    let crashed = if options.explain { Vec::new() } else { recover(&home, &console) };
     for crash in &crashed {
-        if let Err(error) = remember(&session, &crash.record) {
-            session.note(format!("cannot remember a crashed run for the next one: {error}"));
+        if let Err(error) = remember(&home, &crash.record) {
+            console.note(format!("cannot remember a crashed run for the next one: {error}"));
         }
     }
     // Each build of a graph may hold two files for as long as it lasts.
     if graph.builds.len() > FEW_BUILDS {
         open_many_files();
     }
-    let survey = survey(&mut session, &graph, &surroundings).await?;
+    let mut inspector = Inspector { home: &home, console: &console, signals: &mut signals };
+    let survey = survey(&mut inspector, &graph, &context).await?;
     if options.explain {
         return Ok(Exit::Ok);
     }
     let several = survey.runs() > 0 && survey.count() > 1;
     if several {
-        session.screen.share(options.output);
+        console.screen.share(options.output);
     }
-    let id = folder::new_run_id(clock.wall(), plan::random());
+    let id = folder::new_run_id(clock.wall(), random::number());
     let chain = several.then(|| id.clone());
     let wants_jobs = graph.builds.iter().any(|node| node.recipe.jobserver == Some(true));
-    let shares = shares(&surroundings, &id, several || wants_jobs).await?;
+    let shares = shares(&context, &id, several || wants_jobs).await?;
     // With -n they wait too: nothing is submitted to anybody.
     let crashed =
         crashed.into_iter().filter(|crash| !options.no_report || crash.record.deliver_to.is_empty());
@@ -83,31 +88,33 @@ pub(super) async fn run(options: &RunOptions) -> Result<Exit, Failure> {
         active: crash.open.active,
         record: crash.record,
     };
+    let mut deliverer =
+        Deliverer::new(home.clone(), config.delivery.clone(), registry, console.clone(), signals.clone());
     let work = Work {
-        surroundings: &surroundings,
+        deliverer: deliverer.clone(),
+        context: &context,
         graph: &graph,
         shares,
         chain,
         survey,
         before: crashed.map(parcel).collect(),
     };
-    let (screen, clock) = (session.screen.clone(), session.clock);
     let exit = tokio::select! {
-        exit = conduct(&mut session, work) => exit,
-        never = screen.keep_time(clock) => match never {},
+        exit = execute(work) => exit,
+        never = console.screen.keep_time(clock) => match never {},
     };
     if matches!(exit, Exit::Signal(_) | Exit::CannotRecord) {
         return Ok(exit);
     }
     // After what is new, and for a bounded time: what could not be delivered before.
     if !options.no_report {
-        let limit = session.config.delivery.waiting;
-        let exit = exit.worst(outbox::deliver_waiting(&mut session, limit).await);
+        let limit = config.delivery.waiting;
+        let exit = exit.worst(outbox::deliver_waiting(&mut deliverer, limit).await);
         if matches!(exit, Exit::Signal(_)) {
             return Ok(exit);
         }
     }
-    Ok(exit.worst(bounds(&mut session).await.err().unwrap_or(Exit::Ok)))
+    Ok(exit.worst(bounds(&home, &config, &console, &mut signals).await.err().unwrap_or(Exit::Ok)))
 }
 
 fn log_to_stderr() {
@@ -121,15 +128,15 @@ fn log_to_stderr() {
 }
 
 /// What builds share of this machine.
-async fn shares(surroundings: &Surroundings<'_>, id: &str, wants_jobs: bool) -> Result<Shares, Failure> {
-    let Surroundings { options, machine, environment, .. } = surroundings;
+async fn shares(context: &PlanContext<'_>, id: &str, wants_jobs: bool) -> Result<Shares, Failure> {
+    let PlanContext { options, machine, environment, .. } = context;
     let cpus = machine.facts.cpus;
     let slots = options.jobs.map_or(cpus, |jobs| usize::from(jobs.get()));
     let memory = machine.memory.unwrap_or(u64::MAX);
     if !wants_jobs {
         return Ok(Shares { slots, memory, jobserver: None, make: String::new() });
     }
-    let jobserver = Jobserver::new(cpus.max(slots), id, &surroundings.home.jobs());
+    let jobserver = Jobserver::new(cpus.max(slots), id, &context.home.jobs());
     let jobserver = jobserver.map_err(|error| cannot_record(format!("cannot make a jobserver: {error}")))?;
     let make = ask_briefly(["make", "--version"], environment).await.unwrap_or_default();
     Ok(Shares { slots, memory, jobserver: Some(jobserver), make })

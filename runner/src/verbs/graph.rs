@@ -2,14 +2,15 @@
 
 use super::{
     Failure, load, print,
-    session::Session,
-    survey::{Survey, Verdict, plan_all, survey},
+    setup::{self, wrong_server},
 };
 use crate::{
     cli::RunOptions,
     clock::Clock,
     exit::Exit,
     graph::show::{self, Format, show},
+    inspect::{Inspector, Survey, Verdict, survey},
+    plan::plan_all,
     platform::Machine,
 };
 
@@ -19,11 +20,15 @@ pub(super) async fn graph(options: &RunOptions, format: Format) -> Result<Exit, 
     // Nobody is told that something will be built.
     let options = &RunOptions { explain: true, ..options.clone() };
     let mut graph = load(&options.which, &machine.facts, options.show.color)?;
-    let mut session = Session::new(&options.show, Clock::start())?;
-    session.name_servers(&options.to);
-    let surroundings = session.surroundings(options, machine)?;
-    plan_all(&mut graph, &surroundings, session.clock.wall())?;
-    let Survey { verdicts, .. } = survey(&mut session, &graph, &surroundings).await?;
+    let home = setup::home()?;
+    let config = setup::config(&home)?;
+    let console = setup::console(&options.show, Clock::start());
+    let mut registry = setup::servers(&home, &config, &options.to);
+    let servers = registry.give(&options.to.servers).map_err(|error| wrong_server(&error))?;
+    let context = setup::context(&home, &config, servers, options, machine);
+    plan_all(&mut graph, &context, console.clock.wall())?;
+    let mut inspector = Inspector { home: &home, console: &console, signals: &mut setup::signals()? };
+    let Survey { verdicts, .. } = survey(&mut inspector, &graph, &context).await?;
     let verdicts: Vec<show::Verdict> = verdicts
         .into_iter()
         .map(|verdict| match verdict {

@@ -1,5 +1,7 @@
 //! Before anything runs: which of the builds are to be run, which are there already, and why.
 
+mod if_needed;
+
 use std::{
     collections::{BTreeMap, HashSet},
     sync::Arc,
@@ -11,20 +13,18 @@ use pony_contexts::{
 };
 use tokio::{sync::Semaphore, task::JoinSet};
 
-use super::{
-    Failure,
-    needed::{Slot, is_needed},
-    session::Session,
-};
+use self::if_needed::{Slot, is_needed};
 use crate::{
     cli::RunOptions,
+    disk::Lock,
+    display::Console,
     environment,
-    exit::Exit,
+    exit::{Exit, Failure},
     graph::{Graph, Node},
+    home::Home,
     inputs::Ingredients,
-    needed,
-    plan::{self, Build, PlanError, Surroundings},
-    process::{Asker, spawn::Environment},
+    plan::{Build, PlanContext, if_needed as rules, plan_node},
+    process::{Asker, os::Signals, spawn::Environment},
     record::Outcome,
     run::{Among, words_for},
     slots::{self, Memory},
@@ -35,7 +35,7 @@ const AT_ONCE: usize = 8;
 
 /// What becomes of a build.
 #[derive(Debug)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// It is run: why.
     Build(String),
     /// What an earlier run of it made serves.
@@ -46,19 +46,19 @@ pub(super) enum Verdict {
 
 /// All that is known of the builds of a graph before any of them runs.
 #[derive(Debug, Default)]
-pub(super) struct Survey {
+pub(crate) struct Survey {
     /// Of each build.
-    pub(super) verdicts: Vec<Verdict>,
+    pub(crate) verdicts: Vec<Verdict>,
     /// What stands for each build as it would be made now, if that can be told.
-    pub(super) contents: Vec<Option<String>>,
+    pub(crate) contents: Vec<Option<String>>,
     /// What is known of the context of each whose outputs are to be found again.
-    pub(super) facts: Vec<Option<Facts>>,
+    pub(crate) facts: Vec<Option<Facts>>,
     /// Seconds that each took when it last passed.
-    pub(super) usual: Vec<Option<f64>>,
+    pub(crate) usual: Vec<Option<f64>>,
     /// Seconds that each is expected to take.
-    pub(super) expected: Vec<Option<f64>>,
+    pub(crate) expected: Vec<Option<f64>>,
     /// Slots that are held from now on, by build.
-    pub(super) held: BTreeMap<usize, std::fs::File>,
+    pub(crate) held: BTreeMap<usize, Lock>,
 }
 
 /// What upstream and the machine say of one build.
@@ -113,23 +113,30 @@ impl Blocked {
     }
 }
 
+/// Who asks, and reports what is odd.
+pub(crate) struct Inspector<'i> {
+    pub(crate) home: &'i Home,
+    pub(crate) console: &'i Console,
+    pub(crate) signals: &'i mut Signals,
+}
+
 /// Asks upstream where that is needed, and with `--if-needed` the server, and decides.
-pub(super) async fn survey(
-    session: &mut Session,
+pub(crate) async fn survey(
+    inspector: &mut Inspector<'_>,
     graph: &Graph,
-    surroundings: &Surroundings<'_>,
+    context: &PlanContext<'_>,
 ) -> Result<Survey, Failure> {
-    let options = surroundings.options;
+    let options = context.options;
     let rebuilt = rebuilt(graph, options)?;
     let mut is_needed_by_any = vec![false; graph.builds.len()];
     for need in graph.builds.iter().flat_map(|node| &node.needs) {
         is_needed_by_any[*need] = true;
     }
     let kept = |index: usize| is_needed_by_any[index] || !graph.builds[index].recipe.outputs.is_empty();
-    let now = session.clock.wall();
+    let now = inspector.console.clock.wall();
     let plans = |index: usize| {
-        let planned = plan_node(&graph.builds[index], Among::default(), surroundings, now);
-        planned.map_err(|error| self::planned(&error))
+        let planned = plan_node(&graph.builds[index], Among::default(), context, now);
+        planned.map_err(|error| crate::plan::planned(&error))
     };
     let mut questions = Vec::new();
     for (index, node) in graph.builds.iter().enumerate() {
@@ -139,41 +146,45 @@ pub(super) async fn survey(
             questions.push((index, job.request(), job.inherited, about_tip));
         }
     }
-    let mut told = ask(session, questions).await.map_err(stopped)?;
+    let mut told = ask(inspector, questions).await.map_err(stopped)?;
     let mut survey = Survey::default();
     let mut all: Vec<Known> = Vec::new();
     let mut slots_held = HashSet::new();
     for (index, node) in graph.builds.iter().enumerate() {
         let mut build = plans(index)?;
-        let memory = Memory::of(&session.home, &build.job.slot());
+        let memory = Memory::of(inspector.home, &build.job.slot());
         let told = told.remove(&index).unwrap_or_default().or_last(&memory);
         let facts = kept(index).then(|| with_compilers(told.facts.clone(), &build));
         let named = node.recipe.needs.iter().zip(&node.needs);
         build.job.made_from.needs =
             named.map(|(need, place)| (need.name.clone(), survey.contents[*place].clone())).collect();
         let is_tellable = told.why.is_none() && (!rebuilt[index] || node.asked);
-        let content = facts.as_ref().filter(|_| is_tellable);
-        let content = content.and_then(|facts| build.job.content(told.tip.as_deref(), facts));
+        let input_hash = facts.as_ref().filter(|_| is_tellable);
+        let input_hash = input_hash.and_then(|facts| build.job.content(told.tip.as_deref(), facts));
         let runs: Option<Vec<String>> = node
             .needs
             .iter()
             .map(|need| all[*need].there.as_ref().map(|found| found.card.run_id.clone()))
             .collect();
         let can_serve = !rebuilt[index] && (!node.asked || options.if_needed);
-        let found = content.as_ref().zip(runs).filter(|_| can_serve);
-        let there = found.and_then(|(content, runs)| {
-            chain::find(&build.job.cache, &Ingredients::key(content, runs.iter().map(String::as_str)))
+        let found = input_hash.as_ref().zip(runs).filter(|_| can_serve);
+        let there = found.and_then(|(input_hash, runs)| {
+            chain::find(&build.job.cache, &Ingredients::key(input_hash, runs.iter().map(String::as_str)))
         });
         survey.usual.push(memory.took);
         survey.expected.push(memory.expected());
-        survey.contents.push(content);
+        survey.contents.push(input_hash);
         survey.facts.push(facts);
         let blocker = node.needs.iter().find_map(|need| all[*need].blocked.clone());
         let of_itself = |why| Blocked { place: index, why };
         let mut known = Known { there, untold: told.why.clone(), ..Known::default() };
         if let (Some(blocker), None) = (blocker, &known.there) {
             if node.asked {
-                session.note(format!("{}: nothing to do, {}", node.name, blocker.say(graph, index)));
+                inspector.console.note(format!(
+                    "{}: nothing to do, {}",
+                    node.name,
+                    blocker.say(graph, index)
+                ));
             }
             known.blocked = Some(blocker);
         } else if node.asked && !options.if_needed {
@@ -181,20 +192,20 @@ pub(super) async fn survey(
         } else if node.asked {
             // Others see from here on that a run of the slot is under way; without the lock it runs all the same.
             let is_ours = !slots_held.insert(format!("{:?}", build.job.slot()));
-            let held = if is_ours { Ok(None) } else { slots::hold(&session.home, &build.job.slot()) };
+            let held = if is_ours { Ok(None) } else { slots::hold(inspector.home, &build.job.slot()) };
             // Only now: until the slot is ours, another run may leave something new to remember.
-            let memory = Memory::of(&session.home, &build.job.slot());
+            let memory = Memory::of(inspector.home, &build.job.slot());
             build.job.recall(&memory);
             let slot = Slot { memory: &memory, under_way: !is_ours && matches!(held, Ok(None)) };
-            let rule = is_needed(session, &build, &slot, surroundings).await.map_err(stopped)?;
+            let rule = is_needed(inspector, &build, &slot, context).await.map_err(stopped)?;
             if rule.builds() {
                 known.reason = Some(rule.to_string());
                 survey.held.extend(held.ok().flatten().map(|lock| (index, lock)));
             } else if known.there.is_none() {
-                known.blocked = unchanged(&build, &memory, &told, surroundings, now).map(of_itself);
+                known.blocked = unchanged(&build, &memory, &told, context, now).map(of_itself);
             }
         } else if options.if_needed && known.there.is_none() && !rebuilt[index] {
-            known.blocked = unchanged(&build, &memory, &told, surroundings, now).map(of_itself);
+            known.blocked = unchanged(&build, &memory, &told, context, now).map(of_itself);
         }
         all.push(known);
     }
@@ -207,17 +218,17 @@ fn unchanged(
     build: &Build,
     memory: &Memory,
     told: &Told,
-    surroundings: &Surroundings<'_>,
+    context: &PlanContext<'_>,
     now: jiff::Timestamp,
 ) -> Option<String> {
     let last = memory.last.as_ref().filter(|last| last.outcome != Outcome::Passed)?;
-    if told.why.is_some() || surroundings.options.force {
+    if told.why.is_some() || context.options.force {
         return None;
     }
     let Build { job, .. } = build;
-    let rule = needed::before_asking(memory, &job.made_from, now, surroundings.config.retry_after.0);
+    let rule = rules::before_asking(memory, &job.made_from, now, context.config.retry_after.0);
     let rule =
-        rule.unwrap_or_else(|| needed::of_tip(memory, told.tip.as_deref(), job.recipe.force_every, now));
+        rule.unwrap_or_else(|| rules::of_tip(memory, told.tip.as_deref(), job.recipe.force_every, now));
     (!rule.builds()).then(|| format!("it ended as {} and {rule}", last.outcome.word()))
 }
 
@@ -232,12 +243,12 @@ fn with_compilers(mut facts: Facts, build: &Build) -> Facts {
 
 impl Survey {
     /// How many builds are run.
-    pub(super) fn runs(&self) -> usize {
+    pub(crate) fn runs(&self) -> usize {
         self.verdicts.iter().filter(|verdict| matches!(verdict, Verdict::Build(_))).count()
     }
 
     /// How many builds are to be told of: those that run, and those that they find there.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.verdicts.iter().filter(|verdict| !matches!(verdict, Verdict::Leave(_))).count()
     }
 
@@ -281,37 +292,6 @@ fn stopped(exit: Exit) -> Failure {
     Failure::new(exit, String::new())
 }
 
-/// A build of the graph, planned.
-pub(super) fn plan_node(
-    node: &Node,
-    among: Among,
-    surroundings: &Surroundings<'_>,
-    now: jiff::Timestamp,
-) -> Result<Build, PlanError> {
-    let asked = node.asked.then_some(surroundings.options);
-    plan::plan(node.recipe.clone(), &node.name, asked, among, surroundings, now)
-}
-
-/// Plans every build, for all that can be wrong with that. Where a setting is a secret, names of builds are without it from
-/// here on.
-pub(super) fn plan_all(
-    graph: &mut Graph,
-    surroundings: &Surroundings<'_>,
-    now: jiff::Timestamp,
-) -> Result<(), Failure> {
-    for node in &mut graph.builds {
-        // One by one: a great many plans would take a great deal of room.
-        let build = plan_node(node, Among::default(), surroundings, now).map_err(|error| planned(&error))?;
-        node.name = build.mask.text(&node.name).into_owned();
-    }
-    Ok(())
-}
-
-/// A recipe that is valid and cannot be run as asked.
-pub(super) fn planned(error: &PlanError) -> Failure {
-    Failure::new(error.exit(), format!("pony-run: {error}"))
-}
-
 fn has_questions(node: &Node) -> bool {
     let recipe = &node.recipe;
     recipe.source.is_some()
@@ -343,7 +323,7 @@ fn rebuilt(graph: &Graph, options: &RunOptions) -> Result<Vec<bool>, Failure> {
 
 /// Asks all of them, some at once.
 async fn ask(
-    session: &mut Session,
+    inspector: &mut Inspector<'_>,
     questions: Vec<(usize, Request, Environment, bool)>,
 ) -> Result<BTreeMap<usize, Told>, Exit> {
     let room = Arc::new(Semaphore::new(AT_ONCE));
@@ -381,13 +361,13 @@ async fn ask(
                 None => return Ok(all),
                 Some(Ok((index, told, notes))) => {
                     for note in notes {
-                        session.note(note);
+                        inspector.console.note(note);
                     }
                     all.insert(index, told);
                 }
-                Some(Err(error)) => session.note(format!("a question was not answered: {error}")),
+                Some(Err(error)) => inspector.console.note(format!("a question was not answered: {error}")),
             },
-            signal = session.signals.next() => return Err(Exit::Signal(signal)),
+            signal = inspector.signals.next() => return Err(Exit::Signal(signal)),
         }
     }
 }

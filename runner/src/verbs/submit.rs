@@ -6,15 +6,19 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    Failure,
-    outbox::{Rules, pass},
-    print, say,
-    session::{Ended, Session, Way, cannot_record, wrong_server},
+    Failure, print,
+    recovery::recover,
+    say,
+    setup::{self, cannot_record, wrong_server},
 };
 use crate::{
     cli::{MessageFormat, ShowOptions, SubmitOptions},
     clock::Clock,
-    delivery::receipt::{Receipt, Trouble, Waiting},
+    delivery::{
+        deliverer::{Deliverer, DeliveryOptions, Ended},
+        outbox::{Rules, pass},
+        receipt::{Receipt, Trouble, Waiting},
+    },
     display::look::ColourChoice,
     exit::Exit,
     record::{
@@ -33,29 +37,32 @@ pub(super) async fn submit(options: &SubmitOptions) -> Result<Exit, Failure> {
         verbose: false,
         debug: false,
     };
-    let mut session = Session::new(&show, Clock::start())?;
-    session.name_servers(&options.to);
-    let given = session.given(&options.to)?;
+    let home = setup::home()?;
+    let config = setup::config(&home)?;
+    let console = setup::console(&show, Clock::start());
+    let mut registry = setup::servers(&home, &config, &options.to);
+    let given = registry.give(&options.to.servers).map_err(|error| wrong_server(&error))?;
     let is_asked = options.to.servers.iter().any(|server| !server.trim().is_empty());
     let servers = if is_asked { given } else { Vec::new() };
-    session.home.make().map_err(cannot_record)?;
+    home.make().map_err(cannot_record)?;
     // Runs that crashed become results first; their locks are let go, to be taken again below.
-    drop(session.recover());
+    drop(recover(&home, &console));
+    let mut deliverer = Deliverer::new(home, config.delivery, registry, console, setup::signals()?);
     if options.list {
-        return Ok(list(&session, options.json));
+        return Ok(list(&deliverer, options.json));
     }
     if options.runs.is_empty() && options.drop {
         if !options.all {
             return Err(usage("--drop needs the runs, or --all"));
         }
-        return drop_all(&mut session);
+        return drop_all(&mut deliverer);
     }
     if options.runs.is_empty() {
-        return Ok(all(&mut session, servers, options.all).await);
+        return Ok(all(&mut deliverer, servers, options.all).await);
     }
     let mut exit = Exit::Ok;
     for run in &options.runs {
-        let Some(folder) = find(&session, run) else {
+        let Some(folder) = find(&deliverer, run) else {
             say(&format!(
                 "pony-run: there is no run `{}`; `pony-run submit --list` names those that wait",
                 run.display()
@@ -71,15 +78,15 @@ pub(super) async fn submit(options: &SubmitOptions) -> Result<Exit, Failure> {
                 continue;
             }
         };
-        let active = take_up(&session, &folder);
+        let active = take_up(&deliverer, &folder);
         if options.drop {
-            give_up(&mut session, &folder, &record);
+            give_up(&mut deliverer, &folder, &record);
             if let Some(active) = active {
-                session.close(active);
+                deliverer.close(active);
             }
             continue;
         }
-        exit = exit.worst(one(&mut session, &folder, active, &record, &servers).await?);
+        exit = exit.worst(one(&mut deliverer, &folder, active, &record, &servers).await?);
         if matches!(exit, Exit::Signal(_)) {
             break;
         }
@@ -92,26 +99,26 @@ fn usage(text: &str) -> Failure {
 }
 
 /// A run by its folder or its id.
-fn find(session: &Session, run: &Path) -> Option<RunFolder> {
+fn find(deliverer: &Deliverer, run: &Path) -> Option<RunFolder> {
     if run.is_dir() {
         return Some(RunFolder::at(&std::path::absolute(run).unwrap_or_else(|_| run.to_owned())));
     }
-    RunFolder::by_id(&session.home, run.to_str()?)
+    RunFolder::by_id(&deliverer.home, run.to_str()?)
 }
 
 /// The run's marker, if it is not closed and nobody is at it.
-fn take_up(session: &Session, folder: &RunFolder) -> Option<Active> {
-    open_runs(&session.home).ok()?.find(|open| open.folder == *folder).map(|open| open.active)
+fn take_up(deliverer: &Deliverer, folder: &RunFolder) -> Option<Active> {
+    open_runs(&deliverer.home).ok()?.find(|open| open.folder == *folder).map(|open| open.active)
 }
 
 /// Delivers all that wait, to these servers or to those that each is for.
-async fn all(session: &mut Session, servers: Vec<Server>, also_final: bool) -> Exit {
+async fn all(deliverer: &mut Deliverer, servers: Vec<Server>, also_final: bool) -> Exit {
     let only = servers.into_iter().map(Some).collect::<Vec<_>>();
     let only = if only.is_empty() { vec![None] } else { only };
     let (mut exit, mut tried) = (Exit::Ok, 0);
     for only in only {
         let rules = Rules { limit: None, only, hurry: true, also_final, shown: true };
-        let tally = pass(session, &rules).await;
+        let tally = pass(deliverer, &rules).await;
         tried += tally.delivered + tally.waiting;
         if let Some(signal) = tally.signal {
             return Exit::Signal(signal);
@@ -121,7 +128,7 @@ async fn all(session: &mut Session, servers: Vec<Server>, also_final: bool) -> E
         }
     }
     if tried == 0 {
-        let waiting = waiting(session);
+        let waiting = waiting(deliverer);
         match waiting
             .iter()
             .filter(|row| !row.waiting.as_ref().is_some_and(|waiting| waiting.dropped))
@@ -139,14 +146,14 @@ async fn all(session: &mut Session, servers: Vec<Server>, also_final: bool) -> E
 
 /// Delivers one run to these servers, or to every server that it is still to go to.
 async fn one(
-    session: &mut Session,
+    deliverer: &mut Deliverer,
     folder: &RunFolder,
     active: Option<Active>,
     record: &RunRecord,
     servers: &[Server],
 ) -> Result<Exit, Failure> {
     let servers = if servers.is_empty() {
-        let named = record.deliver_to.iter().map(|name| session.servers.of_receipt(name));
+        let named = record.deliver_to.iter().map(|name| deliverer.servers.of_receipt(name));
         named.collect::<Result<Vec<_>, _>>().map_err(|error| wrong_server(&error))?
     } else {
         servers.to_vec()
@@ -154,22 +161,27 @@ async fn one(
     let mut exit = Exit::Ok;
     for server in servers {
         let name = server.name();
-        let limit = session.config.delivery.timeout;
+        let limit = deliverer.limits.timeout;
         let mut receipt = folder.read_receipt(&name);
         // Asked for by name, even files that were refused are tried again.
         receipt.iter_mut().for_each(Receipt::reopen);
         let ended = match receipt {
             Some(receipt) if receipt.has_waiting() => {
-                session.upload(None, folder, receipt, &server, session.config.delivery.uploads).await
+                deliverer.upload(None, folder, receipt, &server, deliverer.limits.uploads).await
             }
             Some(_) => {
-                session.note(format!("{} is on {name} already", folder.path().display()));
+                deliverer.console.note(format!("{} is on {name} already", folder.path().display()));
                 Ended::Done
             }
             // Asked for by name, even a cancelled run is sent.
             None => {
-                session
-                    .deliver(None, folder, record, Way { server: &server, limit, by_name: true, hurry: true })
+                deliverer
+                    .deliver(
+                        None,
+                        folder,
+                        record,
+                        DeliveryOptions { server: &server, limit, by_name: true, hurry: true },
+                    )
                     .await
             }
         };
@@ -182,7 +194,7 @@ async fn one(
     let is_there = |name: &String| folder.read_receipt(name).is_some_and(|receipt| !receipt.has_waiting());
     let everywhere = record.deliver_to.iter().all(is_there);
     if let Some(active) = active.filter(|_| exit == Exit::Ok && everywhere) {
-        session.close(active);
+        deliverer.close(active);
     }
     Ok(exit)
 }
@@ -203,10 +215,10 @@ struct Row {
 }
 
 /// All that waits, oldest first.
-fn waiting(session: &Session) -> Vec<Row> {
-    let now = session.clock.wall();
+fn waiting(deliverer: &Deliverer) -> Vec<Row> {
+    let now = deliverer.console.clock.wall();
     let mut rows = Vec::new();
-    let Ok(open) = open_runs(&session.home) else { return rows };
+    let Ok(open) = open_runs(&deliverer.home) else { return rows };
     for Open { folder, .. } in open {
         let Ok(record) = folder.read_result() else { continue };
         for server in &record.deliver_to {
@@ -217,7 +229,7 @@ fn waiting(session: &Session) -> Vec<Row> {
             }
             let waiting = folder.read_waiting(server);
             let of_server =
-                Known::load(&session.home, server).trouble.filter(|trouble| !trouble.is_over(now));
+                Known::load(&deliverer.home, server).trouble.filter(|trouble| !trouble.is_over(now));
             let never = waiting.as_ref().is_some_and(|waiting| waiting.is_final || waiting.dropped);
             let trouble = waiting.as_ref().map(|waiting| waiting.trouble.clone());
             let trouble = trouble.or_else(|| receipt.as_ref()?.trouble.clone());
@@ -238,8 +250,8 @@ fn waiting(session: &Session) -> Vec<Row> {
     rows
 }
 
-fn list(session: &Session, as_json: bool) -> Exit {
-    let rows = waiting(session);
+fn list(deliverer: &Deliverer, as_json: bool) -> Exit {
+    let rows = waiting(deliverer);
     if as_json {
         let rows: Vec<Value> = rows.iter().map(Row::json).collect();
         return print(&format!("{:#}", Value::Array(rows)));
@@ -248,7 +260,7 @@ fn list(session: &Session, as_json: bool) -> Exit {
         say("nothing waits");
         return Exit::Ok;
     }
-    let now = session.clock.wall();
+    let now = deliverer.console.clock.wall();
     print(&rows.iter().map(|row| row.text(now)).collect::<Vec<_>>().join("\n"))
 }
 
@@ -297,21 +309,25 @@ impl Row {
 }
 
 /// Nobody is to have these any more.
-fn drop_all(session: &mut Session) -> Result<Exit, Failure> {
-    let open = open_runs(&session.home);
+fn drop_all(deliverer: &mut Deliverer) -> Result<Exit, Failure> {
+    let open = open_runs(&deliverer.home);
     let open = open.map_err(|error| cannot_record(format!("cannot look for waiting results: {error}")))?;
     for Open { folder, active } in open {
         let Ok(record) = folder.read_result() else { continue };
-        give_up(session, &folder, &record);
-        session.close(active);
+        give_up(deliverer, &folder, &record);
+        deliverer.close(active);
     }
     Ok(Exit::Ok)
 }
 
-fn give_up(session: &mut Session, folder: &RunFolder, record: &RunRecord) {
+fn give_up(deliverer: &mut Deliverer, folder: &RunFolder, record: &RunRecord) {
     for server in record.deliver_to.iter().filter(|server| !folder.is_delivered_to(server)) {
-        folder.write_waiting(&Waiting::dropped(folder.read_waiting(server), server, session.clock.wall()));
-        session.note(format!(
+        folder.write_waiting(&Waiting::dropped(
+            folder.read_waiting(server),
+            server,
+            deliverer.console.clock.wall(),
+        ));
+        deliverer.console.note(format!(
             "{} is not for {server} any more; it stays in {}",
             record.run_id,
             folder.path().display()
@@ -321,9 +337,13 @@ fn give_up(session: &mut Session, folder: &RunFolder, record: &RunRecord) {
     for mut receipt in receipts.filter(Receipt::has_waiting) {
         receipt.refuse_waiting("given up");
         if let Err(error) = folder.write_receipt(&receipt) {
-            session.note(format!("cannot note that files of {} are given up: {error}", record.run_id));
+            deliverer
+                .console
+                .note(format!("cannot note that files of {} are given up: {error}", record.run_id));
         } else {
-            session.note(format!("files of {} are not for {} any more", record.run_id, receipt.server));
+            deliverer
+                .console
+                .note(format!("files of {} are not for {} any more", record.run_id, receipt.server));
         }
     }
 }

@@ -4,11 +4,14 @@ use std::{fs, io, path::Path};
 
 use pony_contexts::chain::Found;
 
-use super::{session::Session, tidy::clear};
+use super::cleanup::clear;
 use crate::{
-    display::{Reporter, Spool},
+    delivery::deliverer::not_delivered,
+    display::{Console, Reporter, Spool},
     exit::Exit,
+    home::Home,
     plan::Build,
+    process::os::Signals,
     record::{
         RunRecord,
         folder::{Active, RunFolder},
@@ -19,12 +22,12 @@ use crate::{
 
 /// A result that is recorded, and perhaps to be delivered.
 #[derive(Debug)]
-pub(super) struct Parcel {
+pub(crate) struct Parcel {
     /// The build's name, where it is one of those that are shown.
-    pub(super) name: Option<String>,
-    pub(super) folder: RunFolder,
-    pub(super) active: Active,
-    pub(super) record: RunRecord,
+    pub(crate) name: Option<String>,
+    pub(crate) folder: RunFolder,
+    pub(crate) active: Active,
+    pub(crate) record: RunRecord,
 }
 
 /// A build that is over.
@@ -41,21 +44,21 @@ pub(super) struct Over {
 }
 
 /// Runs it.
-pub(super) async fn build(session: &mut Session, build: &Build) -> Over {
+pub(super) async fn build(home: &Home, console: &Console, signals: &mut Signals, build: &Build) -> Over {
     let Build { job, mask, .. } = build;
-    let Recording { folder, active, mut reporter } = match record(session, build) {
+    let Recording { folder, active, mut reporter } = match record(home, console, build) {
         Ok(recording) => recording,
         Err(exit) => return Over { exit, begun: false, parcel: None, kept: None },
     };
-    let finished = run::run(job, &folder, session.clock, mask, &mut reporter, &mut session.signals).await;
+    let finished = run::run(job, &folder, console.clock, mask, &mut reporter, signals).await;
     let record = finished.record;
-    let cleared = clear(session, &record).await;
+    let cleared = clear(home, console, signals, &record).await;
     if let Some(error) = finished.not_recorded {
-        let exit = cannot(session, folder.path(), &error);
+        let exit = cannot(console, folder.path(), &error);
         return Over { exit, begun: true, parcel: None, kept: None };
     }
-    if let Err(error) = remember(session, &record) {
-        session.note(format!("cannot remember this run for the next one: {error}"));
+    if let Err(error) = remember(home, &record) {
+        console.note(format!("cannot remember this run for the next one: {error}"));
     }
     let exit = finished.signal.map_or_else(|| Exit::of(record.outcome, record.signal), Exit::Signal);
     match cleared {
@@ -66,27 +69,27 @@ pub(super) async fn build(session: &mut Session, build: &Build) -> Over {
         }
         // What is left of its tree, the next pony-run clears away.
         Err(stopped) => {
-            session.not_delivered(Some(&job.name), &record, "stopped");
+            not_delivered(console, Some(&job.name), &record, "stopped");
             Over { exit: exit.worst(stopped), begun: true, parcel: None, kept: finished.kept }
         }
     }
 }
 
 /// Records that it does not run, for this reason.
-pub(super) fn skip(session: &Session, build: &Build, reason: String) -> Result<Parcel, Exit> {
+pub(super) fn skip(home: &Home, console: &Console, build: &Build, reason: String) -> Result<Parcel, Exit> {
     let Build { job, mask, .. } = build;
-    let Recording { folder, active, mut reporter } = record(session, build)?;
-    let finished = run::skip(job, &folder, session.clock, mask, &mut reporter, reason);
+    let Recording { folder, active, mut reporter } = record(home, console, build)?;
+    let finished = run::skip(job, &folder, console.clock, mask, &mut reporter, reason);
     match finished.not_recorded {
         None => Ok(Parcel { name: Some(job.name.clone()), folder, active, record: finished.record }),
-        Some(error) => Err(cannot(session, folder.path(), &error)),
+        Some(error) => Err(cannot(console, folder.path(), &error)),
     }
 }
 
 /// What is to be known of the last run of its slot.
-pub(super) fn remember(session: &Session, record: &RunRecord) -> io::Result<()> {
+pub(crate) fn remember(home: &Home, record: &RunRecord) -> io::Result<()> {
     let RunRecord { package, host, arch, tags, .. } = record;
-    Memory::load(&session.home, package, host, arch, tags).after(record).save(&session.home, record)
+    Memory::load(home, package, host, arch, tags).after(record).save(home, record)
 }
 
 struct Recording {
@@ -95,19 +98,19 @@ struct Recording {
     reporter: Reporter,
 }
 
-fn record(session: &Session, build: &Build) -> Result<Recording, Exit> {
+fn record(home: &Home, console: &Console, build: &Build) -> Result<Recording, Exit> {
     let Build { job, mask, .. } = build;
-    let created = RunFolder::create(&session.home, &job.recipe.package, &job.run_id);
-    let (folder, active) = created.map_err(|error| cannot(session, &session.home.runs(), &error))?;
+    let created = RunFolder::create(home, &job.recipe.package, &job.run_id);
+    let (folder, active) = created.map_err(|error| cannot(console, &home.runs(), &error))?;
     let spool = fs::write(folder.recipe(), mask.text(&job.planned).as_bytes())
         .and_then(|()| Spool::create(folder.clone()))
-        .map_err(|error| cannot(session, folder.path(), &error))?;
+        .map_err(|error| cannot(console, folder.path(), &error))?;
     let reporter =
-        Reporter::new(job.name.clone(), session.clock, mask.clone(), spool, session.screen.clone());
+        Reporter::new(job.name.clone(), console.clock, mask.clone(), spool, console.screen.clone());
     Ok(Recording { folder, active, reporter })
 }
 
-fn cannot(session: &Session, what: &Path, error: &io::Error) -> Exit {
-    session.note(format!("cannot record into {}: {error}", what.display()));
+fn cannot(console: &Console, what: &Path, error: &io::Error) -> Exit {
+    console.note(format!("cannot record into {}: {error}", what.display()));
     Exit::CannotRecord
 }

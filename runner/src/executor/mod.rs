@@ -1,6 +1,10 @@
 //! Builds under way: each starts when what it needs is there and the machine has room, and tells those that need it what it
 //! made.
 
+mod build;
+mod cleanup;
+mod delivery;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
@@ -13,41 +17,45 @@ use tokio::{
     task::{JoinError, JoinSet},
 };
 
-use super::{
-    build::{self, Over, Parcel},
-    deliver::{Cause, Post, deliver},
-    session::Session,
-    survey::{Survey, Verdict, plan_node},
+use self::{
+    build::Over,
+    delivery::{Cause, Post, deliver},
+};
+pub(crate) use self::{
+    build::{Parcel, remember},
+    cleanup::bounds,
 };
 use crate::{
+    delivery::deliverer::Deliverer,
+    display::Console,
     exit::Exit,
-    graph::{
-        Graph,
-        schedule::{Limits, Schedule, Task},
-    },
+    graph::Graph,
+    home::Home,
+    inspect::{Survey, Verdict},
     jobserver::Jobserver,
-    plan::{Build, Surroundings},
-    process::os::Relay,
+    plan::{Build, PlanContext, plan_node},
+    process::os::{Relay, Signals},
     recipe::{Late, Weight},
     record::{
         NeedRecord, Outcome, RunRecord,
         event::{BuildHead, Event},
     },
     run::{Among, job::content},
+    schedule::{Limits, Schedule, Task},
     slots::{self, Memory},
 };
 
 /// What builds share of the machine.
 #[derive(Debug)]
-pub(super) struct Shares {
+pub(crate) struct Shares {
     /// Builds at once.
-    pub(super) slots: usize,
+    pub(crate) slots: usize,
     /// Bytes of memory.
-    pub(super) memory: u64,
+    pub(crate) memory: u64,
     /// Where jobs are shared; none for a build by itself.
-    pub(super) jobserver: Option<Jobserver>,
+    pub(crate) jobserver: Option<Jobserver>,
     /// What `make` says of its version.
-    pub(super) make: String,
+    pub(crate) make: String,
 }
 
 /// What those that need a build have to know of it.
@@ -63,15 +71,16 @@ struct Made {
 }
 
 /// What is to be done.
-pub(super) struct Work<'c> {
-    pub(super) surroundings: &'c Surroundings<'c>,
-    pub(super) graph: &'c Graph,
-    pub(super) shares: Shares,
+pub(crate) struct Work<'c> {
+    pub(crate) context: &'c PlanContext<'c>,
+    pub(crate) graph: &'c Graph,
+    pub(crate) shares: Shares,
     /// Carried by all results; none for one build by itself.
-    pub(super) chain: Option<String>,
-    pub(super) survey: Survey,
+    pub(crate) chain: Option<String>,
+    pub(crate) survey: Survey,
+    pub(crate) deliverer: Deliverer,
     /// Results of earlier runs, to be delivered before any of these, so that what was last is last.
-    pub(super) before: Vec<Parcel>,
+    pub(crate) before: Vec<Parcel>,
 }
 
 /// How a build is reached from one that needs it.
@@ -83,9 +92,11 @@ struct Way {
 }
 
 /// Builds under way.
-struct Conductor<'c> {
-    session: Session,
-    surroundings: &'c Surroundings<'c>,
+struct Executor<'c> {
+    home: Home,
+    console: Console,
+    signals: Signals,
+    context: &'c PlanContext<'c>,
     graph: &'c Graph,
     shares: Shares,
     chain: Option<String>,
@@ -101,38 +112,38 @@ struct Conductor<'c> {
 }
 
 /// Runs what the survey says is to be run, and delivers it.
-pub(super) async fn conduct(session: &mut Session, work: Work<'_>) -> Exit {
+pub(crate) async fn execute(work: Work<'_>) -> Exit {
     let (post, posted) = mpsc::unbounded_channel();
     let (relay, signals) = Relay::new();
     // A signal that ends builds does not keep what they have come to from being delivered.
     let mut delivery = tokio::spawn(deliver(
-        Session { signals, ..session.clone() },
-        work.surroundings.servers.clone(),
+        Deliverer { signals, ..work.deliverer.clone() },
+        work.context.servers.clone(),
         posted,
     ));
-    let mut conductor = Conductor::new(session, work, post);
-    conductor.take_what_is_there();
-    conductor.announce();
-    conductor.drive().await;
-    let Conductor { session: mut own, post, exit, chain, .. } = conductor;
+    let mut executor = Executor::new(work, post);
+    executor.take_what_is_there();
+    executor.announce();
+    executor.drive().await;
+    let Executor { console, mut signals, post, exit, chain, .. } = executor;
     // Nothing more comes: the delivery ends when it is done.
     drop(post);
     let delivered = loop {
         tokio::select! {
             biased;
-            signal = own.signals.next() => relay.send(signal),
-            delivered = &mut delivery => break of_task(&own, delivered),
+            signal = signals.next() => relay.send(signal),
+            delivered = &mut delivery => break of_task(&console, delivered),
         }
     };
     if let Some(chain) = chain {
-        own.show(Event::ChainEnded { chain });
+        console.show(None, Event::ChainEnded { chain });
     }
     exit.worst(delivered)
 }
 
-impl<'c> Conductor<'c> {
-    fn new(session: &Session, work: Work<'c>, post: mpsc::UnboundedSender<Post>) -> Self {
-        let Work { surroundings, graph, shares, chain, survey, before } = work;
+impl<'c> Executor<'c> {
+    fn new(work: Work<'c>, post: mpsc::UnboundedSender<Post>) -> Self {
+        let Work { context, graph, shares, chain, survey, before, deliverer } = work;
         for parcel in before {
             let _ = post.send(Post::Result(Box::new(parcel)));
         }
@@ -140,8 +151,10 @@ impl<'c> Conductor<'c> {
         let places: Vec<usize> = (0..graph.builds.len()).filter(is_built).collect();
         let limits = Limits { slots: shares.slots, memory: shares.memory };
         Self {
-            session: session.clone(),
-            surroundings,
+            home: deliverer.home,
+            console: deliverer.console,
+            signals: deliverer.signals,
+            context,
             graph,
             shares,
             chain,
@@ -170,7 +183,7 @@ impl<'c> Conductor<'c> {
                 outcome: Outcome::Passed,
                 reused: true,
             };
-            let ended = card.ended.parse().unwrap_or_else(|_| self.session.clock.wall());
+            let ended = card.ended.parse().unwrap_or_else(|_| self.console.clock.wall());
             let content = self.survey.contents[index].clone();
             self.made[index] =
                 Some(Made { record, content, outputs: card.outputs, ended, _found: holding(found) });
@@ -190,11 +203,11 @@ impl<'c> Conductor<'c> {
             BuildHead { name: node.name.clone(), needs, usual: self.survey.usual[index] }
         };
         let builds = (0..self.graph.builds.len()).filter(is_there).map(head).collect();
-        self.session.show(Event::ChainStarted { chain, builds });
+        self.console.show(None, Event::ChainStarted { chain, builds });
         for (node, made) in self.graph.builds.iter().zip(&self.made) {
             if let Some(Made { record, ended, .. }) = made {
-                self.session
-                    .show_of(&node.name, Event::Reused { run_id: record.run_id.clone(), ended: *ended });
+                self.console
+                    .show(Some(&node.name), Event::Reused { run_id: record.run_id.clone(), ended: *ended });
             }
         }
     }
@@ -204,7 +217,7 @@ impl<'c> Conductor<'c> {
         while !self.running.is_empty() {
             tokio::select! {
                 biased;
-                signal = self.session.signals.next() => {
+                signal = self.signals.next() => {
                     // Each build that runs is told as well.
                     self.exit = self.exit.worst(Exit::Signal(signal));
                     self.stop("it was stopped before that");
@@ -219,7 +232,7 @@ impl<'c> Conductor<'c> {
     fn stop(&mut self, reason: &str) {
         for task in self.schedule.stop() {
             let name = &self.graph.builds[self.places[task]].name;
-            self.session.show_of(name, Event::NotBegun { reason: reason.to_owned() });
+            self.console.show(Some(name), Event::NotBegun { reason: reason.to_owned() });
         }
     }
 
@@ -228,7 +241,8 @@ impl<'c> Conductor<'c> {
             let index = self.places[task];
             match self.ready(task) {
                 Ok((build, share)) => {
-                    let mut session = self.session.clone();
+                    let (home, console, mut signals) =
+                        (self.home.clone(), self.console.clone(), self.signals.clone());
                     let held = self.survey.held.remove(&index);
                     self.running.spawn(async move {
                         // Before it begins: waiting is no part of what it took.
@@ -236,22 +250,21 @@ impl<'c> Conductor<'c> {
                             None => None,
                             Some((jobserver, count)) => tokio::select! {
                                 tokens = jobserver.take(count) => Some(tokens),
-                                signal = session.signals.next() => {
+                                signal = signals.next() => {
                                     let exit = Exit::Signal(signal);
                                     return (task, Over { exit, begun: false, parcel: None, kept: None });
                                 }
                             },
                         };
-                        let build = recalled(&session, build);
-                        let held =
-                            held.or_else(|| slots::hold(&session.home, &build.job.slot()).ok().flatten());
-                        let over = build::build(&mut session, &build).await;
+                        let build = recalled(&home, build);
+                        let held = held.or_else(|| slots::hold(&home, &build.job.slot()).ok().flatten());
+                        let over = build::build(&home, &console, &mut signals, &build).await;
                         drop(held);
                         (task, over)
                     });
                 }
                 Err(words) => {
-                    self.session.note(format!("{} cannot be begun: {words}", self.graph.builds[index].name));
+                    self.console.note(format!("{} cannot be begun: {words}", self.graph.builds[index].name));
                     self.running.spawn(async move {
                         (task, Over { exit: Exit::RecipeInvalid, begun: false, parcel: None, kept: None })
                     });
@@ -267,7 +280,7 @@ impl<'c> Conductor<'c> {
         let jobs = if node.recipe.uses_jobs { self.jobs(task) } else { 1 };
         if node.recipe.uses_jobs || node.recipe.uses_needs {
             let late = Late { jobs, needs: self.outputs_of_needs(index) };
-            let facts = &self.surroundings.machine.facts;
+            let facts = &self.context.machine.facts;
             node.recipe = node.begin(facts, &late).map_err(|errors| errors.render(false))?;
         }
         // One build by itself has the machine to itself.
@@ -288,8 +301,8 @@ impl<'c> Conductor<'c> {
             // Of the recipe as it was planned: where outputs lie and how many jobs there are makes no other build.
             planned: Some(Box::new(self.graph.builds[index].recipe.clone())),
         };
-        let now = self.session.clock.wall();
-        let build = plan_node(&node, among, self.surroundings, now).map_err(|error| error.to_string())?;
+        let now = self.console.clock.wall();
+        let build = plan_node(&node, among, self.context, now).map_err(|error| error.to_string())?;
         Ok((build, self.shares.jobserver.clone().map(|jobserver| (jobserver, jobs))))
     }
 
@@ -309,7 +322,7 @@ impl<'c> Conductor<'c> {
 
     /// How many jobs a build that starts may run at once.
     fn jobs(&self, task: usize) -> usize {
-        let alone = self.surroundings.machine.facts.cpus;
+        let alone = self.context.machine.facts.cpus;
         self.shares.jobserver.as_ref().map_or(alone, |jobserver| self.schedule.share(task, jobserver.jobs()))
     }
 
@@ -368,7 +381,7 @@ impl<'c> Conductor<'c> {
             Ok(over) => over,
             Err(error) => {
                 // A fault in pony-run: its run is found as crashed by the next one. Nothing can be said of the others.
-                self.session.note(format!("a build has come to no end: {error}"));
+                self.console.note(format!("a build has come to no end: {error}"));
                 self.exit = self.exit.worst(Exit::CannotRecord);
                 self.stop("pony-run has failed");
                 return;
@@ -384,7 +397,7 @@ impl<'c> Conductor<'c> {
                 Exit::Signal(_) => "it was stopped before that",
                 _ => "it cannot be recorded, or not be read any more",
             };
-            self.session.show_of(&node.name, Event::NotBegun { reason: reason.to_owned() });
+            self.console.show(Some(&node.name), Event::NotBegun { reason: reason.to_owned() });
         }
         if let Some(parcel) = &parcel {
             if passed {
@@ -417,7 +430,7 @@ impl<'c> Conductor<'c> {
         }
         if exit == Exit::CannotRecord {
             self.stop("runs cannot be recorded");
-        } else if !passed && self.surroundings.options.fail_fast {
+        } else if !passed && self.context.options.fail_fast {
             self.stop(&format!(
                 "{} has not passed, and --fail-fast was asked for",
                 self.graph.builds[index].name
@@ -430,8 +443,8 @@ impl<'c> Conductor<'c> {
         let node = &self.graph.builds[index];
         let cause = node.needs.iter().find_map(|need| self.causes[*need].clone());
         let among = Among { chain: self.chain.clone(), needs: self.needs(index), ..Among::default() };
-        let now = self.session.clock.wall();
-        let planned = plan_node(node, among, self.surroundings, now);
+        let now = self.console.clock.wall();
+        let planned = plan_node(node, among, self.context, now);
         match (planned, cause) {
             (Ok(build), Some(cause)) => {
                 self.causes[index] = Some(cause.clone());
@@ -441,7 +454,7 @@ impl<'c> Conductor<'c> {
                 let why = planned
                     .err()
                     .map_or("what it needs has not passed".to_owned(), |error| error.to_string());
-                self.session.show_of(&node.name, Event::NotBegun { reason: why });
+                self.console.show(Some(&node.name), Event::NotBegun { reason: why });
             }
         }
     }
@@ -457,8 +470,8 @@ fn holding(found: Found) -> Option<Found> {
     (!found.card.outputs.is_empty()).then_some(found)
 }
 
-fn recalled(session: &Session, mut build: Build) -> Build {
-    let memory = Memory::of(&session.home, &build.job.slot());
+fn recalled(home: &Home, mut build: Build) -> Build {
+    let memory = Memory::of(home, &build.job.slot());
     build.job.recall(&memory);
     build
 }
@@ -486,9 +499,9 @@ fn tasks(graph: &Graph, survey: &Survey, places: &[usize]) -> Vec<Task> {
         .collect()
 }
 
-fn of_task(session: &Session, delivered: Result<Exit, JoinError>) -> Exit {
+fn of_task(console: &Console, delivered: Result<Exit, JoinError>) -> Exit {
     delivered.unwrap_or_else(|error| {
-        session.note(format!("the delivery has come to no end: {error}"));
+        console.note(format!("the delivery has come to no end: {error}"));
         Exit::NotDelivered
     })
 }

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::{asking, no_slot, unless_stopped, verdict};
+use super::{no_slot, verdict};
 use crate::{
-    app::{Failure, say, session::Session},
     clock::{Clock, Moment},
     exit::Exit,
     query::{
@@ -13,6 +12,7 @@ use crate::{
         say as words,
     },
     server::Server,
+    verbs::{Failure, querier::Querier, say},
     words::plain,
 };
 
@@ -36,15 +36,15 @@ impl Wait<'_> {
     /// down for instance, is waited out too.
     pub(super) async fn run(
         &self,
-        session: &mut Session,
+        querier: &mut Querier,
         server: &Server,
     ) -> Result<(Asking, Vec<Row>), Failure> {
-        let began = session.clock.now();
+        let began = querier.clock.now();
         let mut said = String::new();
         let mut reached: Option<Asking> = None;
         loop {
-            let asked = self.once(session, server, &mut reached).await?;
-            let is_over = self.left(session.clock, began).is_some_and(|left| left.is_zero());
+            let asked = self.once(querier, server, &mut reached).await?;
+            let is_over = self.left(querier.clock, began).is_some_and(|left| left.is_zero());
             let (words, pause) = match asked {
                 Ok((asking, rows)) if verdict(&rows) == Verdict::Green || (is_over && !rows.is_empty()) => {
                     return Ok((asking, rows));
@@ -61,25 +61,25 @@ impl Wait<'_> {
                 said = words;
             }
             let pause = pause.max(SHORTEST);
-            let pause = self.left(session.clock, began).map_or(pause, |left| left.min(pause));
-            unless_stopped(session, tokio::time::sleep(pause)).await?;
+            let pause = self.left(querier.clock, began).map_or(pause, |left| left.min(pause));
+            querier.unless_stopped(tokio::time::sleep(pause)).await?;
         }
     }
 
     async fn once(
         &self,
-        session: &mut Session,
+        querier: &mut Querier,
         server: &Server,
         reached: &mut Option<Asking>,
     ) -> Result<Result<(Asking, Vec<Row>), AskError>, Failure> {
         let asking = match reached {
             Some(asking) => asking,
-            None => match asking(session, server).await? {
+            None => match querier.asking(server).await? {
                 Ok(asking) => reached.insert(asking),
                 Err(error) => return Ok(Err(error)),
             },
         };
-        let rows = match unless_stopped(session, asking.last(self.package, self.tags)).await? {
+        let rows = match querier.unless_stopped(asking.last(self.package, self.tags)).await? {
             Ok(last) => last.into_iter().map(|last| last.row).collect(),
             // It may come yet.
             Err(AskError::NoPackage { .. }) => Vec::new(),

@@ -1,0 +1,26 @@
+//! What pony-run itself reports, beside the output of builds.
+
+use crate::{
+    clock::Clock,
+    display::Screen,
+    record::event::{Event, Stamped},
+};
+
+/// The screen, with the clock that stamps what is shown there.
+#[derive(Debug, Clone)]
+pub(crate) struct Console {
+    pub(crate) screen: Screen,
+    pub(crate) clock: Clock,
+}
+
+impl Console {
+    /// Shows an event that belongs to no run folder, under the name of a build if it is about one that is shown.
+    pub(crate) fn show(&self, build: Option<&str>, event: Event) {
+        self.screen.on(build, &Stamped::new(event, self.clock.wall(), self.clock.now()));
+    }
+
+    /// Shows a message.
+    pub(crate) fn note(&self, text: String) {
+        self.show(None, Event::Note { text });
+    }
+}
