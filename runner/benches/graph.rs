@@ -14,7 +14,7 @@ use std::{
 use nix::sys::resource::{UsageWho, getrusage};
 
 use pony_runner::{
-    graph::{self, Asked, Disk, Graph},
+    graph::{self, Disk, Graph, GraphRequest},
     platform,
 };
 
@@ -75,12 +75,12 @@ fn resolve(folder: &Path) {
     const RECIPES: usize = 2000;
     let first = [recipes(folder, RECIPES)];
     let facts = platform::of_this_machine();
-    let asked = Asked { recipes: &first, set: &[], cells: &[] };
+    let request = GraphRequest { recipes: &first, settings: &[], cells: &[] };
     let mut took: Vec<Duration> = Vec::new();
     let mut builds = 0;
     for _ in 0..5 {
         let start = now();
-        let graph: Graph = graph::resolve(asked, &facts, false, &mut Disk).expect("a graph");
+        let graph: Graph = graph::resolve(request, &facts, &mut Disk).expect("a graph");
         took.push(start.elapsed());
         builds = graph.builds.len();
     }

@@ -86,19 +86,6 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// What ends the program without a run: its exit and, for the person, why and the way out.
-#[derive(Debug)]
-pub(crate) struct Failure {
-    pub(crate) exit: Exit,
-    pub(crate) message: String,
-}
-
-impl Failure {
-    pub(crate) fn new(exit: Exit, message: String) -> Self {
-        Self { exit, message }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,6 +11,7 @@ pub mod disk;
 pub mod display;
 mod download;
 pub mod environment;
+mod error;
 mod executor;
 pub mod exit;
 pub mod graph;

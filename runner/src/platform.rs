@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, fs};
 
 use pony_contexts::Fact;
 
-use crate::{recipe::Facts, words};
+use crate::{recipe::PlatformFacts, words};
 
 /// This machine, looked at once.
 #[derive(Debug, Clone)]
 pub struct Machine {
     /// What recipes may know.
-    pub facts: Facts,
+    pub facts: PlatformFacts,
     /// What is reported.
     pub reported: BTreeMap<String, Fact>,
     /// Bytes of memory that builds may take, as far as that can be told.
@@ -40,7 +40,7 @@ impl Machine {
 
 /// Reads them. `arch` is what Python's `distutils.util.get_platform()` says (`linux-x86_64`), so that slots of old
 /// clients and ours are the same.
-pub fn of_this_machine() -> Facts {
+pub fn of_this_machine() -> PlatformFacts {
     let (system, machine) = match nix::sys::utsname::uname() {
         Ok(name) => (
             name.sysname().to_string_lossy().to_lowercase(),
@@ -52,7 +52,7 @@ pub fn of_this_machine() -> Facts {
         .ok()
         .and_then(|host| host.into_string().ok())
         .filter(|host| !host.is_empty());
-    Facts {
+    PlatformFacts {
         cpus: std::thread::available_parallelism().map_or(1, usize::from),
         arch: format!("{system}-{machine}"),
         host: host.unwrap_or_else(|| "localhost".to_owned()),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::{
     query::Full,
-    recipe::{self, Context, Facts, Given, Recipe},
+    recipe::{self, Context, LoadOptions, PlatformFacts, Recipe},
     record::RunRecord,
     redactor::STARS,
 };
@@ -109,11 +109,11 @@ impl Carried {
 }
 
 /// The recipe to be run, on the machine of these facts.
-pub fn plan(carried: &Carried, facts: &Facts) -> Result<Replay, ReplayError> {
+pub fn plan(carried: &Carried, facts: &PlatformFacts) -> Result<Replay, ReplayError> {
     let shown = carried.file_name();
     let path = carried.folder.as_deref().unwrap_or(Path::new("/")).join(&shown);
-    let given = Given { set: &[], facts, late: None };
-    let loaded = recipe::load(&path, carried.text.as_bytes(), &given)
+    let options = LoadOptions { settings: &[], platform: facts, deferred: None };
+    let loaded = recipe::load(&path, carried.text.as_bytes(), &options)
         .map_err(|wrong| ReplayError::Recipe(wrong.render(false)))?;
     let [mut recipe] = <[Recipe; 1]>::try_from(loaded).map_err(|cells| {
         ReplayError::Recipe(format!("it is of {} builds, and a result is of one", cells.len()))
@@ -206,8 +206,8 @@ fn needed(recipe: &Recipe) -> Vec<PathBuf> {
 mod tests {
     use super::*;
 
-    fn facts() -> Facts {
-        Facts { cpus: 2, arch: "linux-x86_64".into(), host: "here".into(), cwd: PathBuf::from("/w") }
+    fn facts() -> PlatformFacts {
+        PlatformFacts { cpus: 2, arch: "linux-x86_64".into(), host: "here".into(), cwd: PathBuf::from("/w") }
     }
 
     fn carried(text: &str) -> Carried {
@@ -224,8 +224,8 @@ mod tests {
 
     fn loaded(yaml: &str) -> Recipe {
         let facts = facts();
-        let given = Given { set: &[], facts: &facts, late: None };
-        let recipes = recipe::load(Path::new("/elsewhere/x.yaml"), yaml.as_bytes(), &given);
+        let options = LoadOptions { settings: &[], platform: &facts, deferred: None };
+        let recipes = recipe::load(Path::new("/elsewhere/x.yaml"), yaml.as_bytes(), &options);
         let [recipe] =
             <[Recipe; 1]>::try_from(recipes.unwrap_or_else(|wrong| panic!("{}", wrong.render(false))))
                 .unwrap();

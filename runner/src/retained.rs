@@ -11,7 +11,7 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{config::Kept as Limits, disk, home::Home, process::os};
+use crate::{config::RetainedLimits, disk, home::Home, process::os};
 
 /// One tree.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,7 +67,7 @@ pub fn list(home: &Home) -> io::Result<Vec<Kept>> {
 }
 
 /// Which of `kept`, newest first, have to go.
-pub fn surplus<'k>(kept: &'k [Kept], limits: &Limits, now: Timestamp) -> Vec<&'k Kept> {
+pub fn surplus<'k>(kept: &'k [Kept], limits: &RetainedLimits, now: Timestamp) -> Vec<&'k Kept> {
     let mut bytes = 0;
     let mut gone = Vec::new();
     for (index, tree) in kept.iter().enumerate() {
@@ -104,7 +104,8 @@ mod tests {
         let kept = [tree(20, 5), tree(19, 100), tree(18, 5), tree(10, 1), tree(1, 1)];
         let now = Timestamp::from_second(20 * 86_400 + 60).unwrap();
         let gone = |count, days: u64, bytes| {
-            let limits = Limits { count, age: Duration::from_hours(days * 24), size: ByteSize::b(bytes) };
+            let limits =
+                RetainedLimits { count, age: Duration::from_hours(days * 24), size: ByteSize::b(bytes) };
             surplus(&kept, &limits, now).iter().map(|tree| tree.run_id.clone()).collect::<Vec<_>>().join(" ")
         };
         assert_eq!(gone(10, 100, 1000), "");

@@ -1,63 +1,62 @@
-//! Which builds run now: a pure list scheduler. Those that the longest way leads on from start first.
+//! Which builds run now: a list scheduler that starts the critical path first.
 
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap},
 };
 
-/// What matters of a build.
+/// A build to be scheduled.
 #[derive(Debug, Clone, Default)]
 pub struct Task {
-    /// Builds that must have passed (or be there) first.
+    /// Builds that must pass (or be reused) first.
     pub needs: Vec<usize>,
-    /// How many slots it takes, at least 1; more than there are counts as all.
+    /// Slots that it takes, at least 1; more than exist means all.
     pub weight: usize,
-    /// Bytes. One that wants more than there are takes all slots: it runs alone.
+    /// Bytes. A build that needs more than exist takes all slots, so it runs alone.
     pub memory: u64,
-    /// What no two running builds may share.
+    /// Names of locks that no two running builds may hold.
     pub locks: Vec<String>,
-    /// Seconds that it usually takes, if known.
+    /// Its usual duration in seconds, if known.
     pub usual: Option<f64>,
 }
 
-/// What all of them share.
+/// What all builds share.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Builds at once, at least 1.
+pub struct Capacity {
+    /// Concurrent builds (`-j`), at least 1.
     pub slots: usize,
     /// Bytes.
     pub memory: u64,
 }
 
-/// Builds on their way.
+/// The state of all builds of a run.
 ///
-/// Ready builds start in the order of the longest way to an end: their own usual time and that of the builds that
-/// follow. One that waits for a lock is overtaken; one that waits for slots or memory is not, or those that take many would
-/// wait for as long as there are small ones. Every build enters and leaves a heap, every need is looked at once: 2,000
-/// builds cost less than a millisecond or two.
+/// Ready builds start in the order of their critical path: the longest sum of usual durations of the build and of builds
+/// that depend on it. A build that waits for a lock is overtaken. A build that waits for slots or memory is not: otherwise
+/// large builds would wait for as long as there are small ones. Every build enters and leaves a heap once, every need is
+/// visited once: 2,000 builds take a millisecond or two.
 #[derive(Debug, Clone)]
 pub struct Schedule {
-    builds: Vec<Build>,
-    /// Builds in the order in which they go first.
+    builds: Vec<ScheduledBuild>,
+    /// Builds by priority.
     order: Vec<usize>,
-    /// Ranks of builds whose needs are there; also of some that have ended meanwhile.
+    /// Ranks of builds whose needs have passed; some may have ended since.
     ready: BinaryHeap<Reverse<usize>>,
     locks: Vec<Lock>,
-    all_slots: usize,
-    /// Those that are free.
-    slots: usize,
-    memory: u64,
-    /// How many have not ended.
-    left: usize,
+    total_slots: usize,
+    free_slots: usize,
+    free_memory: u64,
+    /// Builds that have not ended.
+    unfinished: usize,
 }
 
 #[derive(Debug, Clone)]
-struct Build {
-    state: State,
+struct ScheduledBuild {
+    state: BuildState,
     /// Needs that have not ended.
-    missing: usize,
+    open_needs: usize,
     dependants: Vec<usize>,
-    /// Its place in [`Schedule::order`].
+    /// Its position in [`Schedule::order`].
     rank: usize,
     weight: usize,
     memory: u64,
@@ -65,52 +64,52 @@ struct Build {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum BuildState {
     Waiting,
     Running,
     Ended,
 }
 
-/// While it is free, whoever waits for it next is in [`Schedule::ready`], not here.
+/// While it is free, the first build that waits for it is in [`Schedule::ready`], not here.
 #[derive(Debug, Clone, Default)]
 struct Lock {
     held: bool,
-    /// Ranks of those that wait for it.
+    /// Ranks of builds that wait for it.
     waiting: BinaryHeap<Reverse<usize>>,
 }
 
 impl Schedule {
-    /// `tasks` in any order in which needs come before those that need them.
-    pub fn new(tasks: Vec<Task>, limits: Limits) -> Self {
-        let slots = limits.slots.max(1);
-        let ways = longest_ways(&tasks);
+    /// `tasks` have needs before the builds that need them.
+    pub fn new(tasks: Vec<Task>, capacity: Capacity) -> Self {
+        let slots = capacity.slots.max(1);
+        let paths = critical_paths(&tasks);
         let mut order: Vec<usize> = (0..tasks.len()).collect();
-        order.sort_by(|a, b| ways[*b].total_cmp(&ways[*a]).then(a.cmp(b)));
+        order.sort_by(|a, b| paths[*b].total_cmp(&paths[*a]).then(a.cmp(b)));
         let mut dependants = vec![Vec::new(); tasks.len()];
-        let mut missing = vec![0; tasks.len()];
+        let mut open_needs = vec![0; tasks.len()];
         for (at, task) in tasks.iter().enumerate() {
             for need in distinct(task.needs.iter().copied().filter(|need| *need < at).collect()) {
                 dependants[need].push(at);
-                missing[at] += 1;
+                open_needs[at] += 1;
             }
         }
         let mut names = HashMap::new();
-        let mut builds: Vec<Build> = tasks
+        let mut builds: Vec<ScheduledBuild> = tasks
             .into_iter()
             .zip(dependants)
-            .zip(missing)
-            .map(|((task, dependants), missing)| {
+            .zip(open_needs)
+            .map(|((task, dependants), open_needs)| {
                 let lock = |name| {
                     let next = names.len();
                     *names.entry(name).or_insert(next)
                 };
-                Build {
-                    state: State::Waiting,
-                    missing,
+                ScheduledBuild {
+                    state: BuildState::Waiting,
+                    open_needs,
                     dependants,
                     rank: 0,
-                    weight: if task.memory > limits.memory { slots } else { task.weight.clamp(1, slots) },
-                    memory: task.memory.min(limits.memory),
+                    weight: if task.memory > capacity.memory { slots } else { task.weight.clamp(1, slots) },
+                    memory: task.memory.min(capacity.memory),
                     locks: distinct(task.locks.into_iter().map(lock).collect()),
                 }
             })
@@ -119,42 +118,42 @@ impl Schedule {
             builds[*build].rank = rank;
         }
         let ready =
-            builds.iter().filter(|build| build.missing == 0).map(|build| Reverse(build.rank)).collect();
+            builds.iter().filter(|build| build.open_needs == 0).map(|build| Reverse(build.rank)).collect();
         let locks = vec![Lock::default(); names.len()];
         Self {
-            left: builds.len(),
+            unfinished: builds.len(),
             builds,
             order,
             ready,
             locks,
-            all_slots: slots,
-            slots,
-            memory: limits.memory,
+            total_slots: slots,
+            free_slots: slots,
+            free_memory: capacity.memory,
         }
     }
 
-    /// What starts now, in this order.
+    /// The builds that start now, in this order.
     pub fn start(&mut self) -> Vec<usize> {
         let mut started = Vec::new();
         while let Some(Reverse(rank)) = self.ready.pop() {
             let at = self.order[rank];
             let build = &mut self.builds[at];
-            if build.state != State::Waiting {
-                self.pass_on(at);
+            if build.state != BuildState::Waiting {
+                self.release_waiting(at);
                 continue;
             }
             if let Some(held) = build.locks.iter().copied().find(|lock| self.locks[*lock].held) {
                 self.locks[held].waiting.push(Reverse(rank));
-                self.pass_on(at);
+                self.release_waiting(at);
                 continue;
             }
-            if build.weight > self.slots || build.memory > self.memory {
+            if build.weight > self.free_slots || build.memory > self.free_memory {
                 self.ready.push(Reverse(rank));
                 break;
             }
-            build.state = State::Running;
-            self.slots -= build.weight;
-            self.memory -= build.memory;
+            build.state = BuildState::Running;
+            self.free_slots -= build.weight;
+            self.free_memory -= build.memory;
             for lock in &build.locks {
                 self.locks[*lock].held = true;
             }
@@ -163,19 +162,19 @@ impl Schedule {
         started
     }
 
-    /// A build has ended, well or not; also one that never began, since what it makes is there already (`well`, whatever
-    /// becomes of its own needs) or since it cannot be begun. Those that need it, through others too, and will never start, in
-    /// the order of the graph: they count as ended.
-    pub fn ended(&mut self, build: usize, well: bool) -> Vec<usize> {
+    /// Records that a build has ended. One that is reused counts as passed, whatever becomes of its own needs; one that
+    /// cannot start counts as failed. Returns the builds that will never start because they depend on it, in the order of
+    /// the graph; they count as ended.
+    pub fn ended(&mut self, build: usize, passed: bool) -> Vec<usize> {
         if !self.end(build) {
             return Vec::new();
         }
-        if well {
+        if passed {
             for at in 0..self.builds[build].dependants.len() {
                 let dependant = self.builds[build].dependants[at];
                 let waiting = &mut self.builds[dependant];
-                waiting.missing -= 1;
-                if waiting.missing == 0 {
+                waiting.open_needs -= 1;
+                if waiting.open_needs == 0 {
                     self.ready.push(Reverse(waiting.rank));
                 }
             }
@@ -196,9 +195,9 @@ impl Schedule {
         never
     }
 
-    /// Nothing more starts. Those that have not begun, in the order of the graph: they count as ended.
+    /// Starts nothing more. Returns the builds that have not started, in the order of the graph; they count as ended.
     pub fn stop(&mut self) -> Vec<usize> {
-        let waiting = |at: &usize| self.builds[*at].state == State::Waiting;
+        let waiting = |at: &usize| self.builds[*at].state == BuildState::Waiting;
         let never: Vec<usize> = (0..self.builds.len()).filter(waiting).collect();
         for build in &never {
             self.end(*build);
@@ -206,50 +205,50 @@ impl Schedule {
         never
     }
 
-    /// How many of `jobs` are for a build that runs: as many as its part of the slots that are in use at most as long as it
-    /// does, at least 1. Never in use beside it are those of builds that need it, through others too. What runs at once is
-    /// never given more than `jobs` together, but for the ones that are at least given.
+    /// The share of `jobs` for a running build, at least 1: its weight as a part of the slots that can be in use while it
+    /// runs. Builds that depend on it cannot run at the same time. Concurrent builds get no more than `jobs` together,
+    /// except for the minimum of 1 each.
     pub fn share(&self, build: usize, jobs: usize) -> usize {
-        let mut is_later = vec![false; self.builds.len()];
+        let mut depends_on_it = vec![false; self.builds.len()];
         let mut open = vec![build];
         while let Some(at) = open.pop() {
             for dependant in &self.builds[at].dependants {
-                if !std::mem::replace(&mut is_later[*dependant], true) {
+                if !std::mem::replace(&mut depends_on_it[*dependant], true) {
                     open.push(*dependant);
                 }
             }
         }
-        let all = self.builds.iter().zip(is_later);
-        let at_once = all.filter(|(build, is_later)| build.state != State::Ended && !is_later);
-        let used = at_once.map(|(build, _)| build.weight).sum::<usize>().min(self.all_slots);
+        let builds = self.builds.iter().zip(depends_on_it);
+        let concurrent = builds.filter(|(build, depends)| build.state != BuildState::Ended && !depends);
+        let used = concurrent.map(|(build, _)| build.weight).sum::<usize>().min(self.total_slots);
         (jobs * self.builds[build].weight / used.max(1)).max(1)
     }
 
-    /// Everything has ended.
+    /// All builds have ended.
     pub fn is_over(&self) -> bool {
-        self.left == 0
+        self.unfinished == 0
     }
 
-    /// Whether this ends it; it may have ended before.
+    /// False if it had already ended.
     fn end(&mut self, at: usize) -> bool {
-        let Some(build) = self.builds.get_mut(at).filter(|build| build.state != State::Ended) else {
+        let Some(build) = self.builds.get_mut(at).filter(|build| build.state != BuildState::Ended) else {
             return false;
         };
-        if build.state == State::Running {
-            self.slots += build.weight;
-            self.memory += build.memory;
+        if build.state == BuildState::Running {
+            self.free_slots += build.weight;
+            self.free_memory += build.memory;
             for lock in &build.locks {
                 self.locks[*lock].held = false;
             }
         }
-        build.state = State::Ended;
-        self.left -= 1;
-        self.pass_on(at);
+        build.state = BuildState::Ended;
+        self.unfinished -= 1;
+        self.release_waiting(at);
         true
     }
 
-    /// A build does not take its locks after all, or gives them back: of each that is free, the next may try.
-    fn pass_on(&mut self, build: usize) {
+    /// The build does not hold its locks (any more): the next build that waits for each free one may try.
+    fn release_waiting(&mut self, build: usize) {
         for lock in &self.builds[build].locks {
             let lock = &mut self.locks[*lock];
             if !lock.held
@@ -261,20 +260,20 @@ impl Schedule {
     }
 }
 
-/// For each its seconds and the most that can follow.
-fn longest_ways(tasks: &[Task]) -> Vec<f64> {
+/// Seconds of the longest path from each build through builds that depend on it. Unknown durations count as the mean.
+fn critical_paths(tasks: &[Task]) -> Vec<f64> {
     let known = |task: &Task| task.usual.filter(|usual| usual.is_finite() && *usual >= 0.0);
     let (count, sum) =
         tasks.iter().filter_map(known).fold((0_u32, 0.0), |(count, sum), usual| (count + 1, sum + usual));
     let mean = if count == 0 { 1.0 } else { sum / f64::from(count) };
-    let mut ways = vec![0.0_f64; tasks.len()];
+    let mut paths = vec![0.0_f64; tasks.len()];
     for (at, task) in tasks.iter().enumerate().rev() {
-        ways[at] += known(task).unwrap_or(mean);
+        paths[at] += known(task).unwrap_or(mean);
         for need in task.needs.iter().filter(|need| **need < at) {
-            ways[*need] = ways[*need].max(ways[at]);
+            paths[*need] = paths[*need].max(paths[at]);
         }
     }
-    ways
+    paths
 }
 
 fn distinct(mut all: Vec<usize>) -> Vec<usize> {
@@ -298,12 +297,12 @@ mod tests {
     }
 
     fn schedule(slots: usize, tasks: Vec<Task>) -> Schedule {
-        Schedule::new(tasks, Limits { slots, memory: 4 * GB })
+        Schedule::new(tasks, Capacity { slots, memory: 4 * GB })
     }
 
     #[test]
-    fn the_longest_way_goes_first() {
-        // 0 → 3 is long only by what follows; 1 has no known time: the mean, 4.
+    fn the_critical_path_goes_first() {
+        // 0 → 3 is long only because of 3; the duration of 1 is unknown and counts as the mean, 4.
         let mut schedule =
             schedule(1, vec![lasting(1.0, &[]), task(&[]), lasting(3.0, &[]), lasting(8.0, &[0])]);
         let mut order = Vec::new();
@@ -316,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_a_lock_is_overtaken_and_who_waits_for_room_is_not() {
+    fn a_build_that_waits_for_a_lock_is_overtaken_and_one_that_waits_for_slots_is_not() {
         let locked = |seconds, locks: &[&str]| Task {
             locks: locks.iter().map(ToString::to_string).collect(),
             ..lasting(seconds, &[])
@@ -329,16 +328,16 @@ mod tests {
         assert_eq!(both.start(), [1]);
 
         let heavy = Task { weight: usize::MAX, ..lasting(8.0, &[]) };
-        let mut room = schedule(2, vec![lasting(9.0, &[]), heavy, lasting(1.0, &[])]);
-        assert_eq!(room.start(), [0]);
-        room.ended(0, true);
-        assert_eq!(room.start(), [1]);
-        room.ended(1, true);
-        assert_eq!(room.start(), [2]);
+        let mut slots = schedule(2, vec![lasting(9.0, &[]), heavy, lasting(1.0, &[])]);
+        assert_eq!(slots.start(), [0]);
+        slots.ended(0, true);
+        assert_eq!(slots.start(), [1]);
+        slots.ended(1, true);
+        assert_eq!(slots.start(), [2]);
     }
 
     #[test]
-    fn what_cannot_fit_runs_alone() {
+    fn a_build_that_needs_too_much_memory_runs_alone() {
         let huge = Task { memory: 5 * GB, ..lasting(5.0, &[]) };
         let mut schedule = schedule(8, vec![lasting(1.0, &[]), huge]);
         assert_eq!(schedule.start(), [1]);
@@ -347,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_a_failed_build_never_starts_and_is_told_once() {
+    fn dependants_of_a_failed_build_never_start_and_are_returned_once() {
         let mut schedule = schedule(4, vec![task(&[]), task(&[]), task(&[0]), task(&[0, 1]), task(&[2, 3])]);
         assert_eq!(schedule.start(), [0, 1]);
         assert_eq!(schedule.ended(0, false), [2, 3, 4]);
@@ -359,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_already_needs_nothing_and_keeps_nothing_busy() {
+    fn a_reused_build_needs_nothing_and_holds_nothing() {
         let locked = |needs: &[usize]| Task { locks: vec!["port".to_owned()], ..task(needs) };
         let mut schedule = schedule(2, vec![locked(&[]), locked(&[]), locked(&[0]), task(&[2])]);
         schedule.ended(2, true);
@@ -371,11 +370,11 @@ mod tests {
     }
 
     #[test]
-    fn jobs_are_shared_by_weight_with_what_can_run_at_the_same_time() {
+    fn jobs_are_shared_by_weight_among_builds_that_can_run_at_the_same_time() {
         // A diamond.
         let mut diamond = schedule(4, vec![task(&[]), task(&[0]), task(&[0]), task(&[1, 2])]);
         assert_eq!(diamond.start(), [0]);
-        assert_eq!(diamond.share(0, 8), 8, "nothing runs beside what all others need");
+        assert_eq!(diamond.share(0, 8), 8, "nothing runs next to a build that all others need");
         diamond.ended(0, true);
         assert_eq!(diamond.start(), [1, 2]);
         assert_eq!([1, 2].map(|build| diamond.share(build, 8)), [4, 4]);
@@ -397,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn stopped_it_ends_what_runs_and_no_more() {
+    fn after_stop_running_builds_end_and_nothing_starts() {
         let mut schedule = schedule(1, vec![task(&[]), task(&[]), task(&[0])]);
         assert_eq!(schedule.start(), [0]);
         assert_eq!(schedule.stop(), [1, 2]);

@@ -221,5 +221,5 @@ pub struct ReplayOptions {
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
-    duration::parse(text).map_err(|wrong| format!("it {wrong}; {}", duration::HELP))
+    duration::parse(text).map_err(|wrong| format!("it {wrong}; {}", duration::HINT))
 }

@@ -80,7 +80,7 @@ impl<'w> DeliveryOptions<'w> {
 pub(crate) struct Deliverer {
     pub(crate) home: Home,
     /// How long deliveries may take.
-    pub(crate) limits: config::Delivery,
+    pub(crate) limits: config::DeliverySettings,
     pub(crate) servers: Servers,
     pub(crate) console: Console,
     pub(crate) signals: Signals,
@@ -92,7 +92,7 @@ impl Deliverer {
     /// One that has not tried any server yet.
     pub(crate) fn new(
         home: Home,
-        limits: config::Delivery,
+        limits: config::DeliverySettings,
         servers: Servers,
         console: Console,
         signals: Signals,

@@ -35,13 +35,13 @@ use crate::{
     jobserver::Jobserver,
     plan::{Build, PlanContext, plan_node},
     process::os::{Relay, Signals},
-    recipe::{Late, Weight},
+    recipe::{DeferredValues, Weight},
     record::{
         NeedRecord, Outcome, RunRecord,
         event::{BuildHead, Event},
     },
     run::{Among, job::content},
-    schedule::{Limits, Schedule, Task},
+    schedule::{Capacity, Schedule, Task},
     slots::{self, Memory},
 };
 
@@ -149,7 +149,7 @@ impl<'c> Executor<'c> {
         }
         let is_built = |index: &usize| matches!(survey.verdicts[*index], Verdict::Build(_));
         let places: Vec<usize> = (0..graph.builds.len()).filter(is_built).collect();
-        let limits = Limits { slots: shares.slots, memory: shares.memory };
+        let capacity = Capacity { slots: shares.slots, memory: shares.memory };
         Self {
             home: deliverer.home,
             console: deliverer.console,
@@ -158,7 +158,7 @@ impl<'c> Executor<'c> {
             graph,
             shares,
             chain,
-            schedule: Schedule::new(tasks(graph, &survey, &places), limits),
+            schedule: Schedule::new(tasks(graph, &survey, &places), capacity),
             places,
             made: graph.builds.iter().map(|_| None).collect(),
             causes: vec![None; graph.builds.len()],
@@ -279,9 +279,9 @@ impl<'c> Executor<'c> {
         let mut node = self.graph.builds[index].clone();
         let jobs = if node.recipe.uses_jobs { self.jobs(task) } else { 1 };
         if node.recipe.uses_jobs || node.recipe.uses_needs {
-            let late = Late { jobs, needs: self.outputs_of_needs(index) };
+            let deferred = DeferredValues { jobs, needs: self.outputs_of_needs(index) };
             let facts = &self.context.machine.facts;
-            node.recipe = node.begin(facts, &late).map_err(|errors| errors.render(false))?;
+            node.recipe = node.with_deferred(facts, &deferred).map_err(|errors| errors.render(false))?;
         }
         // One build by itself has the machine to itself.
         let offered = node.recipe.jobserver.unwrap_or(self.shares.slots > 1 && self.places.len() > 1);
@@ -348,7 +348,7 @@ impl<'c> Executor<'c> {
             let node = &self.graph.builds[place];
             for (need, to) in node.recipe.needs.iter().zip(&node.needs) {
                 let name = if depth == 0 { &need.name } else { &self.graph.builds[*to].name };
-                let without: BTreeSet<Use> = without.union(&need.without).copied().collect();
+                let without: BTreeSet<Use> = without.union(&need.except).copied().collect();
                 let way = ways.entry(*to).or_insert_with(|| Way {
                     depth: depth + 1,
                     name: name.clone(),

@@ -1,36 +1,40 @@
-//! From recipes to the graph of builds: what needs what, each build once, in an order in which it can be built. Pure but for
-//! the files that are read through what is handed in.
+//! Recipes and their needs → builds: each build once, needs before the builds that need them. Pure, except that recipes are
+//! read through [`RecipeFiles`].
 
-mod cells;
+mod builder;
+mod errors;
+mod matrix;
 mod names;
 mod need;
 mod resolve;
 pub mod show;
-mod store;
 
 use std::{
     collections::HashSet,
     path::{Path, PathBuf},
 };
 
-pub use self::resolve::resolve;
-use crate::recipe::{self, Diagnostics, Facts, Given, Late, ReadError, Recipe};
+pub use self::{
+    errors::{GraphError, GraphErrors},
+    resolve::resolve,
+};
+use crate::recipe::{self, DeferredValues, Diagnostics, LoadOptions, PlatformFacts, ReadError, Recipe};
 
-/// All builds of one `pony-run`, needs before those that need them.
+/// All builds of one `pony-run`, needs before the builds that need them.
 #[derive(Debug, Clone, Default)]
 pub struct Graph {
     /// Each once.
-    pub builds: Vec<Node>,
+    pub builds: Vec<GraphNode>,
 }
 
 impl Graph {
     /// How many other builds these need, directly or through others.
-    pub fn needed_by(&self, builds: &[usize]) -> usize {
+    pub fn count_needs(&self, builds: &[usize]) -> usize {
         let mut seen: HashSet<usize> = builds.iter().copied().collect();
-        let mut left = builds.to_vec();
-        while let Some(build) = left.pop() {
+        let mut open = builds.to_vec();
+        while let Some(build) = open.pop() {
             let needs = self.builds.get(build).into_iter().flat_map(|build| &build.needs);
-            left.extend(needs.filter(|need| seen.insert(**need)));
+            open.extend(needs.filter(|need| seen.insert(**need)));
         }
         seen.len() - builds.len()
     }
@@ -38,54 +42,51 @@ impl Graph {
 
 /// One build of the graph.
 #[derive(Debug, Clone)]
-pub struct Node {
-    /// Of no other build of the graph; stable and readable: `zlib`, `zlib(shared=no)`, `app[3.13, sqlite]`.
+pub struct GraphNode {
+    /// Unique in the graph, stable and readable: `zlib`, `zlib(shared=no)`, `app[3.13, sqlite]`.
     pub name: String,
-    /// What is built, with names that are known only when it begins as they are written (`{{needs.zlib.prefix}}`, `{{jobs}}`).
+    /// Resolved, except for deferred values (`{{needs.zlib.prefix}}`, `{{jobs}}`), which are still templates.
     pub recipe: Recipe,
-    /// What makes it this build of its recipe: its cell, and settings by which it is another than the plain one.
-    pub set: Vec<(String, String)>,
-    /// Places in [`Graph::builds`], in the order of the recipe's `needs`.
+    /// What distinguishes it from other builds of its recipe: the cell, and settings that differ from the recipe's own values.
+    pub settings: Vec<(String, String)>,
+    /// Indices into [`Graph::builds`], in the order of the recipe's `needs`.
     pub needs: Vec<usize>,
-    /// It was asked for on the command line.
-    pub asked: bool,
+    /// It was named on the command line.
+    pub requested: bool,
 }
 
-impl Node {
-    /// The recipe with all names filled in, for a build that begins now. The file is not read again.
+impl GraphNode {
+    /// The recipe with deferred values filled in. The file is not read again.
     ///
     /// # Errors
-    /// None that was not there when the graph was resolved, but for a need's output that `late` lacks.
-    pub fn begin(&self, facts: &Facts, late: &Late) -> Result<Recipe, Diagnostics> {
-        let given = Given { set: &self.set, facts, late: Some(late) };
-        let recipe = recipe::load(&self.recipe.path, self.recipe.text.as_bytes(), &given)?.into_iter().next();
-        let Some(mut recipe) = recipe else { return Ok(self.recipe.clone()) };
-        // Whose endings may have been left out.
+    /// An output of a need that `deferred` lacks. Other errors were found when the graph was resolved.
+    pub fn with_deferred(
+        &self,
+        platform: &PlatformFacts,
+        deferred: &DeferredValues,
+    ) -> Result<Recipe, Diagnostics> {
+        let options = LoadOptions { settings: &self.settings, platform, deferred: Some(deferred) };
+        let recipes = recipe::load(&self.recipe.path, self.recipe.text.as_bytes(), &options)?;
+        let Some(mut recipe) = recipes.into_iter().next() else { return Ok(self.recipe.clone()) };
+        // The graph knows the files of needs that were written without an extension.
         recipe.needs.clone_from(&self.recipe.needs);
         Ok(recipe)
     }
 }
 
-/// What of which recipes is asked for.
+/// The recipes of the command line, with the options that concern them.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked<'a> {
-    /// Recipes of the command line.
+pub struct GraphRequest<'a> {
+    /// Paths as typed.
     pub recipes: &'a [PathBuf],
-    /// `--set`: for the recipes of the command line.
-    pub set: &'a [(String, String)],
-    /// `--matrix AXIS=VALUE`: cells of the recipes of the command line.
+    /// `--set NAME=VALUE`
+    pub settings: &'a [(String, String)],
+    /// `--matrix AXIS=VALUE`
     pub cells: &'a [(String, String)],
 }
 
-/// What is wrong, one after another, rendered for people.
-#[derive(Debug)]
-pub struct Wrong {
-    /// Each of them.
-    pub errors: Vec<String>,
-}
-
 /// Where recipes are read from.
-pub trait Files {
+pub trait RecipeFiles {
     /// The bytes of a recipe.
     ///
     /// # Errors
@@ -95,17 +96,17 @@ pub trait Files {
     /// The names of the recipes in a folder, for suggestions.
     fn list(&mut self, folder: &Path) -> Vec<String>;
 
-    /// `path` with no link among its folders: a recipe's own folder is what its relative paths begin at.
+    /// `path` with links in its folder resolved, because a recipe's relative paths begin at its real folder.
     fn real(&mut self, path: &Path) -> PathBuf {
         path.to_path_buf()
     }
 }
 
-/// The machine's own files.
+/// The file system of this machine.
 #[derive(Debug, Clone, Copy)]
 pub struct Disk;
 
-impl Files for Disk {
+impl RecipeFiles for Disk {
     fn read(&mut self, path: &Path) -> Result<Vec<u8>, ReadError> {
         recipe::read(path)
     }

@@ -1,4 +1,4 @@
-//! What builds are called: the recipe's file, the cell, and what makes it another build than the recipe's plain one.
+//! Names of builds: the recipe's file, the cell, and settings that differ from the recipe's own values.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -9,21 +9,21 @@ use indexmap::IndexMap;
 
 use crate::recipe::stem;
 
-/// No value is shown longer in a name.
-const LONGEST: usize = 40;
+/// Longer values are shortened in names.
+const MAX_VALUE: usize = 40;
 
 /// What a build is named after.
 #[derive(Debug)]
-pub(super) struct Build<'a> {
+pub(super) struct NameParts<'a> {
     /// The recipe's file, absolute.
     pub(super) file: &'a Path,
     pub(super) cell: &'a IndexMap<String, String>,
-    /// Settings by which it is another build than the plain one.
+    /// Settings that differ from the recipe's own values.
     pub(super) changed: &'a [(String, String)],
 }
 
-/// A name for each, no two alike.
-pub(super) fn names(builds: &[Build<'_>]) -> Vec<String> {
+/// A unique name for each build.
+pub(super) fn names(builds: &[NameParts<'_>]) -> Vec<String> {
     let files = files(builds);
     let mut taken = HashSet::new();
     let mut next: HashMap<String, usize> = HashMap::new();
@@ -37,7 +37,7 @@ pub(super) fn names(builds: &[Build<'_>]) -> Vec<String> {
             let settings = build.changed.iter().map(|(name, value)| format!("{name}={}", shown(value)));
             name = format!("{name}({})", settings.collect::<Vec<_>>().join(", "));
         }
-        // Values that differ only in what is not shown of them.
+        // Values may differ only in the part that is not shown.
         let base = name.clone();
         let next = next.entry(base.clone()).or_insert(2);
         while !taken.insert(name.clone()) {
@@ -49,29 +49,29 @@ pub(super) fn names(builds: &[Build<'_>]) -> Vec<String> {
     names.collect()
 }
 
-/// Each file by its stem, with as much of its folder before it as tells it from others.
-fn files<'a>(builds: &[Build<'a>]) -> HashMap<&'a Path, String> {
-    let mut alike: HashMap<String, Vec<&Path>> = HashMap::new();
+/// Each file by its stem, with as many of its folders as make it unique.
+fn files<'a>(builds: &[NameParts<'a>]) -> HashMap<&'a Path, String> {
+    let mut same_stem: HashMap<String, Vec<&Path>> = HashMap::new();
     let mut seen = HashSet::new();
     for build in builds.iter().filter(|build| seen.insert(build.file)) {
-        alike.entry(with_folders(build.file, 0)).or_default().push(build.file);
+        same_stem.entry(with_folders(build.file, 0)).or_default().push(build.file);
     }
     let mut named = HashMap::new();
-    for (name, mut files) in alike {
+    for (name, mut files) in same_stem {
         if let [file] = files.as_slice() {
             named.insert(*file, name);
             continue;
         }
         for depth in 1.. {
-            let mut of: HashMap<String, usize> = HashMap::new();
+            let mut counts: HashMap<String, usize> = HashMap::new();
             for file in &files {
-                *of.entry(with_folders(file, depth)).or_default() += 1;
+                *counts.entry(with_folders(file, depth)).or_default() += 1;
             }
             let (unique, rest): (Vec<&Path>, Vec<&Path>) =
-                files.iter().partition(|file| of.get(&with_folders(file, depth)) == Some(&1));
+                files.iter().partition(|file| counts.get(&with_folders(file, depth)) == Some(&1));
             named.extend(unique.into_iter().map(|file| (file, with_folders(file, depth))));
             files = rest;
-            // The others differ in nothing but their endings.
+            // The rest differs only in the extension.
             if files.iter().all(|file| file.components().count() <= depth) {
                 break;
             }
@@ -81,7 +81,7 @@ fn files<'a>(builds: &[Build<'a>]) -> HashMap<&'a Path, String> {
     named
 }
 
-/// The stem, with so many folders before it.
+/// The stem, with `depth` folders before it.
 fn with_folders(file: &Path, depth: usize) -> String {
     let name = file.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     let folders = file.parent().into_iter().flat_map(|folder| folder.components().rev()).take(depth);
@@ -92,10 +92,10 @@ fn with_folders(file: &Path, depth: usize) -> String {
     escaped(&parts.join("/"))
 }
 
-/// A value as it stands in a name: one line, not long.
+/// A value in a name: one line, shortened.
 fn shown(value: &str) -> String {
-    let mut shown: String = value.chars().take(LONGEST).collect();
-    if value.chars().nth(LONGEST).is_some() {
+    let mut shown: String = value.chars().take(MAX_VALUE).collect();
+    if value.chars().nth(MAX_VALUE).is_some() {
         shown.push('…');
     }
     escaped(&shown)
@@ -123,7 +123,7 @@ mod tests {
             .collect();
         let builds: Vec<_> = owned
             .iter()
-            .map(|(file, cell, changed)| Build { file: Path::new(file), cell, changed })
+            .map(|(file, cell, changed)| NameParts { file: Path::new(file), cell, changed })
             .collect();
         names(&builds)
     }
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_one_name_are_told_apart_by_their_folders() {
+    fn files_with_the_same_name_include_their_folders() {
         assert_eq!(
             named(&[
                 ("/r/a/zlib.yaml", &[], &[]),
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn values_too_long_to_be_told_apart_are_numbered() {
+    fn long_values_that_look_the_same_are_numbered() {
         let (one, other) = ("x".repeat(50) + "1", "x".repeat(50) + "2");
         let shown = "x".repeat(40);
         assert_eq!(

@@ -1,30 +1,31 @@
-//! From an entry of `needs` to the build that it means, or to what is wrong with it.
+//! Resolves an entry of `needs` to a build, or reports what is wrong with it.
 
 use std::ops::Range;
 
 use super::{
-    Files, cells,
-    store::{Build, Loads, Store, told},
+    RecipeFiles,
+    builder::{GraphBuilder, LoadOutcome, ResolvedBuild, one_line},
+    matrix,
 };
-use crate::recipe::{Diagnostic, OutputUse, ReadError, RefusedSetting, did_you_mean, quoted};
+use crate::recipe::{Diagnostic, OutputUse, ReadError, RejectedSetting, did_you_mean, quoted};
 
-/// Of a circle, no more recipes are named.
-const MOST_NAMED: usize = 100;
+/// Longer cycles are shortened in messages.
+const MAX_NAMED: usize = 100;
 
-impl<F: Files> Store<'_, F> {
-    /// The one build that an entry of `needs` means.
+impl<F: RecipeFiles> GraphBuilder<'_, F> {
+    /// The build that an entry of `needs` selects.
     pub(super) fn need(&mut self, build: usize, index: usize) -> Option<usize> {
         let need = self.builds[build].recipe.needs[index].clone();
         let place = self.builds[build].places.needs[index].clone();
         let file = match self.needed_file(&need.recipe) {
             Ok(file) => file,
             Err(error) => {
-                let help = match &*error {
+                let hint = match &*error {
                     ReadError::Missing { path } => Some(self.suggestion(path)),
                     _ => None,
                 };
                 let diagnostic =
-                    Diagnostic::at(place.recipe, told(&error)).label("needed here").maybe_help(help);
+                    Diagnostic::at(place.recipe, one_line(&error)).label("needed here").maybe_hint(hint);
                 self.report(build, diagnostic);
                 return None;
             }
@@ -32,25 +33,25 @@ impl<F: Files> Store<'_, F> {
         let path = self.files[file].path.clone();
         self.builds[build].recipe.needs[index].recipe = path;
         let loads = self.load(file, &need.with);
-        let shown = self.files[file].shown.display().to_string();
+        let shown = self.files[file].display_path.display().to_string();
         match &*loads {
-            Loads::Wrong => None,
-            Loads::Refused(refused) => {
-                for RefusedSetting { name, why, help } in refused {
+            LoadOutcome::Failed => None,
+            LoadOutcome::Rejected(rejected) => {
+                for RejectedSetting { name, why, hint } in rejected {
                     let given = need.with.iter().position(|(given, _)| given == name);
                     let at = given.and_then(|given| place.with.get(given)).unwrap_or(&place.recipe).clone();
-                    let message = format!("cannot give {} to {}: {why}", quoted(name), quoted(&shown));
+                    let message = format!("cannot set {} in {}: {why}", quoted(name), quoted(&shown));
                     self.report(
                         build,
-                        Diagnostic::at(at, message).label("given here").maybe_help(help.clone()),
+                        Diagnostic::at(at, message).label("set here").maybe_hint(hint.clone()),
                     );
                 }
                 None
             }
-            Loads::Builds(builds) => match builds.as_slice() {
+            LoadOutcome::Builds(builds) => match builds.as_slice() {
                 [one] => Some(*one),
                 cells => {
-                    let diagnostic = self.too_many(cells, place.recipe, &shown);
+                    let diagnostic = self.ambiguous(cells, place.recipe, &shown);
                     self.report(build, diagnostic);
                     None
                 }
@@ -58,66 +59,62 @@ impl<F: Files> Store<'_, F> {
         }
     }
 
-    /// A need that leaves several cells to choose from.
-    fn too_many(&self, cells: &[usize], place: Range<usize>, shown: &str) -> Diagnostic {
-        let mut axes = cells::axes(cells.iter().map(|cell| &self.builds[*cell].recipe.cell));
+    /// The error of a need that selects several cells.
+    fn ambiguous(&self, cells: &[usize], place: Range<usize>, shown: &str) -> Diagnostic {
+        let mut axes = matrix::axes(cells.iter().map(|cell| &self.builds[*cell].recipe.cell));
         axes.retain(|_, values| values.len() > 1);
-        // Their first values need not go together; those of a cell do.
+        // The example is an existing cell, not the first value of each axis.
         let cell = cells.first().map(|cell| &self.builds[*cell].recipe.cell);
         let value = |axis: &str| cell.and_then(|cell| cell.get(axis)).map(String::as_str).unwrap_or_default();
         let example =
             axes.keys().map(|axis| format!("{axis}: {:?}", value(axis))).collect::<Vec<_>>().join(", ");
         let names = axes.keys().map(|axis| quoted(axis)).collect::<Vec<_>>().join(" and ");
-        Diagnostic::at(
-            place,
-            format!("{} is {} builds, and a need is exactly one", quoted(shown), cells.len()),
-        )
-        .label(format!("does not choose {names}"))
-        .help(format!("choose a cell, such as `with: {{{example}}}`"))
+        Diagnostic::at(place, format!("{} has a matrix of {} builds; choose one", quoted(shown), cells.len()))
+            .label(format!("does not choose {names}"))
+            .hint(format!("for example `with: {{{example}}}`"))
     }
 
-    /// Outputs that the recipe uses must be those of the needed one.
+    /// Reports outputs that the recipe uses but the need does not have.
     pub(super) fn check_outputs(&mut self, build: usize, index: usize, needed: usize) {
-        let Build { recipe, places, .. } = &self.builds[build];
+        let ResolvedBuild { recipe, places, .. } = &self.builds[build];
         let name = &recipe.needs[index].name;
         let known = &self.builds[needed].recipe.outputs;
-        let unknown = |used: &&OutputUse| used.need == *name && !known.contains_key(&used.output);
-        let wrong: Vec<Diagnostic> = places
+        let is_unknown = |used: &&OutputUse| used.need == *name && !known.contains_key(&used.output);
+        let unknown: Vec<Diagnostic> = places
             .outputs
             .iter()
-            .filter(unknown)
+            .filter(is_unknown)
             .map(|used| {
                 let names = || known.keys().take(20).map(|name| quoted(name)).collect::<Vec<_>>().join(", ");
-                let help = match did_you_mean(&used.output, known.keys().map(String::as_str)) {
+                let hint = match did_you_mean(&used.output, known.keys().map(String::as_str)) {
                     Some(meant) => meant,
-                    None if known.is_empty() => "its recipe has no `outputs`".to_owned(),
-                    None => format!("it hands on {}", names()),
+                    None if known.is_empty() => "its recipe declares no `outputs`".to_owned(),
+                    None => format!("its outputs are {}", names()),
                 };
-                let what = format!("{} hands on nothing named {}", quoted(name), quoted(&used.output));
-                Diagnostic::at(used.place(&recipe.text), what).label("not an output").help(help)
+                let what = format!("{} has no output {}", quoted(name), quoted(&used.output));
+                Diagnostic::at(used.place(&recipe.text), what).label("unknown output").hint(hint)
             })
             .collect();
-        for diagnostic in wrong {
+        for diagnostic in unknown {
             self.report(build, diagnostic);
         }
     }
 
-    /// `round` leads from a build of `file` to one whose need leads back to it.
-    pub(super) fn report_circle(&mut self, index: usize, file: usize, round: Vec<usize>) {
-        let Some(last) = round.last().copied() else { return };
-        let is_own = round.len() == 1;
-        let files = round.into_iter().map(|build| self.builds[build].file).chain([file]);
-        let mut names: Vec<String> = files.map(|file| self.files[file].shown.display().to_string()).collect();
-        if names.len() > MOST_NAMED {
-            let more = names.len() - MOST_NAMED;
-            let middle = MOST_NAMED / 2;
+    /// Reports a cycle: `builds` lead from a build of `file` to one whose need at `index` leads back to that file.
+    pub(super) fn report_cycle(&mut self, index: usize, file: usize, builds: Vec<usize>) {
+        let Some(last) = builds.last().copied() else { return };
+        let files = builds.into_iter().map(|build| self.builds[build].file).chain([file]);
+        let mut names: Vec<String> =
+            files.map(|file| self.files[file].display_path.display().to_string()).collect();
+        if names.len() > MAX_NAMED {
+            let more = names.len() - MAX_NAMED;
+            let middle = MAX_NAMED / 2;
             names.splice(middle..middle + more, [format!("… {more} more …")]);
         }
-        let what = if is_own { "a recipe needs itself" } else { "recipes need each other in a circle" };
         let place = self.builds[last].places.needs[index].recipe.clone();
-        let diagnostic = Diagnostic::at(place, format!("{what}: {}", names.join(" → ")))
-            .label("leads round")
-            .help("let one of them do without this need");
+        let diagnostic = Diagnostic::at(place, format!("circular dependency: {}", names.join(" → ")))
+            .label("closes the cycle")
+            .hint("remove one of these needs");
         self.report(last, diagnostic);
     }
 }

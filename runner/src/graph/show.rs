@@ -1,4 +1,4 @@
-//! `pony-run graph`: the builds of a graph as text, for Graphviz, for Mermaid, and for programs. Pure.
+//! `pony-run graph`: renders a graph as text, for Graphviz, for Mermaid, and as JSON.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -7,24 +7,24 @@ use std::{
 
 use serde::Serialize;
 
-use super::{Graph, Node};
+use super::{Graph, GraphNode};
 
-/// Deeper than this nothing is drawn below what needs it, but further down from the left edge again.
-const DEEPEST: usize = 30;
+/// Needs below this depth are drawn in a new tree, so that lines do not grow without limit.
+const MAX_DEPTH: usize = 30;
 
-/// What would become of a build.
+/// What would happen to a build, and why. The reason may be empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// It would be built, because of this.
+pub enum Decision {
+    /// It would be built.
     Build(String),
-    /// What an earlier run made would be used, because of this.
+    /// The outputs of an earlier run would be used.
     Reuse(String),
-    /// It could not be built, because of this.
+    /// It is not needed, or cannot be built.
     Skip(String),
 }
 
-impl Verdict {
-    /// One word.
+impl Decision {
+    /// The word in JSON and diagrams.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Build(_) => "build",
@@ -33,10 +33,19 @@ impl Verdict {
         }
     }
 
-    /// Why.
-    pub fn why(&self) -> &str {
-        let (Self::Build(why) | Self::Reuse(why) | Self::Skip(why)) = self;
-        why
+    /// The words in the text for people.
+    fn phrase(&self) -> &'static str {
+        match self {
+            Self::Build(_) => "will be built",
+            Self::Reuse(_) => "will be reused",
+            Self::Skip(_) => "skipped",
+        }
+    }
+
+    /// May have several lines.
+    pub fn reason(&self) -> &str {
+        let (Self::Build(reason) | Self::Reuse(reason) | Self::Skip(reason)) = self;
+        reason
     }
 }
 
@@ -54,101 +63,102 @@ pub enum Format {
     Json,
 }
 
-/// Renders a graph; `verdicts` has one for each of its builds. Ends in a newline, but for an empty text.
-pub fn show(graph: &Graph, verdicts: &[Verdict], format: Format) -> String {
+/// Renders a graph; `decisions` has one for each of its builds. Ends in a newline, unless it is empty.
+pub fn show(graph: &Graph, decisions: &[Decision], format: Format) -> String {
     match format {
-        Format::Text => text(graph, verdicts),
-        Format::Dot => dot(graph, verdicts),
-        Format::Mermaid => mermaid(graph, verdicts),
-        Format::Json => json(graph, verdicts),
+        Format::Text => text(graph, decisions),
+        Format::Dot => dot(graph, decisions),
+        Format::Mermaid => mermaid(graph, decisions),
+        Format::Json => json(graph, decisions),
     }
 }
 
 fn each<'a>(
     graph: &'a Graph,
-    verdicts: &'a [Verdict],
-) -> impl Iterator<Item = (usize, &'a Node, &'a Verdict)> {
-    graph.builds.iter().zip(verdicts).enumerate().map(|(index, (build, verdict))| (index, build, verdict))
+    decisions: &'a [Decision],
+) -> impl Iterator<Item = (usize, &'a GraphNode, &'a Decision)> {
+    graph.builds.iter().zip(decisions).enumerate().map(|(index, (build, decision))| (index, build, decision))
 }
 
-/// What is needed stands below what needs it; what was shown before is only named again.
-fn text(graph: &Graph, verdicts: &[Verdict]) -> String {
+/// Needs stand below the build that needs them. A build that appears again is only named.
+fn text(graph: &Graph, decisions: &[Decision]) -> String {
     let needed: HashSet<usize> = graph.builds.iter().flat_map(|build| &build.needs).copied().collect();
     let mut roots: VecDeque<usize> =
         (0..graph.builds.len()).filter(|build| !needed.contains(build)).collect();
-    let mut tree = Tree { graph, verdicts, text: String::new(), shown: HashSet::new(), further: Vec::new() };
+    let mut tree = Tree { graph, decisions, text: String::new(), shown: HashSet::new(), deeper: Vec::new() };
     while let Some(root) = roots.pop_front() {
         tree.root(root);
-        roots.extend(tree.further.drain(..));
+        roots.extend(tree.deeper.drain(..));
     }
     tree.text
 }
 
 struct Tree<'a> {
     graph: &'a Graph,
-    verdicts: &'a [Verdict],
+    decisions: &'a [Decision],
     text: String,
     shown: HashSet<usize>,
-    /// Shown from the left edge when this tree is done.
-    further: Vec<usize>,
+    /// Builds below [`MAX_DEPTH`], shown in trees of their own.
+    deeper: Vec<usize>,
 }
 
 impl Tree<'_> {
     fn root(&mut self, root: usize) {
-        // Not recursive: builds, what their lines begin with, and what those below them begin with.
-        let mut left = vec![(root, String::new(), String::new(), 0)];
-        while let Some((build, head, below, depth)) = left.pop() {
-            let Some(Node { name, needs, .. }) = self.graph.builds.get(build) else { continue };
+        // Not recursive: builds with the prefix of their line, the prefix of lines below, and the depth.
+        let mut open = vec![(root, String::new(), String::new(), 0)];
+        while let Some((build, head, below, depth)) = open.pop() {
+            let Some(GraphNode { name, needs, .. }) = self.graph.builds.get(build) else { continue };
             if self.shown.contains(&build) {
                 let _ = writeln!(self.text, "{head}{name} (above)");
                 continue;
             }
-            if depth > DEEPEST {
+            if depth > MAX_DEPTH {
                 let _ = writeln!(self.text, "{head}{name} (below)");
-                if !self.further.contains(&build) {
-                    self.further.push(build);
+                if !self.deeper.contains(&build) {
+                    self.deeper.push(build);
                 }
                 continue;
             }
             self.shown.insert(build);
-            let _ = writeln!(self.text, "{head}{name}: {}", self.verdict(build));
+            let _ = writeln!(self.text, "{head}{name}: {}", self.decision(build));
             let mut once = HashSet::new();
             let needs: Vec<usize> = needs.iter().copied().filter(|need| once.insert(*need)).collect();
             for (index, need) in needs.iter().enumerate().rev() {
-                let (head, further) =
+                let (head, rest) =
                     if index + 1 == needs.len() { ("└── ", "    ") } else { ("├── ", "│   ") };
-                left.push((*need, format!("{below}{head}"), format!("{below}{further}"), depth + 1));
+                open.push((*need, format!("{below}{head}"), format!("{below}{rest}"), depth + 1));
             }
         }
     }
 
-    fn verdict(&self, build: usize) -> String {
-        let verdict = self.verdicts.get(build);
-        verdict.map_or_else(String::new, |verdict| joined(verdict, ", "))
+    fn decision(&self, build: usize) -> String {
+        let Some(decision) = self.decisions.get(build) else { return String::new() };
+        let (phrase, reason) = (decision.phrase(), one_line(decision.reason()));
+        if reason.is_empty() { phrase.to_owned() } else { format!("{phrase} ({reason})") }
     }
 }
 
-/// The word, and why, on one line.
-fn joined(verdict: &Verdict, between: &str) -> String {
-    let why: Vec<&str> = verdict.why().split(char::is_control).filter(|part| !part.is_empty()).collect();
-    if why.is_empty() {
-        verdict.word().to_owned()
-    } else {
-        format!("{}{between}{}", verdict.word(), why.join(" "))
-    }
+/// The word and the reason in a diagram.
+fn label(decision: &Decision) -> String {
+    let reason = one_line(decision.reason());
+    if reason.is_empty() { decision.word().to_owned() } else { format!("{}: {reason}", decision.word()) }
 }
 
-fn dot(graph: &Graph, verdicts: &[Verdict]) -> String {
+fn one_line(text: &str) -> String {
+    text.split(char::is_control).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+fn dot(graph: &Graph, decisions: &[Decision]) -> String {
     let escaped = |text: &str| text.replace('\\', r"\\").replace('"', "\\\"");
     let mut text = "digraph builds {\n  node [shape=box];\n".to_owned();
-    for (index, Node { name, .. }, verdict) in each(graph, verdicts) {
-        let style = match verdict {
-            Verdict::Build(_) => "solid",
-            Verdict::Reuse(_) => "rounded",
-            Verdict::Skip(_) => "dashed",
+    for (index, GraphNode { name, .. }, decision) in each(graph, decisions) {
+        let style = match decision {
+            Decision::Build(_) => "solid",
+            Decision::Reuse(_) => "rounded",
+            Decision::Skip(_) => "dashed",
         };
-        let (name, verdict) = (escaped(name), escaped(&joined(verdict, ": ")));
-        let _ = writeln!(text, "  n{index} [label=\"{name}\\n{verdict}\", style={style}];");
+        let (name, label) = (escaped(name), escaped(&label(decision)));
+        let _ = writeln!(text, "  n{index} [label=\"{name}\\n{label}\", style={style}];");
     }
     for (from, to) in edges(graph) {
         let _ = writeln!(text, "  n{from} -> n{to};");
@@ -156,8 +166,8 @@ fn dot(graph: &Graph, verdicts: &[Verdict]) -> String {
     text + "}\n"
 }
 
-fn mermaid(graph: &Graph, verdicts: &[Verdict]) -> String {
-    // Its entities; everything that could end the text, or be taken for HTML or Markdown.
+fn mermaid(graph: &Graph, decisions: &[Decision]) -> String {
+    // Mermaid's entities, for everything that could end the text or be read as HTML or Markdown.
     let escaped = |text: &str| {
         let escape = |c: char| match c {
             '"' | '#' | '&' | '<' | '>' | '`' | '*' | '_' | ';' | '\\' => format!("#{};", u32::from(c)),
@@ -166,14 +176,14 @@ fn mermaid(graph: &Graph, verdicts: &[Verdict]) -> String {
         text.chars().map(escape).collect::<String>()
     };
     let mut text = "flowchart TD\n".to_owned();
-    for (index, Node { name, .. }, verdict) in each(graph, verdicts) {
-        let (open, close) = match verdict {
-            Verdict::Build(_) => ("[", "]"),
-            Verdict::Reuse(_) => ("(", ")"),
-            Verdict::Skip(_) => ("{{", "}}"),
+    for (index, GraphNode { name, .. }, decision) in each(graph, decisions) {
+        let (open, close) = match decision {
+            Decision::Build(_) => ("[", "]"),
+            Decision::Reuse(_) => ("(", ")"),
+            Decision::Skip(_) => ("{{", "}}"),
         };
-        let (name, verdict) = (escaped(name), escaped(&joined(verdict, ": ")));
-        let _ = writeln!(text, "  n{index}{open}\"{name}<br/>{verdict}\"{close}");
+        let (name, label) = (escaped(name), escaped(&label(decision)));
+        let _ = writeln!(text, "  n{index}{open}\"{name}<br/>{label}\"{close}");
     }
     for (from, to) in edges(graph) {
         let _ = writeln!(text, "  n{from} --> n{to}");
@@ -181,7 +191,7 @@ fn mermaid(graph: &Graph, verdicts: &[Verdict]) -> String {
     text
 }
 
-/// From a build to each that it needs, once.
+/// Pairs of a build and one of its needs, each once.
 fn edges(graph: &Graph) -> Vec<(usize, usize)> {
     let mut once = HashSet::new();
     let all = graph.builds.iter().enumerate();
@@ -189,33 +199,34 @@ fn edges(graph: &Graph) -> Vec<(usize, usize)> {
     all.filter(|edge| once.insert(*edge)).collect()
 }
 
-fn json(graph: &Graph, verdicts: &[Verdict]) -> String {
+fn json(graph: &Graph, decisions: &[Decision]) -> String {
     #[derive(Serialize)]
-    struct Shown<'a> {
+    struct Build<'a> {
         name: &'a str,
         recipe: String,
         package: &'a str,
         tags: &'a [String],
-        asked: bool,
+        requested: bool,
         needs: Vec<&'a str>,
-        verdict: &'static str,
-        why: &'a str,
+        decision: &'static str,
+        reason: &'a str,
     }
     #[derive(Serialize)]
     struct All<'a> {
-        builds: Vec<Shown<'a>>,
+        builds: Vec<Build<'a>>,
     }
     let named = |need: &usize| graph.builds.get(*need).map(|build| build.name.as_str());
-    let builds = each(graph, verdicts).map(|(_, Node { name, recipe, needs, asked, .. }, verdict)| Shown {
-        name,
-        recipe: recipe.path.display().to_string(),
-        package: &recipe.package,
-        tags: &recipe.tags,
-        asked: *asked,
-        needs: needs.iter().filter_map(named).collect(),
-        verdict: verdict.word(),
-        why: verdict.why(),
-    });
-    // Text and lists of text have no way to fail.
+    let builds =
+        each(graph, decisions).map(|(_, GraphNode { name, recipe, needs, requested, .. }, decision)| Build {
+            name,
+            recipe: recipe.path.display().to_string(),
+            package: &recipe.package,
+            tags: &recipe.tags,
+            requested: *requested,
+            needs: needs.iter().filter_map(named).collect(),
+            decision: decision.word(),
+            reason: decision.reason(),
+        });
+    // Serializing text and lists cannot fail.
     serde_json::to_string_pretty(&All { builds: builds.collect() }).unwrap_or_default() + "\n"
 }

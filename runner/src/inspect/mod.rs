@@ -19,8 +19,9 @@ use crate::{
     disk::Lock,
     display::Console,
     environment,
-    exit::{Exit, Failure},
-    graph::{Graph, Node},
+    error::Failure,
+    exit::Exit,
+    graph::{Graph, GraphNode},
     home::Home,
     inputs::Ingredients,
     plan::{Build, PlanContext, if_needed as rules, plan_node},
@@ -142,7 +143,7 @@ pub(crate) async fn survey(
     for (index, node) in graph.builds.iter().enumerate() {
         if kept(index) && has_questions(node) {
             let Build { job, .. } = plans(index)?;
-            let about_tip = !rebuilt[index] && (!node.asked || options.if_needed);
+            let about_tip = !rebuilt[index] && (!node.requested || options.if_needed);
             questions.push((index, job.request(), job.inherited, about_tip));
         }
     }
@@ -158,7 +159,7 @@ pub(crate) async fn survey(
         let named = node.recipe.needs.iter().zip(&node.needs);
         build.job.made_from.needs =
             named.map(|(need, place)| (need.name.clone(), survey.contents[*place].clone())).collect();
-        let is_tellable = told.why.is_none() && (!rebuilt[index] || node.asked);
+        let is_tellable = told.why.is_none() && (!rebuilt[index] || node.requested);
         let input_hash = facts.as_ref().filter(|_| is_tellable);
         let input_hash = input_hash.and_then(|facts| build.job.content(told.tip.as_deref(), facts));
         let runs: Option<Vec<String>> = node
@@ -166,7 +167,7 @@ pub(crate) async fn survey(
             .iter()
             .map(|need| all[*need].there.as_ref().map(|found| found.card.run_id.clone()))
             .collect();
-        let can_serve = !rebuilt[index] && (!node.asked || options.if_needed);
+        let can_serve = !rebuilt[index] && (!node.requested || options.if_needed);
         let found = input_hash.as_ref().zip(runs).filter(|_| can_serve);
         let there = found.and_then(|(input_hash, runs)| {
             chain::find(&build.job.cache, &Ingredients::key(input_hash, runs.iter().map(String::as_str)))
@@ -179,7 +180,7 @@ pub(crate) async fn survey(
         let of_itself = |why| Blocked { place: index, why };
         let mut known = Known { there, untold: told.why.clone(), ..Known::default() };
         if let (Some(blocker), None) = (blocker, &known.there) {
-            if node.asked {
+            if node.requested {
                 inspector.console.note(format!(
                     "{}: nothing to do, {}",
                     node.name,
@@ -187,9 +188,9 @@ pub(crate) async fn survey(
                 ));
             }
             known.blocked = Some(blocker);
-        } else if node.asked && !options.if_needed {
+        } else if node.requested && !options.if_needed {
             known.reason = Some("it is asked for".to_owned());
-        } else if node.asked {
+        } else if node.requested {
             // Others see from here on that a run of the slot is under way; without the lock it runs all the same.
             let is_ours = !slots_held.insert(format!("{:?}", build.job.slot()));
             let held = if is_ours { Ok(None) } else { slots::hold(inspector.home, &build.job.slot()) };
@@ -289,10 +290,10 @@ impl Survey {
 
 fn stopped(exit: Exit) -> Failure {
     // A signal needs no words.
-    Failure::new(exit, String::new())
+    Failure::silent(exit)
 }
 
-fn has_questions(node: &Node) -> bool {
+fn has_questions(node: &GraphNode) -> bool {
     let recipe = &node.recipe;
     recipe.source.is_some()
         || !recipe.tools.is_empty()

@@ -16,8 +16,9 @@ use crate::{
     cli::RunOptions,
     config::Config,
     environment::{self, of_steps},
-    exit::{Exit, Failure},
-    graph::{Graph, Node},
+    error::Failure,
+    exit::Exit,
+    graph::{Graph, GraphNode},
     home::Home,
     inputs::Ingredients,
     platform::Machine,
@@ -190,12 +191,12 @@ pub fn plan(
 
 /// A build of the graph, planned.
 pub(crate) fn plan_node(
-    node: &Node,
+    node: &GraphNode,
     among: Among,
     context: &PlanContext<'_>,
     now: jiff::Timestamp,
 ) -> Result<Build, PlanError> {
-    let asked = node.asked.then_some(context.options);
+    let asked = node.requested.then_some(context.options);
     plan(node.recipe.clone(), &node.name, asked, among, context, now)
 }
 
@@ -216,7 +217,7 @@ pub(crate) fn plan_all(
 
 /// A recipe that is valid and cannot be run as asked.
 pub(crate) fn planned(error: &PlanError) -> Failure {
-    Failure::new(error.exit(), format!("pony-run: {error}"))
+    Failure::of(error.exit(), error)
 }
 
 fn secrets(recipe: &Recipe, environment: &Environment) -> Result<Vec<String>, PlanError> {

@@ -1,105 +1,107 @@
-//! From checked fields to [`Recipe`]s, one for each cell of the matrix: everything but the steps.
+//! From checked fields to [`Recipe`]s, one for each cell of the matrix: everything except the steps.
 
 use std::{path::Path, sync::Arc};
 
 use indexmap::IndexMap;
 
 use super::{
-    DEFAULT_TIMEOUT, Diagnostics, EnvironmentFrom, Failed, Given, Loaded, Places, Recipe, Watch,
+    DEFAULT_TIMEOUT, Diagnostics, EnvironmentFrom, LoadError, LoadOptions, LoadedRecipe, Places, Recipe,
+    Watch,
     check::{Checker, Fields},
+    context,
+    deferred::DeferredUses,
     diagnostic::{Diagnostic, quoted},
     keys::{ENVIRONMENTS, RECIPE, WATCH},
-    late::Uses,
     matrix::Matrix,
     needs::{self, OUTPUTS},
     reader::{Reader, is_environment_name, not_an_environment_name},
-    source, steps, surroundings,
+    source, steps,
     tree::{Node, Value},
-    variables::{Cell, FILLED_LIMIT, RefusedSetting, Scope},
+    variables::{MatrixCell, RejectedSetting, Scope, TEMPLATE_BUDGET},
 };
 
-/// Reads the whole tree; `path` is only looked at for the recipe's folder.
+/// Reads the whole tree; `path` only determines the recipe's folder.
 pub(super) fn recipes(
     path: &Path,
-    kept: &Arc<str>,
+    shared_text: &Arc<str>,
     tree: &Node,
-    given: &Given<'_>,
-) -> Result<Vec<Loaded>, Failed> {
-    let text: &str = kept;
+    options: &LoadOptions<'_>,
+) -> Result<Vec<LoadedRecipe>, LoadError> {
+    let text: &str = shared_text;
     let mut checker = Checker::new(text);
     if matches!(tree.value, Value::Null) {
         let error =
-            Diagnostic::at(0..0, "the recipe is empty").help("it needs at least `package` and `steps`");
-        return Err(Failed::from(Diagnostics::new(path, text, vec![error])));
+            Diagnostic::at(0..0, "the recipe is empty").hint("it needs at least `package` and `steps`");
+        return Err(LoadError::from(Diagnostics::new(path, text, vec![error])));
     }
-    let mut refused = Vec::new();
+    let mut rejected = Vec::new();
     let Some(fields) = checker.fields(tree, &RECIPE, "{package: hello, steps: [{run: make}]}") else {
-        return Err(failed(path, text, checker, refused));
+        return Err(failed(path, text, checker, rejected));
     };
     let mut matrix = Matrix::read(&mut checker, fields.get("matrix"), fields.get("variables"));
-    let set = matrix.choose(given.set, &mut refused);
-    let of_axes = refused.len();
-    let mut room = FILLED_LIMIT;
+    let settings = matrix.select(options.settings, &mut rejected);
+    let rejected_axes = rejected.len();
+    let mut budget = TEMPLATE_BUDGET;
     let mut loaded = Vec::with_capacity(matrix.cells.len());
     for cell in &matrix.cells {
-        let cell = OneCell { path, text, kept, fields: &fields, matrix: &matrix, cell, set: &set };
-        // What is refused is the same for each.
-        refused.truncate(of_axes);
-        let (recipe, found) = cell.recipe(given, &mut room, &mut refused);
+        let cell =
+            OneCell { path, text, shared_text, fields: &fields, matrix: &matrix, cell, settings: &settings };
+        // Every cell rejects the same settings.
+        rejected.truncate(rejected_axes);
+        let (recipe, found) = cell.recipe(options, &mut budget, &mut rejected);
         loaded.extend(recipe);
         checker.absorb(found);
         if checker.is_full() {
             break;
         }
     }
-    if checker.has_errors() || !refused.is_empty() {
-        return Err(failed(path, text, checker, refused));
+    if checker.has_errors() || !rejected.is_empty() {
+        return Err(failed(path, text, checker, rejected));
     }
     Ok(loaded)
 }
 
-/// What is wrong with the text, and with what it is given.
-fn failed(path: &Path, text: &str, checker: Checker<'_>, refused: Vec<RefusedSetting>) -> Failed {
+fn failed(path: &Path, text: &str, checker: Checker<'_>, rejected: Vec<RejectedSetting>) -> LoadError {
     let (found, more) = checker.into_errors();
     let diagnostics = (!found.is_empty()).then(|| Diagnostics::new(path, text, found).and_more(more));
-    Failed { diagnostics, refused }
+    LoadError { diagnostics, rejected }
 }
 
-/// What one recipe is made from.
 struct OneCell<'a, 't> {
     path: &'a Path,
     text: &'t str,
-    kept: &'a Arc<str>,
+    shared_text: &'a Arc<str>,
     fields: &'a Fields<'t>,
     matrix: &'a Matrix<'t>,
-    cell: &'t Cell<'t>,
-    set: &'a IndexMap<&'a str, &'a str>,
+    cell: &'t MatrixCell<'t>,
+    settings: &'a IndexMap<&'a str, &'a str>,
 }
 
 impl<'t> OneCell<'_, 't> {
     fn recipe(
         &self,
-        given: &Given<'t>,
-        room: &mut usize,
-        refused: &mut Vec<RefusedSetting>,
-    ) -> (Option<Loaded>, Checker<'t>) {
+        options: &LoadOptions<'t>,
+        budget: &mut usize,
+        rejected: &mut Vec<RejectedSetting>,
+    ) -> (Option<LoadedRecipe>, Checker<'t>) {
         let Self { path, text, fields, .. } = *self;
         let mut checker = Checker::new(text);
         let variables = fields.get("variables");
-        let scope = Scope::resolve(&mut checker, variables, self.cell, self.set, given, (*room, refused));
+        let scope =
+            Scope::resolve(&mut checker, variables, self.cell, self.settings, options, (*budget, rejected));
         let mut reader = Reader { checker, scope };
 
         reader.version(fields);
         let package = fields.get("package").and_then(|node| reader.package(node));
         let mut tags = reader.tags(fields);
         self.matrix.add_tags(self.cell, &mut tags);
-        let path_from_root = given.facts.cwd.join(path);
-        let folder = path_from_root.parent().unwrap_or(&given.facts.cwd);
+        let path_from_root = options.platform.cwd.join(path);
+        let folder = path_from_root.parent().unwrap_or(&options.platform.cwd);
         let source = fields.get("source").and_then(|node| source::read(&mut reader, node, folder));
-        let context = surroundings::context(&mut reader, fields, source.as_ref(), folder);
-        surroundings::check_outputs(&mut reader, fields, &context);
+        let context = context::context(&mut reader, fields, source.as_ref(), folder);
+        context::check_outputs(&mut reader, fields, &context);
         let private =
-            fields.get("private").map(|node| surroundings::private(&mut reader, node)).unwrap_or_default();
+            fields.get("private").map(|node| context::private(&mut reader, node)).unwrap_or_default();
         let environment_from = reader.environment_from(fields);
         let needs = fields.get("needs").map(|node| needs::read(&mut reader, node, folder));
         let (needs, needed_at) = needs.unwrap_or_default();
@@ -115,35 +117,35 @@ impl<'t> OneCell<'_, 't> {
         };
         let (force_every, timeout, expect) =
             (duration("force-every"), duration("timeout"), duration("expect"));
-        // Every step sees what of the environment waits until the build begins.
+        // Deferred values of the recipe's environment concern every step.
         let before = std::mem::take(&mut reader.scope.uses);
         let environment = fields.get("environment").map(|node| reader.environment(node, "`environment`"));
-        let of_all_steps = reader.scope.uses;
+        let in_environment = reader.scope.uses;
         reader.scope.uses |= before;
         let secrets = reader.secrets(fields);
-        let taken = (!outputs.is_empty()).then(|| fields.place("outputs")).flatten();
-        let begins = taken.as_ref().map(|place| reader.checker.line(place.start));
-        let taken = taken.map(|place| (OUTPUTS, place));
-        let steps = fields.get("steps").map(|node| steps::read(&mut reader, node, &secrets, taken));
+        let outputs_place = (!outputs.is_empty()).then(|| fields.place("outputs")).flatten();
+        let outputs_line = outputs_place.as_ref().map(|place| reader.checker.line(place.start));
+        let reserved = outputs_place.map(|place| (OUTPUTS, place));
+        let steps = fields.get("steps").map(|node| steps::read(&mut reader, node, &secrets, reserved));
         let mut steps = steps.unwrap_or_default();
         for step in &mut steps {
-            step.uses_jobs |= of_all_steps.jobs;
+            step.uses_jobs |= in_environment.jobs;
         }
-        steps.extend(begins.map(|line| needs::outputs_step(&outputs, line)));
+        steps.extend(outputs_line.map(|line| needs::outputs_step(&outputs, line)));
         needs::check_names(&mut reader, fields, &needs);
 
         let Reader { checker, scope } = reader;
-        *room = scope.room();
+        *budget = scope.budget();
         if checker.has_errors() {
             return (None, checker);
         }
-        // With their values, the texts have nothing more that waits.
-        let uses = if given.late.is_some() { Uses::default() } else { scope.all_uses() };
+        // With deferred values given, no template is left.
+        let uses = if options.deferred.is_some() { DeferredUses::default() } else { scope.all_uses() };
         let places = Places { needs: needed_at, outputs: scope.outputs.clone() };
         let changed = scope.changed.clone();
         let recipe = Recipe {
             path: path.to_owned(),
-            text: Arc::clone(self.kept),
+            text: Arc::clone(self.shared_text),
             package: package.unwrap_or_default(),
             tags,
             source,
@@ -173,7 +175,7 @@ impl<'t> OneCell<'_, 't> {
             uses_jobs: uses.jobs,
             uses_needs: uses.needs,
         };
-        (Some(Loaded { recipe, places, changed }), checker)
+        (Some(LoadedRecipe { recipe, places, changed }), checker)
     }
 }
 
@@ -187,23 +189,23 @@ impl<'t> Reader<'t> {
         match version {
             Some("1") => {}
             Some(other) => self.checker.wrong(node, |at| {
-                Diagnostic::at(at, format!("recipes of version {} are not known here", quoted(other)))
+                Diagnostic::at(at, format!("recipe version {} is not supported", quoted(other)))
                     .label("expected 1")
-                    .help("write `version: 1`, or use a newer pony-run")
+                    .hint("write `version: 1`, or use a newer pony-run")
             }),
-            None => self.checker.wrong_shape(node, "`version`", "the number 1", None),
+            None => self.checker.wrong_type(node, "`version`", "the number 1", None),
         }
     }
 
-    /// Identity must not depend on the machine or on `--set`, so there are no templates in it.
+    /// A package is the same on every machine, so its name takes no templates.
     fn package(&mut self, node: &'t Node) -> Option<String> {
         let text = self.plain(node, "`package`")?;
         let wrong = if text.trim() != text {
-            "has blanks around it"
+            "has spaces around it"
         } else if text.starts_with(['.', '-']) {
             "begins with `.` or `-`"
         } else if text.contains(['/', '\\']) {
-            "has a slash in it"
+            "contains a slash"
         } else if text.len() > 100 {
             "is longer than 100 bytes"
         } else {
@@ -212,7 +214,9 @@ impl<'t> Reader<'t> {
         self.checker.wrong(node, |at| {
             Diagnostic::at(at, format!("the package name {} {wrong}", quoted(text)))
                 .label("expected a plain name")
-                .help("it names a folder and a page: a plain word such as `python` or `zope.interface`")
+                .hint(
+                    "it names a folder and a web page: use a plain word such as `python` or `zope.interface`",
+                )
         });
         None
     }
@@ -223,7 +227,7 @@ impl<'t> Reader<'t> {
         for node in self.checker.list(node, "`tags`", "[python3.14]") {
             let Some(tag) = self.line(node, "a tag") else { continue };
             let (wrong, label) = if tag.starts_with("__") {
-                ("begins with `__`, which servers keep for themselves", "expected another name")
+                ("begins with `__`, which is reserved for servers", "expected another name")
             } else if tags.contains(&tag) {
                 ("is given twice", "again here")
             } else {
@@ -276,7 +280,7 @@ impl<'t> Reader<'t> {
             Ok(_) => Some(text),
             Err(error) => {
                 self.checker.wrong(node, |at| {
-                    Diagnostic::at(at, format!("{what} has a pattern that means nothing"))
+                    Diagnostic::at(at, format!("{what} contains an invalid glob"))
                         .label(error.kind().to_string())
                 });
                 None
@@ -291,8 +295,9 @@ impl<'t> Reader<'t> {
             let Some(name) = self.plain(node, "a secret") else { continue };
             if !is_environment_name(name) {
                 self.checker.wrong(node, |at| {
-                    not_an_environment_name(at, name)
-                        .help("name the variable that holds the secret; its value comes from the environment")
+                    not_an_environment_name(at, name).hint(
+                        "write the name of the environment variable that holds the secret, not its value",
+                    )
                 });
             } else if secrets.iter().any(|known| known == name) {
                 self.checker.wrong(node, |at| {

@@ -1,11 +1,11 @@
-//! From nodes to known keys and right shapes, collecting what is wrong instead of stopping at it.
+//! From nodes to known keys with values of the right type. Collects errors instead of stopping at the first.
 
 use std::{cell::OnceCell, collections::HashMap, ops::Range, time::Duration};
 
 use super::{
-    diagnostic::{Diagnostic, KEPT, did_you_mean, nearest, quoted},
+    diagnostic::{Diagnostic, MAX_ERRORS, did_you_mean, nearest, quoted},
     duration,
-    keys::{Key, Section},
+    section::{Key, Section},
     tree::{Node, Value},
 };
 
@@ -15,11 +15,11 @@ pub(super) struct Checker<'t> {
     pub(super) text: &'t str,
     found: Vec<Diagnostic>,
     more: usize,
-    /// Where lines end, once somebody asks.
-    ends: OnceCell<Vec<usize>>,
+    /// Positions of line ends, computed once.
+    line_ends: OnceCell<Vec<usize>>,
 }
 
-/// The entries of a map that are what its section knows, each key once.
+/// The entries of a map with known keys, each key once.
 #[derive(Debug)]
 pub(super) struct Fields<'t> {
     entries: Vec<(&'static Key, &'t Node, &'t Node)>,
@@ -30,7 +30,7 @@ impl<'t> Fields<'t> {
         self.entries.iter().find(|(key, ..)| key.name == name).map(|(_, _, value)| *value)
     }
 
-    /// Where the key stands.
+    /// Position of the key.
     pub(super) fn place(&self, name: &str) -> Option<Range<usize>> {
         self.entries.iter().find(|(key, ..)| key.name == name).map(|(_, node, _)| node.at.clone())
     }
@@ -38,18 +38,18 @@ impl<'t> Fields<'t> {
 
 impl<'t> Checker<'t> {
     pub(super) fn new(text: &'t str) -> Self {
-        Self { text, found: Vec::new(), more: 0, ends: OnceCell::new() }
+        Self { text, found: Vec::new(), more: 0, line_ends: OnceCell::new() }
     }
 
     /// The line of the byte `at`, from 1.
     pub(super) fn line(&self, at: usize) -> usize {
         let ends = || self.text.match_indices('\n').map(|(end, _)| end).collect();
-        self.ends.get_or_init(ends).partition_point(|end| *end < at) + 1
+        self.line_ends.get_or_init(ends).partition_point(|end| *end < at) + 1
     }
 
-    /// No more errors are kept: what only serves to word them can be left out.
+    /// Further errors are only counted, so there is no need to word them.
     pub(super) fn is_full(&self) -> bool {
-        self.found.len() >= KEPT
+        self.found.len() >= MAX_ERRORS
     }
 
     pub(super) fn report(&mut self, diagnostic: Diagnostic) {
@@ -60,7 +60,7 @@ impl<'t> Checker<'t> {
         }
     }
 
-    /// Takes over the errors of another reading of the same text, each once.
+    /// Takes over the errors of another pass over the same text, each once.
     pub(super) fn absorb(&mut self, other: Self) {
         for diagnostic in other.found {
             if !self.found.contains(&diagnostic) {
@@ -70,7 +70,7 @@ impl<'t> Checker<'t> {
         self.more = self.more.max(other.more);
     }
 
-    /// An error at `node`, with the place of its use if that is another.
+    /// Reports an error at `node`; for an alias, also where it is used.
     pub(super) fn wrong(&mut self, node: &Node, diagnostic: impl FnOnce(Range<usize>) -> Diagnostic) {
         if self.is_full() {
             self.more += 1;
@@ -83,7 +83,7 @@ impl<'t> Checker<'t> {
         });
     }
 
-    /// All errors found, and how many more there were.
+    /// The errors that were kept, and the number of further ones.
     pub(super) fn into_errors(self) -> (Vec<Diagnostic>, usize) {
         (self.found, self.more)
     }
@@ -97,7 +97,7 @@ impl<'t> Checker<'t> {
         !self.found.is_empty()
     }
 
-    /// The entries of a map, each key once and text. `what` names the map, `names` what its keys are.
+    /// The entries of a map whose keys are text, each once. `what` names the map in messages.
     pub(super) fn entries(
         &mut self,
         node: &'t Node,
@@ -105,7 +105,7 @@ impl<'t> Checker<'t> {
         example: &str,
     ) -> Vec<(&'t str, &'t Node, &'t Node)> {
         let Value::Map(map) = &node.value else {
-            self.wrong_shape(node, what, "a map", Some(format!("write it like `{example}`")));
+            self.wrong_type(node, what, "a map", Some(format!("write it like `{example}`")));
             return Vec::new();
         };
         let mut first: HashMap<&str, Range<usize>> = HashMap::new();
@@ -124,7 +124,7 @@ impl<'t> Checker<'t> {
                     Diagnostic::at(at, format!("the key {} is given twice", quoted(name)))
                         .label("again here")
                         .also(earlier, "first here")
-                        .help("keep one of the two")
+                        .hint("remove one of them")
                 });
                 continue;
             }
@@ -134,7 +134,7 @@ impl<'t> Checker<'t> {
         entries
     }
 
-    /// The known keys of a map; reports unknown ones, missing ones, and ones that do not go together.
+    /// The known keys of a map; reports unknown keys, missing keys, and keys that exclude each other.
     pub(super) fn fields(
         &mut self,
         node: &'t Node,
@@ -157,13 +157,13 @@ impl<'t> Checker<'t> {
         Some(fields)
     }
 
-    /// Reports an unknown key; whether it may stand for one that is missing.
+    /// Reports an unknown key. True if it is probably a required key, misspelt: then that one is not reported as missing.
     fn unknown_key(&mut self, name: &str, key: &Node, section: &'static Section) -> bool {
         if section.later.contains(&name) {
             self.wrong(key, |at| {
                 Diagnostic::at(at, format!("{} is not supported by this version yet", quoted(name)))
-                    .label("a key of later versions")
-                    .help("remove it, or use a version that has it")
+                    .label("planned for a later version")
+                    .hint("remove it")
             });
             return true;
         }
@@ -172,14 +172,14 @@ impl<'t> Checker<'t> {
         let all = || section.names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         self.wrong(key, |at| {
             Diagnostic::at(at, format!("unknown key {} in {}", quoted(name), section.what))
-                .label("no such key")
-                .help(meant.unwrap_or_else(|| format!("{} takes {}", section.what, all())))
+                .label("unknown key")
+                .hint(meant.unwrap_or_else(|| format!("{} can have {}", section.what, all())))
         });
         excused
     }
 
     fn combination(&mut self, node: &Node, section: &'static Section, fields: &Fields<'t>, excused: bool) {
-        // What the map is missing is shown at its first key, where the eye begins.
+        // A missing key is reported at the first key of the map.
         let place = match &node.value {
             Value::Map(map) => map.first().map_or(node.at.clone(), |(key, _)| key.at.clone()),
             _ => node.at.clone(),
@@ -189,7 +189,7 @@ impl<'t> Checker<'t> {
                 self.report(
                     Diagnostic::at(place.clone(), format!("{} needs `{name}`", section.what))
                         .label(format!("`{name}` is missing here"))
-                        .help(format!("such as `{example}`")),
+                        .hint(format!("for example `{example}`")),
                 );
             }
         }
@@ -198,9 +198,8 @@ impl<'t> Checker<'t> {
         };
         match given(section.one_of).as_slice() {
             [] if !section.one_of.is_empty() && !excused => self.report(
-                Diagnostic::at(place, format!("{} needs {}", section.what, either(section.one_of))).label(
-                    if section.one_of.len() == 2 { "neither is here" } else { "none of them is here" },
-                ),
+                Diagnostic::at(place, format!("{} needs {}", section.what, either(section.one_of)))
+                    .label(if section.one_of.len() == 2 { "has neither" } else { "has none of them" }),
             ),
             [one, other, ..] => self.both(fields, one, other),
             _ => {}
@@ -214,9 +213,9 @@ impl<'t> Checker<'t> {
             if let (Some(place), Some(other), []) = (fields.place(name), other, given(with).as_slice()) {
                 let with = either(with);
                 self.report(
-                    Diagnostic::at(place, format!("`{name}` goes with {with}, not with `{other}`"))
-                        .label("has no meaning here")
-                        .help("remove it"),
+                    Diagnostic::at(place, format!("`{name}` belongs to {with}, not to `{other}`"))
+                        .label("not allowed here")
+                        .hint("remove it"),
                 );
             }
         }
@@ -226,15 +225,15 @@ impl<'t> Checker<'t> {
         let (Some(first), Some(second)) = (fields.place(one), fields.place(other)) else { return };
         let (first, second) = if first.start < second.start { (first, second) } else { (second, first) };
         self.report(
-            Diagnostic::at(second, format!("`{one}` and `{other}` cannot both be given"))
-                .label("and this")
-                .also(first, "this")
-                .help("keep one of the two"),
+            Diagnostic::at(second, format!("`{one}` and `{other}` cannot be combined"))
+                .label("second")
+                .also(first, "first")
+                .hint("remove one of them"),
         );
     }
 
     /// "`timeout` must be a duration, not a list".
-    pub(super) fn wrong_shape(&mut self, node: &Node, what: &str, wanted: &str, help: Option<String>) {
+    pub(super) fn wrong_type(&mut self, node: &Node, what: &str, expected: &str, hint: Option<String>) {
         let raw = self.text.get(node.at.start..).unwrap_or_default();
         // `{{name}}` without quotes is a map of a map to YAML.
         if matches!(node.value, Value::Map(_)) && raw.starts_with("{{") {
@@ -243,31 +242,31 @@ impl<'t> Checker<'t> {
             let shown = shown.trim_matches('`');
             self.wrong(node, |at| {
                 Diagnostic::at(at.start..at.start + end, "text that begins with `{{` must be in quotes")
-                    .label("a map to YAML")
-                    .help(format!("write `\"{shown}\"`"))
+                    .label("YAML reads `{{` as a map")
+                    .hint(format!("write `\"{shown}\"`"))
             });
             return;
         }
         let message = match node.value {
             Value::Null => format!("{what} has no value"),
-            _ => format!("{what} must be {wanted}, not {}", node.describe()),
+            _ => format!("{what} must be {expected}, not {}", node.describe()),
         };
         self.wrong(node, |at| {
-            Diagnostic::at(at, message).label(format!("expected {wanted}")).maybe_help(help)
+            Diagnostic::at(at, message).label(format!("expected {expected}")).maybe_hint(hint)
         });
     }
 
-    /// A scalar as written; NUL bytes, which no program can be given, are refused.
+    /// A scalar as written, without NUL bytes: no program can be given one.
     pub(super) fn scalar(&mut self, node: &'t Node, what: &str) -> Option<&'t str> {
         let Some(text) = node.scalar(self.text) else {
-            let help = matches!(node.value, Value::Null)
+            let hint = matches!(node.value, Value::Null)
                 .then(|| "give it a value, or leave it out (`\"\"` is empty text)".to_owned());
-            self.wrong_shape(node, what, "text", help);
+            self.wrong_type(node, what, "text", hint);
             return None;
         };
         if text.contains('\0') {
             self.wrong(node, |at| {
-                Diagnostic::at(at, format!("{what} contains a NUL byte")).label("`\\0` in here")
+                Diagnostic::at(at, format!("{what} contains a NUL byte")).label("contains `\\0`")
             });
             return None;
         }
@@ -283,7 +282,7 @@ impl<'t> Checker<'t> {
             Some("no" | "off" | "n" | "0" | "false") => Some("did you mean `false`?".to_owned()),
             _ => None,
         };
-        self.wrong_shape(node, what, "`true` or `false`", meant);
+        self.wrong_type(node, what, "`true` or `false`", meant);
         None
     }
 
@@ -291,7 +290,7 @@ impl<'t> Checker<'t> {
         let parsed = match &node.value {
             Value::Text(_) | Value::Number => duration::parse(node.scalar(self.text).unwrap_or_default()),
             _ => {
-                self.wrong_shape(node, what, "a duration", Some(duration::HELP.to_owned()));
+                self.wrong_type(node, what, "a duration", Some(duration::HINT.to_owned()));
                 return None;
             }
         };
@@ -300,7 +299,7 @@ impl<'t> Checker<'t> {
                 self.wrong(node, |at| {
                     Diagnostic::at(at, format!("{what} {wrong}"))
                         .label("expected a duration")
-                        .help(duration::HELP)
+                        .hint(duration::HINT)
                 });
             })
             .ok()
@@ -315,7 +314,7 @@ impl<'t> Checker<'t> {
     ) -> Option<&'static str> {
         let all = words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
         let Some(word) = node.scalar(self.text) else {
-            self.wrong_shape(node, what, &format!("one of {all}"), None);
+            self.wrong_type(node, what, &format!("one of {all}"), None);
             return None;
         };
         let known = words.iter().find(|known| **known == word).copied();
@@ -324,7 +323,7 @@ impl<'t> Checker<'t> {
             self.wrong(node, |at| {
                 Diagnostic::at(at, format!("{what} cannot be {}", quoted(word)))
                     .label(format!("expected one of {all}"))
-                    .maybe_help(meant)
+                    .maybe_hint(meant)
             });
         }
         known
@@ -334,7 +333,7 @@ impl<'t> Checker<'t> {
         if let Value::List(items) = &node.value {
             return items;
         }
-        self.wrong_shape(node, what, "a list", Some(format!("write it like `{example}`")));
+        self.wrong_type(node, what, "a list", Some(format!("write it like `{example}`")));
         &[]
     }
 }
@@ -349,12 +348,12 @@ fn either(names: &[&str]) -> String {
     }
 }
 
-/// The key that was probably meant, if need be by way of what other tools call it.
+/// The key that was probably meant, also if other tools use that name for it.
 fn did_you_mean_key(name: &str, section: &Section) -> Option<String> {
-    let other_words = section.known_as.iter().map(|(other, _)| *other);
+    let other_names = section.known_as.iter().map(|(other, _)| *other);
     let ours = |word: &str| section.known_as.iter().find(|(other, _)| *other == word).map(|(_, ours)| *ours);
     let meant = ours(name)
         .or_else(|| nearest(name, section.names()))
-        .or_else(|| nearest(name, other_words).and_then(ours))?;
+        .or_else(|| nearest(name, other_names).and_then(ours))?;
     Some(format!("did you mean `{meant}`?"))
 }

@@ -1,21 +1,21 @@
-//! Credentials in URLs: found so that neither messages nor run folders show them.
+//! Finds credentials in URLs, so that neither messages nor run folders show them.
 
 use std::ops::Range;
 
-/// `text` with each credential in a URL replaced by `*`, byte for byte, so that places in it stay true.
-pub(super) fn masked(text: &str) -> String {
-    let mut masked = String::with_capacity(text.len());
+/// `text` with each credential in a URL replaced by `*`, byte for byte, so that positions stay valid.
+pub(super) fn redacted(text: &str) -> String {
+    let mut redacted = String::with_capacity(text.len());
     let mut done = 0;
     for secret in find(text) {
-        masked.push_str(text.get(done..secret.start).unwrap_or_default());
-        masked.extend(std::iter::repeat_n('*', secret.len()));
+        redacted.push_str(text.get(done..secret.start).unwrap_or_default());
+        redacted.extend(std::iter::repeat_n('*', secret.len()));
         done = secret.end;
     }
-    masked.push_str(text.get(done..).unwrap_or_default());
-    masked
+    redacted.push_str(text.get(done..).unwrap_or_default());
+    redacted
 }
 
-/// A URL without user and password; of ssh, which needs the user, without the password.
+/// A URL without user and password; ssh needs the user, so only the password goes.
 pub(super) fn without_credentials(url: &str) -> String {
     let Some(secret) = find(url).into_iter().next() else { return url.to_owned() };
     let (before, after) =
@@ -26,7 +26,7 @@ pub(super) fn without_credentials(url: &str) -> String {
     }
 }
 
-/// The secret part of each `scheme://login@host`: all of the login, or of ssh's what follows the user.
+/// The secret part of each `scheme://login@host`: the whole login, or for ssh what follows the user.
 fn find(text: &str) -> Vec<Range<usize>> {
     let mut secrets = Vec::new();
     for (at, colon_slashes) in text.match_indices("://") {
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_are_masked_in_place_and_left_out_of_urls() {
+    fn credentials_are_redacted_in_place_and_left_out_of_urls() {
         for (url, mask, bare) in [
             ("https://me:pw@example.org/x", "https://*****@example.org/x", "https://example.org/x"),
             ("https://token@example.org/x", "https://*****@example.org/x", "https://example.org/x"),
@@ -68,10 +68,10 @@ mod tests {
             ("https://example.org/a@b", "https://example.org/a@b", "https://example.org/a@b"),
             ("https://grüße@example.org", "https://*******@example.org", "https://example.org"),
         ] {
-            assert_eq!(masked(url), mask);
+            assert_eq!(redacted(url), mask);
             assert_eq!(without_credentials(url), bare);
             assert_eq!(
-                masked(&format!("source: {{git: '{url}'}} # {url}")),
+                redacted(&format!("source: {{git: '{url}'}} # {url}")),
                 format!("source: {{git: '{mask}'}} # {mask}")
             );
         }

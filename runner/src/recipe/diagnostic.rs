@@ -1,4 +1,4 @@
-//! What is wrong with a recipe, where, and how it is shown: `file:line:column`, the line, a caret, what was expected.
+//! Errors of a recipe with their positions, rendered with `file:line:column`, the line, a caret and a hint.
 
 use std::{
     fmt,
@@ -9,10 +9,10 @@ use std::{
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet, Title};
 use serde::Serialize;
 
-use super::credentials::masked;
+use super::credentials::redacted;
 
-/// How many errors of a text are kept; the rest is counted.
-pub(super) const KEPT: usize = 100;
+/// How many errors of a recipe are kept; further ones are counted.
+pub(super) const MAX_ERRORS: usize = 100;
 
 /// One error of a recipe.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -23,8 +23,8 @@ pub struct Diagnostic {
     pub line: usize,
     /// Column in characters, from 1; 0 where the error is not in the text.
     pub column: usize,
-    /// The way out, if there is one to name.
-    pub help: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
     #[serde(skip)]
     span: Option<Range<usize>>,
     #[serde(skip)]
@@ -39,46 +39,44 @@ impl Diagnostic {
         Self { span: Some(span), ..Self::general(message) }
     }
 
-    /// An error of no place in the text.
+    /// An error without a position in the text.
     pub(crate) fn general(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
             line: 0,
             column: 0,
-            help: None,
+            hint: None,
             span: None,
             label: None,
             context: Vec::new(),
         }
     }
 
-    /// What the caret says.
+    /// Text next to the caret.
     #[must_use]
     pub(crate) fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
         self
     }
 
-    /// The way out.
     #[must_use]
-    pub(crate) fn help(self, help: impl Into<String>) -> Self {
-        Self { help: Some(help.into()), ..self }
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
     }
 
-    /// The way out, if there is one to name.
     #[must_use]
-    pub(crate) fn maybe_help(self, help: Option<String>) -> Self {
-        Self { help, ..self }
+    pub(crate) fn maybe_hint(self, hint: Option<String>) -> Self {
+        Self { hint, ..self }
     }
 
-    /// Another place that matters.
+    /// Another relevant position.
     #[must_use]
     pub(crate) fn also(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
         self.context.push((span, label.into()));
         self
     }
 
-    /// Those of no place come last.
+    /// For sorting; errors without a position come last.
     fn start(&self) -> usize {
         self.span.as_ref().map_or(usize::MAX, |span| span.start)
     }
@@ -89,14 +87,14 @@ impl Diagnostic {
             None => Group::with_title(title),
             Some(span) => self.snippet(title, span, path, text),
         };
-        match &self.help {
-            Some(help) => group.element(Level::HELP.message(&**help)),
+        match &self.hint {
+            Some(hint) => group.element(Level::HELP.with_name("hint").message(&**hint)),
             None => group,
         }
     }
 
-    /// The lines from the first to the last place that matters; of a very long line, what is around the caret. Only
-    /// that is given to the renderer, whose time grows with what it is given.
+    /// The lines from the first to the last relevant position, or the part of a very long line around the caret. The
+    /// renderer gets nothing else: its time grows with its input.
     fn snippet<'a>(
         &'a self,
         title: Title<'a>,
@@ -104,19 +102,19 @@ impl Diagnostic {
         path: &'a str,
         text: &'a str,
     ) -> Group<'a> {
-        const MOST: usize = 16 * 1024;
+        const MAX_SHOWN: usize = 16 * 1024;
         let mut shown = lines_around(text, span);
         let mut context: &[(Range<usize>, String)] = &self.context;
         let all = context.iter().fold(shown.clone(), |all, (span, _)| {
             let lines = lines_around(text, span);
             all.start.min(lines.start)..all.end.max(lines.end)
         });
-        if all.len() <= MOST {
+        if all.len() <= MAX_SHOWN {
             shown = all;
         } else {
             context = &[];
         }
-        let is_whole = shown.len() <= MOST;
+        let is_whole = shown.len() <= MAX_SHOWN;
         if !is_whole {
             let start = text.floor_char_boundary(span.start.saturating_sub(200).max(shown.start));
             shown = start..text.ceil_char_boundary((span.end.min(start + 400) + 200).min(shown.end));
@@ -157,7 +155,7 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// Sorted by place, credentials in the text masked; the same error at the same place (an anchor used twice) is kept once.
+    /// Sorts errors by position, redacts credentials in the text, and keeps an error that an alias repeats only once.
     pub(crate) fn new(path: &Path, text: &str, mut found: Vec<Diagnostic>) -> Self {
         for diagnostic in &mut found {
             if let Some(span) = &diagnostic.span {
@@ -171,30 +169,30 @@ impl Diagnostics {
         }
         found.sort_by_key(Diagnostic::start);
         found.dedup_by(|a, b| a.span.is_some() && a.span == b.span && a.message == b.message);
-        Self { path: path.to_owned(), text: masked(text), found, more: 0 }
+        Self { path: path.to_owned(), text: redacted(text), found, more: 0 }
     }
 
-    /// Says that `more` errors were seen and not kept.
+    /// Adds the number of errors that were counted but not kept.
     #[must_use]
     pub(crate) fn and_more(mut self, more: usize) -> Self {
         self.more = more;
         self
     }
 
-    /// Adds errors of no place in the text.
+    /// Adds errors without a position.
     #[must_use]
     pub(crate) fn and(mut self, general: impl IntoIterator<Item = Diagnostic>) -> Self {
         self.found.extend(general);
         self
     }
 
-    /// Takes over the errors of another reading of the same text, each once.
+    /// Takes over the errors of another pass over the same text, each once.
     pub(crate) fn join(&mut self, other: Self) {
         for diagnostic in other.found {
             if self.found.contains(&diagnostic) {
                 continue;
             }
-            if self.found.len() < KEPT {
+            if self.found.len() < MAX_ERRORS {
                 self.found.push(diagnostic);
             } else {
                 self.more += 1;
@@ -207,8 +205,8 @@ impl Diagnostics {
         }
     }
 
-    /// How many errors there are, those included that are not kept.
-    #[expect(clippy::len_without_is_empty, reason = "there is no recipe with errors that has none")]
+    /// The number of errors, including those that were only counted.
+    #[expect(clippy::len_without_is_empty, reason = "there is at least one error")]
     pub fn len(&self) -> usize {
         self.found.len() + self.more
     }
@@ -223,9 +221,9 @@ impl Diagnostics {
         self.found.iter()
     }
 
-    /// All of it for people, ending in a newline, with ANSI colours if `colour`.
-    pub fn render(&self, colour: bool) -> String {
-        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+    /// All errors for people, ending in a newline, with ANSI colors if `color`.
+    pub fn render(&self, color: bool) -> String {
+        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         let path = self.path.display().to_string();
         let mut shown = Vec::new();
         for diagnostic in &self.found {
@@ -252,7 +250,7 @@ fn line_number(text: &str, at: usize) -> usize {
     text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
 }
 
-/// The whole lines that `span` begins and ends in, without the last line's end.
+/// The complete lines that `span` touches, without the last newline.
 fn lines_around(text: &str, span: &Range<usize>) -> Range<usize> {
     let (start, end) = (text.floor_char_boundary(span.start), text.ceil_char_boundary(span.end));
     let before = text.get(..start).unwrap_or_default();
@@ -260,7 +258,7 @@ fn lines_around(text: &str, span: &Range<usize>) -> Range<usize> {
     before.rfind('\n').map_or(0, |newline| newline + 1)..end + after.find('\n').unwrap_or(after.len())
 }
 
-/// The part of `span` on its first line, within the text, on character boundaries: a caret marks a line, not a block.
+/// The part of `span` on its first line, on character boundaries: a caret marks one line.
 fn first_line(text: &str, span: &Range<usize>) -> Range<usize> {
     let start = text.floor_char_boundary(span.start);
     let end = text.ceil_char_boundary(span.end.max(start));
@@ -268,26 +266,26 @@ fn first_line(text: &str, span: &Range<usize>) -> Range<usize> {
     start..start + head.trim_end().len()
 }
 
-/// `text` in backticks on one line: control characters escaped, long text shortened.
+/// `text` in backticks on one line, with control characters escaped and long text shortened.
 pub(crate) fn quoted(text: &str) -> String {
-    const LONGEST: usize = 60;
+    const MAX_CHARS: usize = 60;
     if text.is_empty() {
         return "`\"\"`".to_owned();
     }
     let mut shown: String = text
         .chars()
-        .take(LONGEST)
+        .take(MAX_CHARS)
         .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
         .collect();
-    if text.chars().nth(LONGEST).is_some() {
+    if text.chars().nth(MAX_CHARS).is_some() {
         shown.push('…');
     }
     format!("`{shown}`")
 }
 
-/// The candidate that `word` was probably meant to be.
+/// The candidate that `word` is probably a misspelling of.
 pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
-    // The bounds keep hostile recipes cheap; nobody mistypes one of a hundred names by dozens of letters.
+    // The limits keep hostile recipes cheap.
     if word.len() > 64 {
         return None;
     }

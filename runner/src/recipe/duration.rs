@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 
-/// No step or run waits longer than this; it keeps every sum of times far from overflow.
-const LONGEST: Duration = Duration::from_hours(366 * 24);
+/// No timeout is longer, so that sums of times do not overflow.
+const MAX: Duration = Duration::from_hours(366 * 24);
 
-/// How durations are written, for error messages.
-pub(crate) const HELP: &str = "write it like `90s`, `20m`, `4h` or `1h 30m`; a plain number is seconds";
+/// A hint that shows how durations are written.
+pub(crate) const HINT: &str = "write it like `90s`, `20m`, `4h` or `1h 30m`; a plain number is seconds";
 
-/// Reads a duration; the error is what a sentence about it goes on with.
+/// Reads a duration. The error is the rest of a sentence: "`timeout` is not a duration".
 pub(crate) fn parse(text: &str) -> Result<Duration, &'static str> {
     let text = text.trim();
     let duration = match text.parse::<f64>() {
@@ -22,13 +22,13 @@ pub(crate) fn parse(text: &str) -> Result<Duration, &'static str> {
             .ok_or("is not a duration")?,
     };
     match Duration::try_from(duration) {
-        Ok(duration) if duration > LONGEST => Err("cannot be longer than a year"),
+        Ok(duration) if duration > MAX => Err("cannot be longer than a year"),
         Ok(duration) if !duration.is_zero() => Ok(duration),
         _ => Err("must be more than 0"),
     }
 }
 
-/// The way [`parse`] reads back to the same duration.
+/// Text that [`parse`] reads back to the same duration.
 pub(crate) fn print(duration: Duration) -> String {
     SignedDuration::try_from(duration)
         .map_or_else(|_| duration.as_secs().to_string(), |exact| format!("{exact:#}"))
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_to_wait_is_refused() {
+    fn durations_that_are_zero_negative_or_endless_are_rejected() {
         for (text, why) in [
             ("", "is not a duration"),
             ("soon", "is not a duration"),

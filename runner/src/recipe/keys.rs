@@ -1,102 +1,6 @@
-//! Every key of the format, once: the parser, the JSON Schema and the reference's test all read these tables.
+//! Every key of the format, once: the parser, the JSON Schema and the test of the reference use these tables.
 
-/// What a key holds.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Shape {
-    /// The number 1.
-    Version,
-    /// A scalar, taken as written.
-    Text,
-    /// A scalar that is one line, never blank.
-    Line,
-    /// A scalar that can name a folder and a page.
-    Package,
-    /// A list of [`Shape::Line`].
-    Lines,
-    /// A list of names of environment variables.
-    EnvironmentNames,
-    /// A map from names of environment variables to scalars.
-    Environment,
-    /// A map from names of variables to scalars.
-    Variables,
-    /// `20m`, `4h`, or a number of seconds.
-    Duration,
-    /// `true` or `false`.
-    Flag,
-    /// One of these words.
-    Choice(&'static [&'static str]),
-    /// A list of some of these words.
-    Choices(&'static [&'static str]),
-    /// One of these words, or a map with these keys.
-    ChoiceOr(&'static [&'static str], &'static Section),
-    /// A list of globs.
-    Globs,
-    /// A SHA-256 in hexadecimal digits.
-    Digest,
-    /// A map with these keys, or nothing.
-    Optional(&'static Section),
-    /// A scalar (a script) or a list of scalars (a program and its arguments).
-    Run,
-    /// A map with these keys.
-    Section(&'static Section),
-    /// A list, not empty, of maps with these keys.
-    Sections(&'static Section),
-    /// A list, not empty, of lines and of maps with these keys.
-    LinesOr(&'static Section),
-    /// A map from names to paths in the tree.
-    InnerPaths,
-    /// A map from names of axes to their values, with `include` and `exclude`.
-    Matrix,
-    /// A number of slots, or `all`.
-    Weight,
-    /// A number of bytes with its unit.
-    Bytes,
-    /// What uploaded files are called: a relative path.
-    PublicName,
-}
-
-/// One key.
-#[derive(Debug)]
-pub(super) struct Key {
-    pub(super) name: &'static str,
-    pub(super) shape: Shape,
-    /// What it means, in one sentence; shown by editors.
-    pub(super) meaning: &'static str,
-    /// A value as it stands in a recipe (JSON, which is YAML); shown by editors.
-    pub(super) example: &'static str,
-    /// What holds where it is left out, as JSON; `None` where nothing does.
-    pub(super) default: Option<&'static str>,
-}
-
-/// A map of the format.
-#[derive(Debug)]
-pub(super) struct Section {
-    /// "a recipe", "a step", "`source`".
-    pub(super) what: &'static str,
-    pub(super) keys: &'static [Key],
-    /// Keys that must be there, each with how it may look.
-    pub(super) required: &'static [(&'static str, &'static str)],
-    /// Exactly one of these must be there (or the set is empty).
-    pub(super) one_of: &'static [&'static str],
-    /// No two of these may be there.
-    pub(super) at_most_one: &'static [&'static str],
-    /// The first goes only with one of the second.
-    pub(super) only_with: &'static [(&'static str, &'static [&'static str])],
-    /// Keys that later versions bring.
-    pub(super) later: &'static [&'static str],
-    /// What people write who know other tools, and what it is called here.
-    pub(super) known_as: &'static [(&'static str, &'static str)],
-}
-
-impl Section {
-    pub(super) fn key(&self, name: &str) -> Option<&'static Key> {
-        self.keys.iter().find(|key| key.name == name)
-    }
-
-    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.keys.iter().map(|key| key.name)
-    }
-}
+use super::section::{Section, Shape, key, with_default};
 
 /// The words of `context`.
 pub(super) const CONTEXTS: &[&str] = &["tempdir", "here"];
@@ -120,37 +24,29 @@ pub(super) const WITHOUT: &[&str] = &[
 /// The words of a step's `type`.
 pub(super) const STEP_KINDS: &[&str] = &["setup", "build", "test", "package"];
 
-const fn key(name: &'static str, shape: Shape, meaning: &'static str, example: &'static str) -> Key {
-    Key { name, shape, meaning, example, default: None }
-}
-
-const fn with_default(key: &Key, default: &'static str) -> Key {
-    Key { default: Some(default), ..*key }
-}
-
 /// The whole file.
 pub(super) static RECIPE: Section = Section {
     what: "a recipe",
     keys: &[
         with_default(&key("version", Shape::Version, "Version of the recipe format.", "1"), "1"),
-        key("package", Shape::Package, "What servers file results under. Plain text.", r#""python""#),
+        key("package", Shape::Package, "Name that servers list results under. Plain text.", r#""python""#),
         key(
             "tags",
             Shape::Lines,
-            "Labels that tell this build slot from others of the package.",
+            "Labels that distinguish this build slot from others of the package.",
             r#"["python3.14"]"#,
         ),
         key(
             "source",
             Shape::Section(&SOURCE),
-            "Where the sources come from; without it, steps start in an empty folder.",
+            "Where the sources come from. Without it, steps start in an empty folder.",
             r#"{"git": "https://github.com/python/cpython.git", "branch": "main"}"#,
         ),
         with_default(
             &key(
                 "context",
                 Shape::ChoiceOr(CONTEXTS, &CONTEXT),
-                "Where steps run: in a fresh folder that is removed afterwards, in the sources' own folder, in one that lasts, or with a virtualenv.",
+                "Where steps run: in a new folder that is removed afterwards, in the source folder itself, in a folder that persists, or in a virtualenv.",
                 r#""tempdir""#,
             ),
             r#""tempdir""#,
@@ -158,42 +54,47 @@ pub(super) static RECIPE: Section = Section {
         key(
             "needs",
             Shape::LinesOr(&NEED),
-            "Recipes whose builds come first, and hand their outputs on.",
+            "Recipes that are built first. This build can use their outputs.",
             r#"["zlib", {"recipe": "../png.yaml", "with": {"shared": "no"}}]"#,
         ),
         key(
             "outputs",
             Shape::InnerPaths,
-            "What builds that need this one are handed: paths in the tree, there at the end.",
+            "Paths in the tree that builds with this need can use. They must exist at the end.",
             r#"{"prefix": "install"}"#,
         ),
         key(
             "matrix",
             Shape::Matrix,
-            "Axes and their values: each combination is a build of its own.",
+            "Axes and their values. Each combination is a separate build.",
             r#"{"python": ["3.12", "3.13"], "db": ["sqlite", "postgres"]}"#,
         ),
         with_default(
-            &key(
-                "weight",
-                Shape::Weight,
-                "How many of the builds that may run at once it counts as.",
-                r#""all""#,
-            ),
+            &key("weight", Shape::Weight, "How many of the concurrent builds (-j) it counts as.", r#""all""#),
             "1",
         ),
-        key("memory", Shape::Bytes, "What it may take: builds wait for each other's.", r#""2GB""#),
-        key("locks", Shape::Lines, "What no two builds may use at once, by any names.", r#"["port-5432"]"#),
+        key(
+            "memory",
+            Shape::Bytes,
+            "Memory it may use; builds that would exceed the machine's together wait.",
+            r#""2GB""#,
+        ),
+        key(
+            "locks",
+            Shape::Lines,
+            "Names of resources that only one build may use at a time.",
+            r#"["port-5432"]"#,
+        ),
         key(
             "jobserver",
             Shape::Flag,
-            "Steps share jobs with other builds by make's jobserver; where several builds run if it is left out.",
+            "Whether steps share jobs with other builds through make's jobserver [default: when several builds run].",
             "false",
         ),
         key(
             "variables",
             Shape::Variables,
-            "Values for `{{name}}`; `--set name=value` overrides them.",
+            "Values for {{name}}; --set name=value overrides them.",
             r#"{"jobs": "{{cpus}}"}"#,
         ),
         key(
@@ -206,7 +107,7 @@ pub(super) static RECIPE: Section = Section {
             &key(
                 "environment-from",
                 Shape::Choice(ENVIRONMENTS),
-                "What steps see of the environment that pony-run is started in: all but what changes builds behind one's back, or next to nothing.",
+                "inherit (minus variables that affect builds, such as MAKEFLAGS) or clean.",
                 r#""clean""#,
             ),
             r#""inherit""#,
@@ -214,7 +115,7 @@ pub(super) static RECIPE: Section = Section {
         key(
             "private",
             Shape::Choices(PRIVATE),
-            "Folders that each run gets of its own: `home` (`HOME`), `tmp` (`TMPDIR`).",
+            "Folders that each run has for itself: home (HOME), tmp (TMPDIR).",
             r#"["home", "tmp"]"#,
         ),
         key(
@@ -226,30 +127,27 @@ pub(super) static RECIPE: Section = Section {
         key(
             "watch",
             Shape::Section(&WATCH),
-            "With `--if-needed`, changes count only where they touch these files.",
+            "Files whose changes make --if-needed build.",
             r#"{"include": ["src/**"], "exclude": ["**/*.md"]}"#,
         ),
         key(
             "force-every",
             Shape::Duration,
-            "With `--if-needed`, build after so long even where nothing changed.",
+            "With --if-needed, build after this time even if nothing changed.",
             r#""7d""#,
         ),
-        with_default(
-            &key("timeout", Shape::Duration, "How long the whole run may take.", r#""4h""#),
-            r#""4h""#,
-        ),
-        key("steps", Shape::Sections(&STEP), "What is done, in order.", r#"[{"run": "make"}]"#),
+        with_default(&key("timeout", Shape::Duration, "Time limit for the whole run.", r#""4h""#), r#""4h""#),
+        key("steps", Shape::Sections(&STEP), "Steps, in order.", r#"[{"run": "make"}]"#),
         key(
             "secrets",
             Shape::EnvironmentNames,
-            "Environment variables whose values are masked wherever output goes.",
+            "Environment variables whose values are redacted in all output.",
             r#"["UPLOAD_TOKEN"]"#,
         ),
         key(
             "expect",
             Shape::Duration,
-            "A server lists this slot as overdue when no result came for so long.",
+            "Servers list this slot as overdue after this time without a result.",
             r#""24h""#,
         ),
     ],
@@ -297,25 +195,20 @@ pub(super) static NEED: Section = Section {
         key(
             "recipe",
             Shape::Line,
-            "Its file, from the recipe's own folder; `.yaml` may be left out.",
+            "Recipe file, relative to this recipe's folder; `.yaml` is optional.",
             r#""../zlib.yaml""#,
         ),
         key(
             "with",
             Shape::Variables,
-            "Values for its variables, and for its axes: exactly one build is needed.",
+            "Values for its variables and axes. They must select exactly one build.",
             r#"{"shared": "no"}"#,
         ),
-        key(
-            "as",
-            Shape::Line,
-            "What it is called in `{{needs.NAME.OUTPUT}}`; else after its file.",
-            r#""zlib""#,
-        ),
+        key("as", Shape::Line, "Name in {{needs.NAME.OUTPUT}} [default: the file's name].", r#""zlib""#),
         key(
             "without",
             Shape::Choices(WITHOUT),
-            "What its outputs are not used for; `prefix` is all of the variables.",
+            "What its outputs are not used for; prefix stands for all of the variables.",
             r#"["PATH"]"#,
         ),
     ],
@@ -359,40 +252,35 @@ pub(super) static SOURCE: Section = Section {
         key(
             "svn",
             Shape::Line,
-            "URL of a folder in a Subversion repository, perhaps with a peg revision.",
+            "URL of a folder in a Subversion repository, optionally with a peg revision.",
             r#""https://svn.example.org/demo/trunk""#,
         ),
-        key("path", Shape::Line, "A folder, from the recipe's own folder.", r#""..""#),
+        key("path", Shape::Line, "A folder, relative to the recipe's folder.", r#""..""#),
         key(
             "archive",
             Shape::Line,
-            "URL or path of a packed file: tar (gz, xz, zst, bz2) or zip.",
+            "URL or path of an archive: tar (gz, xz, zst, bz2) or zip.",
             r#""https://example.org/demo-1.0.tar.gz""#,
         ),
         key(
             "branch",
             Shape::Line,
-            "Build the head of this branch (of hg, a named branch or a bookmark).",
+            "Build the head of this branch (hg: named branch or bookmark).",
             r#""main""#,
         ),
         key("tag", Shape::Line, "Build this tag.", r#""v3.14.0""#),
-        key(
-            "revision",
-            Shape::Line,
-            "Build the commit with this hash; of svn, this revision number.",
-            r#""9f8e7d6c""#,
-        ),
+        key("revision", Shape::Line, "Build this commit hash (svn: revision number).", r#""9f8e7d6c""#),
         with_default(&key("submodules", Shape::Flag, "Check out submodules too.", "true"), "false"),
         key("subdir", Shape::Line, "Run the steps in this folder of the sources.", r#""python""#),
-        key("dir", Shape::Line, "Name of the folder that the sources are put in.", r#""demo""#),
+        key("dir", Shape::Line, "Name of the folder for the sources.", r#""demo""#),
         with_default(
-            &key("gitignore", Shape::Flag, "Leave out what `.gitignore` files name.", "true"),
+            &key("gitignore", Shape::Flag, "Do not copy files that `.gitignore` lists.", "true"),
             "false",
         ),
         key(
             "sha256",
             Shape::Digest,
-            "What the archive's SHA-256 must be.",
+            "Required SHA-256 of the archive.",
             r#""9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08""#,
         ),
     ],
@@ -430,13 +318,13 @@ pub(super) static CONTEXT: Section = Section {
         key(
             "virtualenv",
             Shape::Optional(&VIRTUALENV),
-            "A fresh folder with a Python environment of its own.",
+            "A new folder with its own Python environment.",
             r#"{"python": "3.12", "requirements": ["pytest"]}"#,
         ),
         key(
             "directory",
             Shape::Line,
-            "A folder that lasts from run to run, from the recipe's own folder.",
+            "A folder that persists between runs, relative to the recipe's folder.",
             r#""../build""#,
         ),
     ],
@@ -452,29 +340,19 @@ pub(super) static CONTEXT: Section = Section {
 pub(super) static VIRTUALENV: Section = Section {
     what: "`virtualenv`",
     keys: &[
-        key(
-            "python",
-            Shape::Line,
-            "Name, path or version of the interpreter; `-e` overrides it.",
-            r#""3.12""#,
-        ),
+        key("python", Shape::Line, "Name, path or version of the interpreter; -e overrides it.", r#""3.12""#),
         key(
             "requirements",
             Shape::Lines,
-            "What must be installed before the first step, as pip takes it.",
+            "Packages to install before the first step, in pip's syntax.",
             r#"["pytest>=8", "-r requirements.txt", "."]"#,
         ),
-        key(
-            "optional",
-            Shape::Lines,
-            "What is installed where that can be done, each for itself.",
-            r#"["lxml"]"#,
-        ),
+        key("optional", Shape::Lines, "Packages to install if possible, one by one.", r#"["lxml"]"#),
         with_default(
             &key(
                 "system-site-packages",
                 Shape::Flag,
-                "Packages of the interpreter's own can be seen.",
+                "Make the interpreter's own packages available.",
                 "true",
             ),
             "false",
@@ -482,7 +360,7 @@ pub(super) static VIRTUALENV: Section = Section {
         key(
             "installer",
             Shape::Choice(INSTALLERS),
-            "What makes the environment; the first of these that is there where it is left out.",
+            "Tool that creates the environment [default: the first one installed].",
             r#""uv""#,
         ),
     ],
@@ -519,41 +397,41 @@ pub(super) static WATCH: Section = Section {
 pub(super) static STEP: Section = Section {
     what: "a step",
     keys: &[
-        key("name", Shape::Line, "Unique; made from the command where it is left out.", r#""configure""#),
+        key("name", Shape::Line, "Unique name [default: the program it runs].", r#""configure""#),
         with_default(
-            &key("type", Shape::Choice(STEP_KINDS), "What kind of step servers show.", r#""test""#),
+            &key("type", Shape::Choice(STEP_KINDS), "Kind of step, shown by servers.", r#""test""#),
             r#""build""#,
         ),
         key(
             "run",
             Shape::Run,
-            "Text is a script for `sh -e`; a list is a program and its arguments, run as it is.",
+            "Text is a script for sh -e; a list is a program and its arguments, run without a shell.",
             r#""make -j{{jobs}}""#,
         ),
-        key("upload", Shape::Line, "Files (a glob) to send along with the result.", r#""dist/*.whl""#),
+        key("upload", Shape::Line, "Files (a glob) to send with the result.", r#""dist/*.whl""#),
         key(
             "as",
             Shape::PublicName,
-            "What uploaded files are called: one file by its name, or with a `/` at the end the folder of several.",
+            "Name of the uploaded file, or with a `/` at the end, folder of the uploaded files.",
             r#""wheels/""#,
         ),
         with_default(
             &key("visible", Shape::Flag, "Whether servers list the uploaded files.", "false"),
             "true",
         ),
-        key("description", Shape::Text, "Shown beside uploaded files.", r#""a wheel""#),
-        key("cwd", Shape::Line, "Folder of the tree in which it runs.", r#""docs""#),
+        key("description", Shape::Text, "Description of the uploaded files.", r#""a wheel""#),
+        key("cwd", Shape::Line, "Folder of the tree to run in.", r#""docs""#),
         key("env", Shape::Environment, "Environment variables of this step.", r#"{"VERBOSE": 1}"#),
-        key("timeout", Shape::Duration, "How long it may take.", r#""30m""#),
+        key("timeout", Shape::Duration, "Time limit.", r#""30m""#),
         with_default(
-            &key("quiet-timeout", Shape::Duration, "How long it may print nothing.", r#""20m""#),
+            &key("quiet-timeout", Shape::Duration, "Time limit without output.", r#""20m""#),
             r#""20m""#,
         ),
         with_default(
-            &key("allow-failure", Shape::Flag, "Its failure does not fail the build.", "true"),
+            &key("allow-failure", Shape::Flag, "Do not fail the build if it fails.", "true"),
             "false",
         ),
-        with_default(&key("always", Shape::Flag, "Runs even where an earlier step failed.", "true"), "false"),
+        with_default(&key("always", Shape::Flag, "Run even if an earlier step failed.", "true"), "false"),
     ],
     required: &[],
     one_of: &["run", "upload"],

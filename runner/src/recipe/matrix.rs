@@ -1,4 +1,4 @@
-//! `matrix`: axes, their values, and the cells that are made of them.
+//! `matrix`: axes, their values, and the cells that result from them.
 
 use std::{collections::HashMap, ops::Range};
 
@@ -6,46 +6,45 @@ use indexmap::IndexMap;
 
 use super::{
     check::Checker,
+    deferred::JOBS,
     diagnostic::{Diagnostic, did_you_mean, quoted},
-    late::JOBS,
     template,
     tree::{Node, Value},
-    variables::{Cell, FACTS, RefusedSetting},
+    variables::{BUILTINS, MatrixCell, RejectedSetting},
 };
 
 /// More builds of one recipe are a mistake.
-const MOST: usize = 1000;
+const MAX_CELLS: usize = 1000;
 
-/// The recipe is read once for each cell: so many bytes of it at most, all together.
-const MOST_TEXT: usize = 16 * 1024 * 1024;
+/// The recipe is read once for each cell. The limit is on the bytes of all these passes together.
+const MAX_TEXT: usize = 16 * 1024 * 1024;
 
 const EXAMPLE: &str = r#"{python: ["3.12", "3.13"]}"#;
 
-/// All cells. A recipe without a matrix is one without axes.
+/// All cells. A recipe without a matrix has one cell without axes.
 #[derive(Debug)]
 pub(super) struct Matrix<'t> {
     /// At least one.
-    pub(super) cells: Vec<Cell<'t>>,
-    /// Values that two axes have: as tags they need the axis's name.
+    pub(super) cells: Vec<MatrixCell<'t>>,
+    /// Values that several axes have: their tags include the axis's name.
     shared: Vec<&'t str>,
 }
 
 impl<'t> Matrix<'t> {
-    /// Reads `matrix`, if there is one, of a recipe that has these `variables`.
     pub(super) fn read(
         checker: &mut Checker<'t>,
         node: Option<&'t Node>,
         variables: Option<&'t Node>,
     ) -> Self {
         let mut reading = Reading::default();
-        let Some(node) = node else { return Self::of(vec![Cell::new()]) };
+        let Some(node) = node else { return Self::of(vec![MatrixCell::new()]) };
         match reading.cells(checker, node, variables) {
             Some(cells) => Self::of(cells),
             None => Self::of(vec![reading.axes.iter().map(|(axis, _)| (*axis, None)).collect()]),
         }
     }
 
-    fn of(cells: Vec<Cell<'t>>) -> Self {
+    fn of(cells: Vec<MatrixCell<'t>>) -> Self {
         let mut axis_of: HashMap<&str, &str> = HashMap::new();
         let mut shared = Vec::new();
         for (axis, value) in cells.iter().flatten() {
@@ -57,23 +56,24 @@ impl<'t> Matrix<'t> {
         Self { cells, shared }
     }
 
-    /// Keeps the cells that `set` chooses. The other settings are answered, each once: the last one holds.
-    pub(super) fn choose<'s>(
+    /// Keeps the cells that `settings` select, and returns the other settings. The last setting of a name wins.
+    pub(super) fn select<'s>(
         &mut self,
-        set: &'s [(String, String)],
-        refused: &mut Vec<RefusedSetting>,
+        settings: &'s [(String, String)],
+        rejected: &mut Vec<RejectedSetting>,
     ) -> IndexMap<&'s str, &'s str> {
-        let mut left: IndexMap<&str, &str> =
-            set.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let mut others: IndexMap<&str, &str> =
+            settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let axes: Vec<&str> = self.cells.first().into_iter().flatten().map(|(axis, _)| *axis).collect();
-        let mut chosen: Vec<String> = Vec::new();
+        let mut selected: Vec<String> = Vec::new();
         for axis in axes {
-            let Some(wanted) = left.shift_remove(axis) else { continue };
-            // Nothing is known of an axis that is wrong.
-            let has = |cell: &Cell<'_>| cell.get(axis).copied().flatten().is_none_or(|value| value == wanted);
+            let Some(wanted) = others.shift_remove(axis) else { continue };
+            // An axis with errors has no values to compare with.
+            let has =
+                |cell: &MatrixCell<'_>| cell.get(axis).copied().flatten().is_none_or(|value| value == wanted);
             if self.cells.iter().any(has) {
                 self.cells.retain(has);
-                chosen.push(format!("{} is {}", quoted(axis), quoted(wanted)));
+                selected.push(format!("{} is {}", quoted(axis), quoted(wanted)));
                 continue;
             }
             let mut values: Vec<&str> = Vec::new();
@@ -83,25 +83,28 @@ impl<'t> Matrix<'t> {
                 }
             }
             let all: Vec<String> = values.iter().take(20).map(|value| quoted(value)).collect();
-            let among =
-                if chosen.is_empty() { String::new() } else { format!(" where {}", chosen.join(" and ")) };
-            refused.push(RefusedSetting {
+            let condition = if selected.is_empty() {
+                String::new()
+            } else {
+                format!(" where {}", selected.join(" and "))
+            };
+            rejected.push(RejectedSetting {
                 name: axis.to_owned(),
-                why: format!("no cell of the matrix has {}{among}", quoted(wanted)),
-                // Of versions, which is most alike says nothing.
-                help: Some(format!("there is {}", all.join(", "))),
+                why: format!("no cell of the matrix has {}{condition}", quoted(wanted)),
+                // Similar versions are no likely typos, so list what exists.
+                hint: Some(format!("possible values: {}", all.join(", "))),
             });
         }
-        left
+        others
     }
 
-    /// The cell's values are tags; with the axis's name where another axis has the same value.
-    pub(super) fn add_tags(&self, cell: &Cell<'t>, tags: &mut Vec<String>) {
+    /// Adds the cell's values as tags, with the axis's name if another axis has the same value.
+    pub(super) fn add_tags(&self, cell: &MatrixCell<'t>, tags: &mut Vec<String>) {
         for (axis, value) in cell {
             let Some(value) = *value else { continue };
             let full = format!("{axis}={value}");
             let tag = if self.shared.contains(&value) { full.clone() } else { value.to_owned() };
-            // A resolved recipe names its one cell in its tags already.
+            // The tags of a resolved recipe already contain its cell.
             if !tags.contains(&tag) && !tags.contains(&full) {
                 tags.push(tag);
             }
@@ -111,24 +114,24 @@ impl<'t> Matrix<'t> {
 
 #[derive(Default)]
 struct Reading<'t> {
-    /// With their values, in the order written.
+    /// Axes with their values, in the order written.
     axes: IndexMap<&'t str, Vec<&'t str>>,
-    /// Some are missing there.
+    /// Some axes have errors and are not in `axes`.
     lacks_axes: bool,
     wrong: bool,
 }
 
 impl<'t> Reading<'t> {
-    /// None if anything is wrong.
+    /// `None` if there are errors.
     fn cells(
         &mut self,
         checker: &mut Checker<'t>,
         node: &'t Node,
         variables: Option<&'t Node>,
-    ) -> Option<Vec<Cell<'t>>> {
+    ) -> Option<Vec<MatrixCell<'t>>> {
         if !matches!(node.value, Value::Map(_)) {
-            let help = format!("write it like `{EXAMPLE}`");
-            checker.wrong_shape(node, "`matrix`", "a map", Some(help));
+            let hint = format!("write it like `{EXAMPLE}`");
+            checker.wrong_type(node, "`matrix`", "a map", Some(hint));
             return None;
         }
         let entries = checker.entries(node, "`matrix`", EXAMPLE);
@@ -151,9 +154,9 @@ impl<'t> Reading<'t> {
             cells.retain(|cell| !partial.iter().all(|(axis, value)| cell.get(axis) == Some(&Some(value))));
             if cells.len() == before {
                 checker.wrong(place, |at| {
-                    Diagnostic::at(at, "this entry of `exclude` excludes nothing")
+                    Diagnostic::at(at, "this entry of `exclude` matches no cell")
                         .label("no cell has these values")
-                        .help("remove it; an earlier entry may have excluded the same")
+                        .hint("remove it; an earlier entry may already exclude the same cells")
                 });
                 self.wrong = true;
             }
@@ -161,9 +164,9 @@ impl<'t> Reading<'t> {
         for (place, cell) in include {
             if cells.contains(&cell) {
                 checker.wrong(place, |at| {
-                    Diagnostic::at(at, "the matrix has this cell already")
+                    Diagnostic::at(at, "the matrix already contains this cell")
                         .label("again here")
-                        .help("remove it")
+                        .hint("remove it")
                 });
                 self.wrong = true;
             } else {
@@ -173,8 +176,8 @@ impl<'t> Reading<'t> {
         if cells.is_empty() && !self.wrong {
             checker.wrong(node, |at| {
                 Diagnostic::at(at, "the matrix is empty")
-                    .label("no cell is left")
-                    .help(format!("write it like `{EXAMPLE}`, or leave it out"))
+                    .label("it has no cells")
+                    .hint(format!("write it like `{EXAMPLE}`, or remove it"))
             });
             self.wrong = true;
         }
@@ -197,18 +200,21 @@ impl<'t> Reading<'t> {
         let place: Option<Range<usize>> = variable.map(|key| key.at.clone());
         let (message, label) = if let Some(place) = place {
             checker.wrong(key, |at| {
-                Diagnostic::at(at, format!("{} is an axis and a variable", quoted(axis)))
+                Diagnostic::at(at, format!("{} is both an axis and a variable", quoted(axis)))
                     .label("an axis here")
                     .also(place, "a variable here")
-                    .help("give one of the two another name")
+                    .hint("give one of the two another name")
             });
             self.lacks_axes = true;
             self.wrong = true;
             return false;
-        } else if FACTS.contains(&axis) || axis == JOBS {
-            ("cannot be an axis", "`{{}}` is a fact")
+        } else if BUILTINS.contains(&axis) || axis == JOBS {
+            ("cannot be an axis", "`{{}}` is a built-in value")
         } else if !template::is_name(axis) || axis.starts_with("needs.") {
-            ("cannot be the name of an axis", "expected letters, digits, `_`, `-` or `.`, a letter first")
+            (
+                "cannot be the name of an axis",
+                "expected letters, digits, `_`, `-` or `.`, beginning with a letter",
+            )
         } else {
             return true;
         };
@@ -226,14 +232,14 @@ impl<'t> Reading<'t> {
         if matches!(&node.value, Value::List(items) if items.is_empty()) {
             checker.wrong(node, |at| {
                 Diagnostic::at(at, format!("the axis {what} has no values"))
-                    .label("none here")
-                    .help("an axis without values leaves no build")
+                    .label("expected at least one value")
+                    .hint("an axis without values leaves nothing to build")
             });
         }
-        let mut known = std::collections::HashSet::new();
+        let mut seen = std::collections::HashSet::new();
         for item in items {
             let Some(value) = value(checker, item, axis) else { continue };
-            if known.insert(value) {
+            if seen.insert(value) {
                 values.push(value);
             } else {
                 checker.wrong(item, |at| {
@@ -242,12 +248,12 @@ impl<'t> Reading<'t> {
                 });
             }
         }
-        // Anything else was wrong.
+        // Values that are missing here have errors.
         self.wrong |= values.is_empty() || values.len() != items.len();
         values
     }
 
-    fn product(&mut self, checker: &mut Checker<'t>, node: &Node) -> Option<Vec<Cell<'t>>> {
+    fn product(&mut self, checker: &mut Checker<'t>, node: &Node) -> Option<Vec<MatrixCell<'t>>> {
         let count = self.axes.values().try_fold(1, |count: usize, values| count.checked_mul(values.len()));
         if !is_bounded(checker, node, count.unwrap_or(usize::MAX)) {
             self.wrong = true;
@@ -256,9 +262,9 @@ impl<'t> Reading<'t> {
         if self.axes.values().all(Vec::is_empty) {
             return Some(Vec::new());
         }
-        let mut cells = vec![Cell::new()];
+        let mut cells = vec![MatrixCell::new()];
         for (axis, values) in &self.axes {
-            let longer = |cell: &Cell<'t>, value: &'t str| {
+            let longer = |cell: &MatrixCell<'t>, value: &'t str| {
                 let mut cell = cell.clone();
                 cell.insert(axis, Some(value));
                 cell
@@ -268,13 +274,13 @@ impl<'t> Reading<'t> {
         Some(cells)
     }
 
-    /// Whole cells. Without axes of its own, a matrix has those of the first.
+    /// Complete cells. A matrix without axes takes those of the first entry.
     fn included(
         &mut self,
         checker: &mut Checker<'t>,
         node: &'t Node,
         variables: Option<&'t Node>,
-    ) -> Vec<(&'t Node, Cell<'t>)> {
+    ) -> Vec<(&'t Node, MatrixCell<'t>)> {
         let mut cells = Vec::new();
         let only = self.axes.is_empty() && !self.wrong;
         let items = self.items(checker, node, "`include`");
@@ -287,12 +293,16 @@ impl<'t> Reading<'t> {
                     }
                 }
             }
-            let given = self.given(checker, item, entries);
+            let values = self.axis_values(checker, item, entries);
             if self.wrong {
                 continue;
             }
-            let missing: Vec<String> =
-                self.axes.keys().filter(|axis| !given.contains_key(*axis)).map(|axis| quoted(axis)).collect();
+            let missing: Vec<String> = self
+                .axes
+                .keys()
+                .filter(|axis| !values.contains_key(*axis))
+                .map(|axis| quoted(axis))
+                .collect();
             if !missing.is_empty() {
                 checker.wrong(item, |at| {
                     Diagnostic::at(
@@ -300,13 +310,13 @@ impl<'t> Reading<'t> {
                         format!("an entry of `include` needs a value for {}", missing.join(", ")),
                     )
                     .label("expected a value for each axis")
-                    .help("it is one more build: a whole cell")
+                    .hint("an entry of `include` adds one build, so it must be a complete cell")
                 });
                 self.wrong = true;
                 continue;
             }
-            // In the order of the axes, so that cells can be compared and are named alike.
-            let cell = self.axes.keys().map(|axis| (*axis, given.get(axis).copied())).collect();
+            // In the order of the axes, so that cells compare equal and have consistent names.
+            let cell = self.axes.keys().map(|axis| (*axis, values.get(axis).copied())).collect();
             cells.push((item, cell));
         }
         cells
@@ -321,7 +331,7 @@ impl<'t> Reading<'t> {
         let mut partial = Vec::new();
         for item in items {
             let entries = checker.entries(item, "an entry of `exclude`", r#"{python: "3.12"}"#);
-            partial.push((item, self.given(checker, item, entries)));
+            partial.push((item, self.axis_values(checker, item, entries)));
         }
         partial
     }
@@ -332,71 +342,74 @@ impl<'t> Reading<'t> {
         items
     }
 
-    /// Values of axes that there are.
-    fn given(
+    /// The values that an entry has for known axes.
+    fn axis_values(
         &mut self,
         checker: &mut Checker<'t>,
         item: &'t Node,
         entries: Vec<(&'t str, &'t Node, &'t Node)>,
     ) -> IndexMap<&'t str, &'t str> {
-        let mut given = IndexMap::new();
+        let mut found = IndexMap::new();
         if entries.is_empty() {
             if matches!(item.value, Value::Map(_)) {
-                checker.wrong(item, |at| Diagnostic::at(at, "an empty cell").label("no values here"));
+                checker.wrong(item, |at| {
+                    Diagnostic::at(at, "an entry without values").label("expected a value for an axis")
+                });
             }
             self.wrong = true;
         }
         for (axis, key, node) in entries {
             if self.axes.contains_key(axis) {
                 match value(checker, node, axis) {
-                    Some(value) => drop(given.insert(axis, value)),
+                    Some(value) => drop(found.insert(axis, value)),
                     None => self.wrong = true,
                 }
                 continue;
             }
-            let help = did_you_mean(axis, self.axes.keys().copied());
-            // Wrong axes are reported, and may be what is meant.
-            if !self.lacks_axes || help.is_some() {
+            let hint = did_you_mean(axis, self.axes.keys().copied());
+            // Axes with errors are reported, and one of them may be meant.
+            if !self.lacks_axes || hint.is_some() {
                 checker.wrong(key, |at| {
                     Diagnostic::at(at, format!("the matrix has no axis {}", quoted(axis)))
-                        .label("no such axis")
-                        .maybe_help(help)
+                        .label("unknown axis")
+                        .maybe_hint(hint)
                 });
             }
             self.wrong = true;
         }
-        given
+        found
     }
 }
 
 fn is_bounded(checker: &mut Checker<'_>, node: &Node, cells: usize) -> bool {
-    let most = (MOST_TEXT / checker.text.len().max(1)).clamp(1, MOST);
+    let most = (MAX_TEXT / checker.text.len().max(1)).clamp(1, MAX_CELLS);
     if cells > most {
         checker.wrong(node, |at| {
             Diagnostic::at(at, format!("the matrix has more than {most} cells"))
-                .label(if most < MOST { "too many for so large a recipe" } else { "too many" })
-                .help("list the ones that matter under `include`")
+                .label(if most < MAX_CELLS { "too many for a recipe of this size" } else { "too many" })
+                .hint("list only the important combinations, under `include`")
         });
     }
     cells <= most
 }
 
-/// A value as written, fit for a tag.
+/// A value as written that can be a tag.
 fn value<'t>(checker: &mut Checker<'t>, node: &'t Node, axis: &str) -> Option<&'t str> {
     let text = checker.scalar(node, &format!("a value of {}", quoted(axis)))?;
     let wrong = if text.trim().is_empty() {
         "is empty"
     } else if text.contains("{{") {
-        "cannot hold a template"
+        "cannot contain a template"
     } else if text.starts_with("__") {
-        "begins with `__`, which servers keep for themselves"
+        "begins with `__`, which is reserved for servers"
     } else if text.contains(char::is_control) {
         "must be one line of plain text"
     } else {
         return Some(text);
     };
     checker.wrong(node, |at| {
-        Diagnostic::at(at, format!("a value of {} {wrong}", quoted(axis))).label("expected what can be a tag")
+        Diagnostic::at(at, format!("a value of {} {wrong}", quoted(axis)))
+            .label("expected text that can be a tag")
     });
     None
 }

@@ -1,27 +1,29 @@
-//! Recipes: YAML text in; a fully resolved [`Recipe`], or every error of the file, out.
+//! Recipes: YAML text in; a resolved [`Recipe`], or every error of the file, out.
 //!
-//! Pure, except for [`read`], which reads the file. Anything may call it. The way of a recipe through the files here:
-//! `read` (bytes) → `tree` (YAML with places) → `check` and `keys` (known keys, right shapes) → `matrix` (its cells; the rest
-//! is done for each) → `template` and `variables` (`{{ }}` filled in) → `assemble` and `steps` (meaning) → the types of this file. A [`Recipe`] that
-//! exists is valid; the format itself is described in `docs/recipes.md`.
+//! Pure, except for [`read`], which reads files. A recipe passes through these files in order: `read` (bytes), `tree` (YAML
+//! with positions), `check` and `keys` (known keys, right types), `matrix` (its cells; the rest is done for each cell),
+//! `variables` and `template` (`{{name}}` filled in), `assemble` and `steps` (meaning), and ends as the types of this file.
+//! A [`Recipe`] that exists is valid. `docs/src/recipes.md` describes the format.
 
 mod assemble;
-mod beside;
 mod check;
+mod context;
 mod credentials;
+mod deferred;
 mod diagnostic;
 pub(crate) mod duration;
 mod keys;
-mod late;
 mod matrix;
 mod needs;
 mod read;
 mod reader;
 mod resolved;
+mod resources;
 mod schema;
+mod section;
 mod source;
 mod steps;
-mod surroundings;
+mod syntax;
 mod template;
 mod tree;
 mod upload;
@@ -39,18 +41,19 @@ use indexmap::IndexMap;
 use pony_contexts::{Private, Source, virtualenv};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::{
+    deferred::OutputUse,
+    diagnostic::{did_you_mean, quoted},
+    needs::{NeedPlace, normal, stem},
+    syntax::explain as explain_yaml,
+    variables::RejectedSetting,
+};
 pub use self::{
     diagnostic::{Diagnostic, Diagnostics},
     needs::{Need, Weight},
     read::{ReadError, SIZE_LIMIT, list, read, real},
     schema::schema,
     upload::{PublicName, Upload},
-};
-pub(crate) use self::{
-    diagnostic::{did_you_mean, quoted},
-    late::OutputUse,
-    needs::{NeedPlace, normal, stem},
-    variables::RefusedSetting,
 };
 
 /// How long a whole run may take where the recipe does not say.
@@ -76,21 +79,21 @@ pub struct Recipe {
     pub context: Context,
     /// What each run gets of its own.
     pub private: Private,
-    /// What steps see of the environment around.
+    /// Which variables of pony-run's own environment steps inherit.
     pub environment_from: EnvironmentFrom,
     /// Builds that come first.
     pub needs: Vec<Need>,
-    /// What it hands on to builds that need it: paths in the tree, relative, without `..`.
+    /// Paths that builds with this need can use: relative to the tree, without `..`.
     pub outputs: IndexMap<String, PathBuf>,
-    /// Which cell of the matrix this is: a value for each axis, none without a matrix.
+    /// The cell of the matrix: a value for each axis; empty without a matrix.
     pub cell: IndexMap<String, String>,
-    /// How many of the builds that may run at once it counts as.
+    /// How many of the concurrent builds (`-j`) it counts as.
     pub weight: Weight,
-    /// Bytes that it may take.
+    /// Bytes that it may use.
     pub memory: Option<u64>,
     /// What no two builds may use at once.
     pub locks: Vec<String>,
-    /// Whether its steps share jobs with other builds by make's jobserver; where several builds run if it does not say.
+    /// Whether steps are offered make's jobserver; `None` means only when several builds can run at once.
     pub jobserver: Option<bool>,
     /// Set for every step, on top of the inherited environment.
     pub environment: IndexMap<String, String>,
@@ -100,7 +103,7 @@ pub struct Recipe {
     pub tools: Vec<String>,
     /// What counts as a change, for `--if-needed`.
     pub watch: Watch,
-    /// `--if-needed` builds after so long even where nothing changed.
+    /// `--if-needed` builds after this time even if nothing changed.
     pub force_every: Option<Duration>,
     /// For the whole run.
     pub timeout: Duration,
@@ -108,40 +111,40 @@ pub struct Recipe {
     pub steps: Vec<Step>,
     /// Names of environment variables whose values must never be shown or recorded.
     pub secrets: Vec<String>,
-    /// A server lists the slot as overdue when nothing came for so long.
+    /// A server lists the slot as overdue after this time without a result.
     pub expect: Option<Duration>,
-    /// Texts of it have `{{jobs}}` in them: it must be loaded again, with [`Late`], when the build begins.
+    /// It contains `{{jobs}}`: load it again, with [`DeferredValues`], when the build begins.
     pub uses_jobs: bool,
-    /// The same of `{{needs.NAME.OUTPUT}}`.
+    /// It contains `{{needs.NAME.OUTPUT}}`: load it again, as above.
     pub uses_needs: bool,
 }
 
 /// Where the steps run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Context {
-    /// A fresh folder that is removed afterwards.
+    /// A new folder that is removed afterwards.
     #[default]
     Tempdir,
     /// The sources' own folder, or the recipe's own where the recipe has no source.
     Here,
-    /// A folder that lasts; absolute.
+    /// A folder that persists between runs; absolute.
     Directory(PathBuf),
-    /// A fresh folder, and a Python environment.
+    /// A new folder, and a Python environment.
     Virtualenv(virtualenv::Wanted),
 }
 
-/// What steps see of the environment that pony-run is started in.
+/// Which variables of pony-run's own environment steps inherit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EnvironmentFrom {
-    /// All of it but what changes builds behind one's back.
+    /// All but those that affect builds unnoticed, such as `MAKEFLAGS`.
     #[default]
     Inherit,
-    /// What programs cannot do without.
+    /// Only those that programs cannot do without, such as `HOME` and `PATH`.
     Clean,
 }
 
-/// Which files count when it is asked whether something changed.
+/// Which changed files make `--if-needed` build.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Watch {
     /// Only these, as globs; all if there are none.
@@ -153,7 +156,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// No file is told from another.
+    /// Every file counts.
     pub fn is_all(&self) -> bool {
         *self == Self::default()
     }
@@ -168,7 +171,7 @@ impl Watch {
         (self.include.is_empty() || any(&self.include)) && !any(&self.exclude)
     }
 
-    /// `*` stays in a folder, `**` does not.
+    /// `*` does not match `/`, `**` does.
     fn pattern(text: &str) -> Result<globset::Glob, globset::Error> {
         globset::GlobBuilder::new(text).literal_separator(true).build()
     }
@@ -187,17 +190,17 @@ pub struct Step {
     pub cwd: Option<PathBuf>,
     /// Set for this step alone, on top of the recipe's.
     pub environment: IndexMap<String, String>,
-    /// How long it may take; `None` is bounded by the run's timeout alone.
+    /// How long it may take; `None` means only the run's timeout applies.
     pub timeout: Option<Duration>,
     /// How long it may print nothing.
     pub quiet_timeout: Duration,
-    /// Its failure does not make the build fail, nor end it.
+    /// Its failure neither fails nor ends the build.
     pub allow_failure: bool,
-    /// It runs even where an earlier step failed.
+    /// It runs even if an earlier step failed.
     pub always: bool,
-    /// It is told how many jobs it may run at once: `{{jobs}}` is in it or in the recipe's environment.
+    /// `{{jobs}}` is in it or in the recipe's environment, so it takes job tokens before it begins.
     pub uses_jobs: bool,
-    /// Line of the recipe's text where the step begins, from 1.
+    /// Line of the recipe where the step begins, from 1.
     pub line: usize,
 }
 
@@ -242,57 +245,56 @@ pub enum Action {
     Script(String),
     /// Program and arguments, run as they are; at least the program.
     Program(Vec<String>),
-    /// Sends files along with the result.
+    /// Collects files that are sent with the result.
     Upload(Upload),
-    /// The last step of a recipe with outputs: they must be there now.
+    /// The last step of a recipe with outputs: checks that they exist.
     Outputs(IndexMap<String, PathBuf>),
 }
 
-/// What a recipe may know of the machine: `{{cpus}}`, `{{arch}}`, `{{host}}`, and where it is read from. Given, never
-/// looked up here.
+/// The machine that a recipe is resolved for: the built-in values `{{cpus}}`, `{{arch}}`, `{{host}}`, and the current directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Facts {
-    /// How many processors the build may use, at least 1.
+pub struct PlatformFacts {
+    /// Processors that the build may use, at least 1.
     pub cpus: usize,
     /// As results carry it, such as `linux-x86_64`.
     pub arch: String,
     /// This machine's name.
     pub host: String,
-    /// The current directory, absolute: where relative paths of recipes on the command line begin.
+    /// The current directory, absolute: relative paths of recipes begin here.
     pub cwd: PathBuf,
 }
 
-/// What is known only when a build begins. Before that, these names stand for themselves in the texts of a recipe.
+/// Values that are known only when a build begins. Until then, `{{jobs}}` and `{{needs.…}}` stay in the texts of a recipe.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Late {
+pub struct DeferredValues {
     /// `{{jobs}}`: how many jobs its steps may run at once.
     pub jobs: usize,
     /// `{{needs.NAME.OUTPUT}}`: by name, then by output.
     pub needs: BTreeMap<String, BTreeMap<String, String>>,
 }
 
-/// What a recipe is read with.
+/// How a recipe is loaded.
 #[derive(Debug, Clone, Copy)]
-pub struct Given<'a> {
-    /// `--set name=value`: the variable or axis must be declared in the recipe, the value is taken as it is, the last one
-    /// wins. An axis chooses the cells that have the value.
-    pub set: &'a [(String, String)],
-    /// Of the machine.
-    pub facts: &'a Facts,
-    /// Where the build begins now.
-    pub late: Option<&'a Late>,
+pub struct LoadOptions<'a> {
+    /// `--set name=value`: the recipe must declare the variable or axis, the value may not contain templates, the last one
+    /// wins. An axis selects the cells with that value.
+    pub settings: &'a [(String, String)],
+    /// Built-in values.
+    pub platform: &'a PlatformFacts,
+    /// Given when the build begins.
+    pub deferred: Option<&'a DeferredValues>,
 }
 
-/// A recipe with what the graph must know of its text.
+/// A recipe, and what the graph needs to know about its text.
 #[derive(Debug, Clone)]
-pub(crate) struct Loaded {
+pub(crate) struct LoadedRecipe {
     pub(crate) recipe: Recipe,
     pub(crate) places: Places,
-    /// Settings by which a variable has another value than the recipe gives it, in the order of its variables.
+    /// Settings that differ from the recipe's own values, in the order of its variables.
     pub(crate) changed: Vec<(String, String)>,
 }
 
-/// Where a recipe speaks of others.
+/// Where a recipe refers to other recipes.
 #[derive(Debug, Clone)]
 pub(crate) struct Places {
     /// As [`Recipe::needs`].
@@ -301,39 +303,36 @@ pub(crate) struct Places {
     pub(crate) outputs: Vec<OutputUse>,
 }
 
-/// Why a recipe does not load: one of the two at least.
+/// Why a recipe does not load: errors of its text, rejected settings, or both.
 #[derive(Debug)]
-pub(crate) struct Failed {
-    /// What is wrong with its text.
+pub(crate) struct LoadError {
     pub(crate) diagnostics: Option<Diagnostics>,
-    /// What it is given and does not take.
-    pub(crate) refused: Vec<RefusedSetting>,
+    pub(crate) rejected: Vec<RejectedSetting>,
 }
 
-impl From<Diagnostics> for Failed {
+impl From<Diagnostics> for LoadError {
     fn from(diagnostics: Diagnostics) -> Self {
-        Self { diagnostics: Some(diagnostics), refused: Vec::new() }
+        Self { diagnostics: Some(diagnostics), rejected: Vec::new() }
     }
 }
 
-/// Turns the bytes of a recipe into the recipe of each cell of its matrix: one without a matrix, with an empty cell.
+/// Turns the bytes of a recipe into one recipe for each cell of its matrix; without a matrix there is one, with an empty cell.
 ///
-/// `path` is for messages and for what the recipe gives relative to its own folder, so that a [`Source`] of this
-/// machine is an absolute path; nothing is read.
+/// `path` is used in messages and to make the recipe's relative paths absolute; no file is read.
 ///
 /// # Errors
-/// Every error of the file and of [`Given::set`], in the order of the text.
-pub fn load(path: &Path, bytes: &[u8], given: &Given<'_>) -> Result<Vec<Recipe>, Diagnostics> {
-    match parse(path, bytes)?.load(path, given) {
+/// Every error of the file and of [`LoadOptions::settings`], in the order of the text.
+pub fn load(path: &Path, bytes: &[u8], options: &LoadOptions<'_>) -> Result<Vec<Recipe>, Diagnostics> {
+    match parse(path, bytes)?.load(path, options) {
         Ok(loaded) => Ok(loaded.into_iter().map(|loaded| loaded.recipe).collect()),
-        Err(Failed { diagnostics, refused }) => {
+        Err(LoadError { diagnostics, rejected }) => {
             let diagnostics = diagnostics.unwrap_or_else(|| Diagnostics::new(path, "", Vec::new()));
-            Err(diagnostics.and(refused.into_iter().map(RefusedSetting::diagnostic)))
+            Err(diagnostics.and(rejected.into_iter().map(RejectedSetting::diagnostic)))
         }
     }
 }
 
-/// A recipe's YAML, to be loaded in several ways.
+/// A recipe's YAML, to be loaded several times with different settings.
 #[derive(Debug)]
 pub(crate) struct Parsed {
     pub(crate) text: Arc<str>,
@@ -344,7 +343,7 @@ pub(crate) struct Parsed {
 pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Parsed, Diagnostics> {
     let text = match tree::decode(bytes) {
         Ok(text) => text,
-        Err(refused) => return Err(refused.into_diagnostics(path)),
+        Err(not_text) => return Err(not_text.into_diagnostics(path)),
     };
     match tree::parse(text) {
         Ok(tree) => Ok(Parsed { text: text.into(), tree }),
@@ -354,15 +353,19 @@ pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Parsed, Diagnostics> {
 
 impl Parsed {
     /// As [`load`].
-    pub(crate) fn load(&self, path: &Path, given: &Given<'_>) -> Result<Vec<Loaded>, Failed> {
-        assemble::recipes(path, &self.text, &self.tree, given)
+    pub(crate) fn load(
+        &self,
+        path: &Path,
+        options: &LoadOptions<'_>,
+    ) -> Result<Vec<LoadedRecipe>, LoadError> {
+        assemble::recipes(path, &self.text, &self.tree, options)
     }
 }
 
 impl Recipe {
-    /// The recipe as resolved, as a recipe: it loads to one recipe, equal to this one but for `path`, `text`, the
-    /// `line` of steps and needs, and credentials in the source's URL, which are left out. One cell of a matrix is a matrix
-    /// of one cell. What is known only when the build begins is in it by name, until it is known.
+    /// The resolved recipe as YAML. It loads to a recipe that is equal to this one except for `path`, `text`, the `line` of
+    /// steps and needs, and credentials in URLs, which are left out. A cell of a matrix becomes a matrix with one cell.
+    /// Deferred values stay templates.
     pub fn resolved_yaml(&self) -> String {
         resolved::yaml(self)
     }

@@ -1,4 +1,4 @@
-//! What a recipe says of other builds: `needs` and `outputs`.
+//! What a recipe says about other builds: `needs` and `outputs`.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -20,27 +20,27 @@ use super::{
     tree::{Node, Value},
 };
 
-/// A build that is needed first.
+/// A build that comes first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Need {
-    /// The recipe's file, absolute, without `.` and `..` in it. Its ending may be left out.
+    /// The recipe's file, absolute, without `.` and `..`. The extension may be missing.
     pub recipe: PathBuf,
-    /// What it is called here: `{{needs.NAME.OUTPUT}}`.
+    /// Its name in `{{needs.NAME.OUTPUT}}`.
     pub name: String,
     /// Values for its variables and axes.
     pub with: Vec<(String, String)>,
-    /// What of its outputs is not put to use.
-    pub without: BTreeSet<Use>,
-    /// Line of the recipe's text where it stands, from 1.
+    /// The recipe's key `without`: what its outputs are not used for.
+    pub except: BTreeSet<Use>,
+    /// Line in the recipe, from 1.
     pub line: usize,
 }
 
-/// How many of the builds that may run at once a build counts as.
+/// How many of the concurrent builds (`-j`) a build counts as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Weight {
-    /// So many.
+    /// At least 1.
     Slots(NonZeroUsize),
-    /// All: it runs by itself.
+    /// All of them: it runs alone.
     All,
 }
 
@@ -50,30 +50,28 @@ impl Default for Weight {
     }
 }
 
-/// Where a [`Need`] is written.
+/// Where a [`Need`] stands in the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NeedPlace {
-    /// The recipe that it names.
     pub(crate) recipe: Range<usize>,
-    /// The keys of its `with`, in the order of [`Need::with`].
+    /// The keys of `with`, in the order of [`Need::with`].
     pub(crate) with: Vec<Range<usize>>,
 }
 
-/// The step that outputs are looked for in.
+/// Name of the step that checks outputs.
 pub(super) const OUTPUTS: &str = "outputs";
 
-/// A recipe's file name without the ending of recipes.
+/// A recipe's file name without its extension.
 pub(crate) fn stem(file: &str) -> &str {
     file.strip_suffix(".yaml").or_else(|| file.strip_suffix(".yml")).unwrap_or(file)
 }
 
-/// Without `.` and `..` in it, as a shell's `cd` takes them: nothing is looked up.
+/// The path without `.` and `..`, resolved by name like a shell's `cd`: links are not followed.
 pub(crate) fn normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();
     for component in path.components() {
         match component {
             Component::CurDir => {}
-            // At the root, the root.
             Component::ParentDir => drop(normal.pop()),
             Component::Normal(_) | Component::RootDir | Component::Prefix(_) => normal.push(component),
         }
@@ -81,9 +79,9 @@ pub(crate) fn normal(path: &Path) -> PathBuf {
     normal
 }
 
-/// Words of `without` for these, each once.
-pub(super) fn words(without: &BTreeSet<Use>) -> Vec<&'static str> {
-    let word = |wanted: &Use| match wanted {
+/// The words of the key `without`.
+pub(super) fn words(except: &BTreeSet<Use>) -> Vec<&'static str> {
+    let word = |usage: &Use| match usage {
         Use::Path => "PATH",
         Use::PkgConfigPath => "PKG_CONFIG_PATH",
         Use::CmakePrefixPath => "CMAKE_PREFIX_PATH",
@@ -92,7 +90,7 @@ pub(super) fn words(without: &BTreeSet<Use>) -> Vec<&'static str> {
         Use::LibraryPath => "LIBRARY_PATH",
         Use::Wheels => "wheels",
     };
-    without.iter().map(word).collect()
+    except.iter().map(word).collect()
 }
 
 fn uses(word: &str) -> &'static [Use] {
@@ -115,7 +113,7 @@ fn uses(word: &str) -> &'static [Use] {
     }
 }
 
-/// Reads `needs` of a recipe that lies in `folder`.
+/// Reads `needs` of a recipe in `folder`.
 pub(super) fn read<'t>(
     reader: &mut Reader<'t>,
     node: &'t Node,
@@ -127,20 +125,20 @@ pub(super) fn read<'t>(
     if matches!(&node.value, Value::List(items) if items.is_empty()) {
         reader.checker.wrong(node, |at| {
             Diagnostic::at(at, "`needs` is empty")
-                .label("none here")
-                .help("leave it out where nothing is needed")
+                .label("expected at least one recipe")
+                .hint("remove it, or list recipes: `needs: [zlib]`")
         });
     }
     for item in items {
         let Some((need, place)) = reader.need(item, folder) else { continue };
         if let Some(earlier) = named.get(&need.name).cloned() {
             reader.checker.wrong(item, |at| {
-                // The beginning of a map says nothing; the recipe in it does.
+                // Of a map, the recipe in it is the place to show.
                 let at = if matches!(item.value, Value::Map(_)) { place.recipe } else { at };
                 Diagnostic::at(at, format!("two needs are named {}", quoted(&need.name)))
                     .label("again here")
                     .also(earlier, "first here")
-                    .help("give one of them another name with `as`")
+                    .hint("give one of them another name with `as`")
             });
             continue;
         }
@@ -158,15 +156,15 @@ pub(super) fn outputs<'t>(reader: &mut Reader<'t>, node: &'t Node) -> IndexMap<S
     if matches!(&node.value, Value::Map(map) if map.is_empty()) {
         reader.checker.wrong(node, |at| {
             Diagnostic::at(at, "`outputs` is empty")
-                .label("none here")
-                .help("leave it out where nothing is handed on")
+                .label("expected at least one output")
+                .hint("remove it, or name a path: `outputs: {prefix: install}`")
         });
     }
     for (name, key, node) in entries {
         if !template::is_name(name) || name.contains('.') {
             reader.checker.wrong(key, |at| {
                 Diagnostic::at(at, format!("{} cannot be the name of an output", quoted(name)))
-                    .label("expected letters, digits, `_` or `-`, a letter first")
+                    .label("expected letters, digits, `_` or `-`, beginning with a letter")
             });
             continue;
         }
@@ -177,14 +175,14 @@ pub(super) fn outputs<'t>(reader: &mut Reader<'t>, node: &'t Node) -> IndexMap<S
             None => reader.checker.wrong(node, |at| {
                 Diagnostic::at(at, format!("the output {} cannot be the whole tree", quoted(name)))
                     .label("expected a path in the tree")
-                    .help("install into a folder of it: `make install prefix=$PWD/install`")
+                    .hint("install into a folder of the tree: `make install prefix=$PWD/install`")
             }),
         }
     }
     outputs
 }
 
-/// The step at the end that looks for them.
+/// The last step of a recipe with outputs; it checks that they exist.
 pub(super) fn outputs_step(outputs: &IndexMap<String, PathBuf>, line: usize) -> Step {
     Step {
         name: OUTPUTS.to_owned(),
@@ -201,7 +199,7 @@ pub(super) fn outputs_step(outputs: &IndexMap<String, PathBuf>, line: usize) -> 
     }
 }
 
-/// Every need that a template names must be there; its outputs are another recipe's.
+/// Reports templates that name a need which does not exist. Whether it has that output is for the graph to check.
 pub(super) fn check_names(reader: &mut Reader<'_>, fields: &Fields<'_>, needs: &[Need]) {
     let known: HashSet<&str> = needs.iter().map(|need| need.name.as_str()).collect();
     let are_wrong = match fields.get("needs").map(|node| &node.value) {
@@ -214,19 +212,15 @@ pub(super) fn check_names(reader: &mut Reader<'_>, fields: &Fields<'_>, needs: &
             continue;
         }
         let meant = did_you_mean(&used.need, needs.iter().map(|need| need.name.as_str()));
-        // It may be one of those that are wrong.
+        // It may be one of the needs with errors.
         if are_wrong && meant.is_none() {
             continue;
         }
         let place = if reader.checker.is_full() { 0..0 } else { used.place(reader.checker.text) };
         reader.checker.report(
-            Diagnostic::at(place, format!("nothing that is needed is named {}", quoted(&used.need)))
+            Diagnostic::at(place, format!("there is no need called {}", quoted(&used.need)))
                 .label("not an entry of `needs`")
-                .help(
-                    meant.unwrap_or_else(|| {
-                        format!("write `needs: [{}]`, a recipe beside this one", used.need)
-                    }),
-                ),
+                .hint(meant.unwrap_or_else(|| format!("add it: `needs: [{}]`", used.need))),
         );
     }
 }
@@ -240,7 +234,7 @@ impl<'t> Reader<'t> {
         let get = |name: &str| fields.as_ref().and_then(|fields| fields.get(name));
         let node = if fields.is_some() { get("recipe") } else { Some(item) };
         let with = get("with").map(|node| self.with(node)).unwrap_or_default();
-        let without = get("without").map(|node| self.without(node)).unwrap_or_default();
+        let except = get("without").map(|node| self.except(node)).unwrap_or_default();
         let name = get("as").map(|node| self.need_name(node));
         let node = node?;
         let recipe = self.need_recipe(node, folder)?;
@@ -252,18 +246,18 @@ impl<'t> Reader<'t> {
         let line = self.checker.line(begin);
         let (places, with) = with.into_iter().unzip();
         let place = NeedPlace { recipe: node.at.clone(), with: places };
-        Some((Need { recipe, name, with, without, line }, place))
+        Some((Need { recipe, name, with, except, line }, place))
     }
 
     fn need_recipe(&mut self, node: &'t Node, folder: &Path) -> Option<PathBuf> {
-        let text = self.line(node, "the recipe that is needed")?;
+        let text = self.line(node, "the recipe of a need")?;
         self.no_home(node, &text)?;
         let is_folder = text.ends_with('/') || matches!(text.rsplit('/').next(), Some("." | ".." | ""));
         if is_folder {
             self.checker.wrong(node, |at| {
                 Diagnostic::at(at, format!("{} is a folder, not a recipe", quoted(&text)))
                     .label("expected a recipe")
-                    .help("name the file in it")
+                    .hint("name the recipe file in it")
             });
             return None;
         }
@@ -277,7 +271,7 @@ impl<'t> Reader<'t> {
         }
         self.checker.wrong(node, |at| {
             Diagnostic::at(at, format!("{} cannot be the name of a need", quoted(name)))
-                .label("expected letters, digits, `_`, `-` or `.`, a letter first")
+                .label("expected letters, digits, `_`, `-` or `.`, beginning with a letter")
         });
         None
     }
@@ -290,13 +284,13 @@ impl<'t> Reader<'t> {
         }
         self.checker.wrong(node, |at| {
             Diagnostic::at(at, format!("{} cannot be the name of a need", quoted(name)))
-                .label("named after its file")
-                .help("give it a name: `{recipe: …, as: NAME}`")
+                .label("a need is named after its file")
+                .hint("give it a name: `{recipe: …, as: NAME}`")
         });
         None
     }
 
-    /// Values with the places of their names.
+    /// Settings, with the positions of their names.
     fn with(&mut self, node: &'t Node) -> Vec<(Range<usize>, (String, String))> {
         let mut with = Vec::new();
         for (name, key, node) in self.checker.entries(node, "`with`", r#"{shared: "no"}"#) {
@@ -306,12 +300,12 @@ impl<'t> Reader<'t> {
         with
     }
 
-    fn without(&mut self, node: &'t Node) -> BTreeSet<Use> {
-        let mut without = BTreeSet::new();
+    fn except(&mut self, node: &'t Node) -> BTreeSet<Use> {
+        let mut except = BTreeSet::new();
         for node in self.checker.list(node, "`without`", "[PATH]") {
             let word = self.checker.choice(node, "an entry of `without`", WITHOUT);
-            without.extend(word.into_iter().flat_map(uses));
+            except.extend(word.into_iter().flat_map(uses));
         }
-        without
+        except
     }
 }

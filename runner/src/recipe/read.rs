@@ -1,4 +1,4 @@
-//! The one place here that touches the disk: a recipe's bytes, never more than [`SIZE_LIMIT`], and the names of recipes.
+//! Reads recipes from disk, never more than [`SIZE_LIMIT`] bytes, and lists them. The only file here that touches the disk.
 
 use std::{
     fs::{self, File},
@@ -9,41 +9,25 @@ use std::{
 /// The largest recipe that is read, in bytes.
 pub const SIZE_LIMIT: u64 = 1024 * 1024;
 
-/// Why a recipe's file could not be read.
+/// Why a recipe could not be read. Paths are as given.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
 pub enum ReadError {
-    /// Nothing has that name.
     #[error("no recipe at `{}`", path.display())]
-    Missing {
-        /// As given.
-        path: PathBuf,
-    },
-    /// The name is a folder's.
-    #[error("`{}` is a folder, not a recipe: name the file in it", path.display())]
-    Folder {
-        /// As given.
-        path: PathBuf,
-    },
-    /// More than [`SIZE_LIMIT`].
-    #[error("`{}` is larger than 1 MiB, the most that a recipe may have", path.display())]
-    TooLarge {
-        /// As given.
-        path: PathBuf,
-    },
-    /// Anything else the system says.
+    Missing { path: PathBuf },
+    #[error("`{}` is a folder; name the recipe file in it", path.display())]
+    Folder { path: PathBuf },
+    /// Larger than [`SIZE_LIMIT`].
+    #[error("`{}` is larger than 1 MiB, the limit for a recipe", path.display())]
+    TooLarge { path: PathBuf },
     #[error("cannot read the recipe `{}`", path.display())]
-    Io {
-        /// As given.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    Io { path: PathBuf, source: io::Error },
 }
 
-/// Reads a recipe's file.
+/// Reads a recipe.
 ///
 /// # Errors
-/// A missing file, a folder, a file over [`SIZE_LIMIT`], and whatever else keeps it from being read.
+/// A missing file, a folder, a file over [`SIZE_LIMIT`], and other errors of the file system.
 pub fn read(path: &Path) -> Result<Vec<u8>, ReadError> {
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => ReadError::Missing { path: path.into() },
@@ -51,7 +35,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, ReadError> {
         _ => ReadError::Io { path: path.into(), source },
     };
     let mut bytes = Vec::new();
-    // The limit is on what is read, not on what the file system says: a pipe or a growing file has no honest size.
+    // The limit is on what is read, not on the size of the file: a pipe has none, and a file may grow.
     File::open(path).and_then(|file| file.take(SIZE_LIMIT + 1).read_to_end(&mut bytes)).map_err(failed)?;
     if bytes.len() as u64 > SIZE_LIMIT {
         return Err(ReadError::TooLarge { path: path.into() });
@@ -59,9 +43,9 @@ pub fn read(path: &Path) -> Result<Vec<u8>, ReadError> {
     Ok(bytes)
 }
 
-/// The names of the recipes in a folder, sorted; none where that cannot be told.
+/// The names of the recipes in a folder, sorted; empty if it cannot be read.
 pub fn list(folder: &Path) -> Vec<String> {
-    // The current folder has no name in `a.yaml`.
+    // The parent of `a.yaml` is the empty path.
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
@@ -70,7 +54,7 @@ pub fn list(folder: &Path) -> Vec<String> {
     names
 }
 
-/// `path` with no link among its folders; itself where that cannot be told.
+/// `path` with links in its folder resolved; unchanged if they cannot be.
 pub fn real(path: &Path) -> PathBuf {
     let real = path.parent().and_then(|folder| fs::canonicalize(folder).ok());
     real.zip(path.file_name()).map_or_else(|| path.to_path_buf(), |(folder, name)| folder.join(name))
@@ -81,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_file_a_folder_and_a_large_file_are_told_apart() {
+    fn a_missing_file_a_folder_and_a_large_file_have_their_own_errors() {
         let folder = tempfile::tempdir().unwrap();
         let missing = read(&folder.path().join("no.yaml")).unwrap_err();
         assert!(matches!(missing, ReadError::Missing { .. }), "{missing}");
@@ -97,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_end_of_bytes_is_not_read_to_its_end() {
+    fn an_endless_file_is_not_read_to_its_end() {
         assert!(matches!(read(Path::new("/dev/zero")).unwrap_err(), ReadError::TooLarge { .. }));
     }
 }

@@ -1,4 +1,4 @@
-//! What every field is read with: values of the common kinds, templates filled in.
+//! Reads values of the common kinds, with templates filled in.
 
 use std::{
     collections::HashSet,
@@ -14,7 +14,6 @@ use super::{
     variables::Scope,
 };
 
-/// A checker and the names that templates know: what every field is read with.
 #[derive(Debug)]
 pub(super) struct Reader<'t> {
     pub(super) checker: Checker<'t>,
@@ -28,23 +27,23 @@ impl<'t> Reader<'t> {
         for (name, key, node) in self.checker.entries(node, what, "{LC_ALL: C.UTF-8}") {
             if !is_environment_name(name) {
                 self.checker.wrong(key, |at| not_an_environment_name(at, name));
-            } else if let Some(value) = self.scope.fill_late(&mut self.checker, node, &quoted(name)) {
+            } else if let Some(value) = self.scope.fill_deferred(&mut self.checker, node, &quoted(name)) {
                 environment.insert(name.to_owned(), value);
             }
         }
         environment
     }
 
-    /// A secret's value is never written in a recipe.
+    /// A recipe may not contain the value of a secret.
     pub(super) fn no_secret_in(&mut self, environment: &'t Node, secrets: &[String]) {
         let Value::Map(map) = &environment.value else { return };
         let secrets: HashSet<&str> = secrets.iter().map(String::as_str).collect();
         for (key, _) in map {
             if let Some(name) = key.scalar(self.checker.text).filter(|name| secrets.contains(name)) {
                 self.checker.wrong(key, |at| {
-                    Diagnostic::at(at, format!("the secret {} gets a value here", quoted(name)))
-                        .label("anybody can read it")
-                        .help("remove it here: the value comes from the environment in which pony-run is started")
+                    Diagnostic::at(at, format!("the secret {} has a value in the recipe", quoted(name)))
+                        .label("anybody who sees the recipe can read it")
+                        .hint("remove it; the value comes from the environment that pony-run is started in")
                 });
             }
         }
@@ -55,9 +54,9 @@ impl<'t> Reader<'t> {
         let text = self.checker.scalar(node, what)?;
         if text.contains("{{") {
             self.checker.wrong(node, |at| {
-                Diagnostic::at(at, format!("{what} cannot hold a template"))
+                Diagnostic::at(at, format!("{what} cannot contain a template"))
                     .label("expected plain text")
-                    .help("it must be the same on every machine")
+                    .hint("it must be the same on every machine")
             });
             return None;
         }
@@ -70,9 +69,9 @@ impl<'t> Reader<'t> {
         self.is_line(node, &text, what).then_some(text)
     }
 
-    /// One line of text, perhaps with names in it that wait until the build begins.
-    pub(super) fn late_line(&mut self, node: &'t Node, what: &str) -> Option<String> {
-        let text = self.scope.fill_late(&mut self.checker, node, what)?;
+    /// One line of text, in which deferred values are allowed.
+    pub(super) fn deferred_line(&mut self, node: &'t Node, what: &str) -> Option<String> {
+        let text = self.scope.fill_deferred(&mut self.checker, node, what)?;
         self.is_line(node, &text, what).then_some(text)
     }
 
@@ -82,7 +81,7 @@ impl<'t> Reader<'t> {
         } else if text.contains(['\n', '\r']) {
             "must be one line"
         } else if text.contains(char::is_control) {
-            "has a control character in it"
+            "contains a control character"
         } else {
             return true;
         };
@@ -92,20 +91,20 @@ impl<'t> Reader<'t> {
         false
     }
 
-    /// A line that becomes an argument of a program, where a leading `-` would be an option.
+    /// A line that becomes an argument of a program, so it cannot begin with `-`.
     pub(super) fn argument(&mut self, node: &'t Node, what: &str) -> Option<String> {
         let text = self.line(node, what)?;
         if text.starts_with('-') {
             self.checker.wrong(node, |at| {
                 Diagnostic::at(at, format!("{what} cannot begin with `-`"))
-                    .label("it would be taken for an option")
+                    .label("a program would take it for an option")
             });
             return None;
         }
         Some(text)
     }
 
-    /// A path inside the tree; `None` for the tree's root and where it is wrong.
+    /// A path inside the tree; `None` for the tree's root, and for a wrong path, which is reported.
     pub(super) fn inner_path(&mut self, node: &'t Node, what: &str) -> Option<PathBuf> {
         let text = self.line(node, what)?;
         let mut inner = PathBuf::new();
@@ -121,29 +120,29 @@ impl<'t> Reader<'t> {
             };
             self.checker.wrong(node, |at| {
                 Diagnostic::at(at, format!("{what} {wrong}"))
-                    .label("expected a folder of the tree, without `..`")
-                    .help("paths begin at the root of the sources")
+                    .label("expected a path in the source tree, without `..`")
+                    .hint("paths are relative to the root of the sources")
             });
             return None;
         }
         (!inner.as_os_str().is_empty()).then_some(inner)
     }
 
-    /// Filled in by shells; a recipe means the same for everybody.
+    /// Refuses `~`: only shells expand it, and a recipe means the same for everybody.
     pub(super) fn no_home(&mut self, node: &'t Node, path: &str) -> Option<()> {
         if path != "~" && !path.starts_with("~/") {
             return Some(());
         }
         self.checker.wrong(node, |at| {
-            Diagnostic::at(at, "`~` is not filled in here")
-                .label("no home folder")
-                .help("write the whole path, or one from the recipe's own folder")
+            Diagnostic::at(at, "`~` is not expanded in recipes")
+                .label("not a home folder")
+                .hint("write an absolute path, or one relative to the recipe's folder")
         });
         None
     }
 }
 
-/// Without `.` in it.
+/// The path without `.` components.
 pub(super) fn plain(path: &Path) -> PathBuf {
     path.components().collect()
 }
@@ -156,5 +155,5 @@ pub(super) fn is_environment_name(text: &str) -> bool {
 
 pub(super) fn not_an_environment_name(at: std::ops::Range<usize>, name: &str) -> Diagnostic {
     Diagnostic::at(at, format!("{} cannot be the name of an environment variable", quoted(name)))
-        .label("expected letters, digits and `_`, no digit first")
+        .label("expected letters, digits and `_`, not beginning with a digit")
 }

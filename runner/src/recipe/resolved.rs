@@ -1,6 +1,6 @@
-//! A resolved recipe written as a recipe again, for the run folder.
+//! Writes a resolved recipe as YAML, for the run folder.
 //!
-//! The cell of a matrix is written as a matrix that has this one cell: variables would forget that its values are axes.
+//! A cell becomes a matrix with this one cell: written as variables, its values would no longer be axes.
 
 use std::num::NonZeroUsize;
 
@@ -12,15 +12,14 @@ use pony_contexts::{Source, Want, archive, git, hg, path, virtualenv};
 use super::{
     Action, Context, EnvironmentFrom, Need, Recipe, StepKind, Upload, Watch, Weight,
     credentials::without_credentials,
-    duration,
-    late::{Uses, late_name},
-    needs,
-    template::{escape, escape_but},
+    deferred::{DeferredUses, deferred_name},
+    duration, needs,
+    template::{escape, escape_except},
 };
 
 /// YAML that loads to the same recipe.
 pub(super) fn yaml(recipe: &Recipe) -> String {
-    // Writing text and maps of text to a string has no way to fail.
+    // Serializing text and maps of text to a string cannot fail.
     serde_saphyr::to_string(&Resolved::from(recipe)).unwrap_or_default()
 }
 
@@ -179,7 +178,7 @@ enum Run {
 
 impl<'r> From<&'r Recipe> for Resolved<'r> {
     fn from(recipe: &'r Recipe) -> Self {
-        let uses = Uses { jobs: recipe.uses_jobs, needs: recipe.uses_needs };
+        let uses = DeferredUses { jobs: recipe.uses_jobs, needs: recipe.uses_needs };
         Self {
             version: 1,
             package: &recipe.package,
@@ -273,11 +272,11 @@ fn need(need: &Need) -> ResolvedNeed<'_> {
         recipe: escape(&need.recipe.display().to_string()),
         r#as: &need.name,
         with: need.with.iter().map(|(name, value)| (name.as_str(), escape(value))).collect(),
-        without: needs::words(&need.without),
+        without: needs::words(&need.except),
     }
 }
 
-fn context(context: &Context, uses: Uses) -> ResolvedContext {
+fn context(context: &Context, uses: DeferredUses) -> ResolvedContext {
     match context {
         Context::Tempdir => ResolvedContext::Word("tempdir"),
         Context::Here => ResolvedContext::Word("here"),
@@ -292,7 +291,7 @@ fn context(context: &Context, uses: Uses) -> ResolvedContext {
             installer,
         }) => {
             let bare = |list: &[String]| {
-                list.iter().map(|text| escape_late(&without_credentials(text), uses)).collect::<Vec<_>>()
+                list.iter().map(|text| escape_text(&without_credentials(text), uses)).collect::<Vec<_>>()
             };
             ResolvedContext::Virtualenv {
                 virtualenv: ResolvedVirtualenv {
@@ -316,12 +315,12 @@ fn escaped_list(list: &[String]) -> Vec<String> {
     list.iter().map(|text| escape(text)).collect()
 }
 
-/// The step that looks for outputs is made of them.
-fn step(step: &super::Step, uses: Uses) -> Option<ResolvedStep<'_>> {
+/// `None` for the step that checks outputs: loading adds it again.
+fn step(step: &super::Step, uses: DeferredUses) -> Option<ResolvedStep<'_>> {
     let (run, upload) = match &step.action {
-        Action::Script(script) => (Some(Run::Script(escape_late(script, uses))), None),
+        Action::Script(script) => (Some(Run::Script(escape_text(script, uses))), None),
         Action::Program(program) => {
-            let program = program.iter().map(|argument| escape_late(argument, uses));
+            let program = program.iter().map(|argument| escape_text(argument, uses));
             (Some(Run::Program(program.collect())), None)
         }
         Action::Upload(Upload { glob, name, visible, description }) => {
@@ -329,13 +328,13 @@ fn step(step: &super::Step, uses: Uses) -> Option<ResolvedStep<'_>> {
                 upload: escape(glob),
                 r#as: name.text().map(escape),
                 visible: (!visible).then_some(false),
-                description: description.as_ref().map(|text| escape_late(text, uses)),
+                description: description.as_ref().map(|text| escape_text(text, uses)),
             };
             (None, Some(upload))
         }
         Action::Outputs(_) => return None,
     };
-    // An upload takes no time limits of its own, so none are written for it.
+    // An upload step has no time limits of its own.
     let quiet_timeout = run.is_some().then(|| duration::print(step.quiet_timeout));
     Some(ResolvedStep {
         name: &step.name,
@@ -351,10 +350,10 @@ fn step(step: &super::Step, uses: Uses) -> Option<ResolvedStep<'_>> {
     })
 }
 
-fn escaped(map: &IndexMap<String, String>, uses: Uses) -> IndexMap<&str, String> {
-    map.iter().map(|(name, value)| (name.as_str(), escape_late(value, uses))).collect()
+fn escaped(map: &IndexMap<String, String>, uses: DeferredUses) -> IndexMap<&str, String> {
+    map.iter().map(|(name, value)| (name.as_str(), escape_text(value, uses))).collect()
 }
 
-fn escape_late(text: &str, uses: Uses) -> String {
-    escape_but(text, |text| late_name(text, uses))
+fn escape_text(text: &str, uses: DeferredUses) -> String {
+    escape_except(text, |text| deferred_name(text, uses))
 }

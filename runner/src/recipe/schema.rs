@@ -1,8 +1,11 @@
-//! The JSON Schema of the format, for editors: written from the same tables that the parser reads.
+//! The JSON Schema of the format, for editors, generated from the tables that the parser uses.
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{Key, RECIPE, Section, Shape};
+use super::{
+    keys::RECIPE,
+    section::{Key, Section, Shape},
+};
 
 /// The schema of version 1, draft 2020-12. `recipes/recipe.schema.json` is this, pretty-printed.
 pub fn schema() -> Value {
@@ -59,7 +62,7 @@ fn property(key: &Key) -> Value {
     let mut property = shape(key.shape);
     if let Value::Object(object) = &mut property {
         object.insert("description".to_owned(), json!(key.meaning));
-        // The tables hold JSON; a test sees to it that all of it parses.
+        // A test checks that examples and defaults in the tables are JSON.
         let parsed = |text: &str| serde_json::from_str(text).unwrap_or(Value::Null);
         object.insert("examples".to_owned(), json!([parsed(key.example)]));
         if let Some(default) = key.default {
@@ -71,7 +74,7 @@ fn property(key: &Key) -> Value {
 
 fn shape(shape: Shape) -> Value {
     const ENVIRONMENT_NAME: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
-    // Numbers and truth values are taken as they are written.
+    // Numbers and booleans are taken as they are written.
     let scalar = json!({"type": ["string", "number", "boolean"]});
     let line = json!({"type": ["string", "number", "boolean"], "pattern": r"^[^\n\r]*\S[^\n\r]*$"});
     match shape {
@@ -106,7 +109,7 @@ fn shape(shape: Shape) -> Value {
         Shape::Choices(words) => json!({"type": "array", "items": {"enum": words}, "uniqueItems": true}),
         Shape::ChoiceOr(words, inner) => json!({"anyOf": [{"enum": words}, section(inner)]}),
         Shape::Optional(inner) => json!({"anyOf": [{"type": "null"}, section(inner)]}),
-        // Or what a template makes of it.
+        // Or a template that becomes one.
         Shape::Digest => json!({"type": "string", "pattern": r"^[0-9A-Fa-f]{64}$|\{\{"}),
         Shape::Globs => json!({"type": "array", "items": line, "minItems": 1}),
         Shape::Run => json!({

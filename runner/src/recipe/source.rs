@@ -1,4 +1,4 @@
-//! `source`: which tree is built.
+//! `source`: which source tree is built.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use super::{
     tree::Node,
 };
 
-/// Reads `source` of a recipe that lies in `folder`.
+/// Reads `source` of a recipe in `folder`.
 pub(super) fn read<'t>(reader: &mut Reader<'t>, node: &'t Node, folder: &Path) -> Option<Source> {
     let fields = reader.checker.fields(node, &SOURCE, "{git: https://…}")?;
     if let Some(node) = fields.get("path") {
@@ -54,10 +54,10 @@ impl<'t> Reader<'t> {
         branch.or(tag).or(revision).unwrap_or(Want::Default)
     }
 
-    /// A relative path is one from the recipe's folder: a program would take it from wherever it happens to run.
+    /// Relative paths are relative to the recipe's folder, not to where a program happens to run.
     fn url(&mut self, node: &'t Node, what: &str, folder: &Path) -> Option<Url> {
         let text = self.argument(node, what)?;
-        // Git's own rule for what is a path: no scheme, and no colon before the first slash.
+        // Git's own rule for paths: no scheme, and no colon before the first slash.
         let is_path = !text.contains("://") && !text.split('/').next().unwrap_or_default().contains(':');
         let text = if is_path {
             self.no_home(node, &text)?;
@@ -82,7 +82,7 @@ impl<'t> Reader<'t> {
         self.checker.wrong(node, |at| {
             Diagnostic::at(at, format!("{} is not a commit hash", quoted(&revision)))
                 .label("expected 7 to 64 hexadecimal digits")
-                .help("names go under `branch` or `tag`")
+                .hint("use `branch` or `tag` for names")
         });
         None
     }
@@ -94,9 +94,9 @@ impl<'t> Reader<'t> {
             return Some(number.to_owned());
         }
         self.checker.wrong(node, |at| {
-            Diagnostic::at(at, format!("{} is not a revision of Subversion", quoted(&revision)))
+            Diagnostic::at(at, format!("{} is not a Subversion revision", quoted(&revision)))
                 .label("expected a number")
-                .help("leave it out to build the newest; a branch is part of the URL")
+                .hint("remove it to build the newest revision; a branch is part of the URL")
         });
         None
     }
@@ -109,7 +109,7 @@ impl<'t> Reader<'t> {
         self.checker.wrong(node, |at| {
             Diagnostic::at(at, "`sha256` is not a SHA-256")
                 .label("expected 64 hexadecimal digits")
-                .help("`sha256sum FILE` prints it")
+                .hint("run `sha256sum FILE` to get it")
         });
         None
     }
@@ -120,8 +120,8 @@ impl<'t> Reader<'t> {
         let name = path.to_str().filter(|name| !name.contains('/') && !name.starts_with('.'));
         if name.is_none() {
             self.checker.wrong(node, |at| {
-                Diagnostic::at(at, "`dir` is one folder's name")
-                    .label("expected a name without `/` that does not begin with `.`")
+                Diagnostic::at(at, "`dir` must be a single folder name")
+                    .label("expected no `/`, and no `.` at the beginning")
             });
         }
         name.map(str::to_owned)

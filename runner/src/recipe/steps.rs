@@ -15,44 +15,44 @@ use super::{
     upload,
 };
 
-/// Reads all steps; wrong ones are reported and left out. None is named like one of `taken`, which stands for a place.
+/// Reads all steps; wrong ones are reported and left out. No step may have the `reserved` name.
 pub(super) fn read<'t>(
     reader: &mut Reader<'t>,
     node: &'t Node,
     secrets: &[String],
-    taken: Option<(&'t str, Range<usize>)>,
+    reserved: Option<(&'t str, Range<usize>)>,
 ) -> Vec<Step> {
     let items = reader.checker.list(node, "`steps`", "[{run: make}]");
     if matches!(&node.value, Value::List(items) if items.is_empty()) {
         reader.checker.wrong(node, |at| {
             Diagnostic::at(at, "a recipe needs at least one step")
-                .label("none here")
-                .help("such as `- run: make`")
+                .label("expected at least one step")
+                .hint("for example `steps: [{run: make}]`")
         });
     }
-    let mut named: HashMap<&str, Range<usize>> = taken.iter().cloned().collect();
+    let mut named: HashMap<&str, Range<usize>> = reserved.iter().cloned().collect();
     let mut steps = Vec::new();
     for item in items {
         let Some(fields) = reader.checker.fields(item, &STEP, "{run: make}") else { continue };
         let name = fields.get("name").and_then(|node| Some((node, reader.plain(node, "`name`")?)));
         if let Some((node, name)) = name {
             match named.get(name).cloned() {
-                Some(earlier) if taken.as_ref().is_some_and(|(taken, _)| *taken == name) => {
+                Some(earlier) if reserved.as_ref().is_some_and(|(reserved, _)| *reserved == name) => {
                     reader.checker.wrong(node, |at| {
                         Diagnostic::at(
                             at,
-                            format!("a step cannot be named {} beside `outputs`", quoted(name)),
+                            format!("a step cannot be named {} in a recipe with `outputs`", quoted(name)),
                         )
-                        .label("the last step has this name")
-                        .also(earlier, "it looks for these")
-                        .help("give it another name")
+                        .label("reserved for the step that checks outputs")
+                        .also(earlier, "outputs declared here")
+                        .hint("give the step another name")
                     });
                 }
                 Some(earlier) => reader.checker.wrong(node, |at| {
                     Diagnostic::at(at, format!("two steps are named {}", quoted(name)))
                         .label("again here")
                         .also(earlier, "first here")
-                        .help("give each step a name of its own")
+                        .hint("give each step its own name")
                 }),
                 None => {
                     named.insert(name, node.at.clone());
@@ -66,7 +66,7 @@ pub(super) fn read<'t>(
             steps.push(step);
         }
     }
-    name_the_rest(&mut steps, taken.map(|(name, _)| name));
+    name_unnamed(&mut steps, reserved.map(|(name, _)| name));
     steps
 }
 
@@ -77,12 +77,12 @@ fn step<'t>(
     name: Option<&str>,
 ) -> Option<Step> {
     let before = std::mem::take(&mut reader.scope.uses);
-    let step = step_that_uses(reader, fields, item, name);
+    let step = read_step(reader, fields, item, name);
     reader.scope.uses |= before;
     step
 }
 
-fn step_that_uses<'t>(
+fn read_step<'t>(
     reader: &mut Reader<'t>,
     fields: &Fields<'t>,
     item: &'t Node,
@@ -130,25 +130,25 @@ fn run<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Action> {
     let empty = |at: Range<usize>| {
         Diagnostic::at(at, "`run` is empty")
             .label("nothing to run")
-            .help("such as `run: make` or `run: [make, test]`")
+            .hint("for example `run: make` or `run: [make, test]`")
     };
     let Value::List(items) = &node.value else {
         if matches!(node.value, Value::Map(_)) {
-            let help = "text with `: ` in it must be in quotes or below `run: |`".to_owned();
-            reader.checker.wrong_shape(node, "`run`", "text or a list", Some(help));
+            let hint = "put text that contains `: ` in quotes, or below `run: |`".to_owned();
+            reader.checker.wrong_type(node, "`run`", "text or a list", Some(hint));
             return None;
         }
-        let script = reader.scope.fill_late(&mut reader.checker, node, "`run`")?;
+        let script = reader.scope.fill_deferred(&mut reader.checker, node, "`run`")?;
         if script.trim().is_empty() {
             reader.checker.wrong(node, empty);
             return None;
         }
         return Some(Action::Script(script));
     };
-    // All arguments are read before the first wrong one ends it, so that all errors are told.
+    // All arguments are read before the first wrong one returns, so that all errors are reported.
     let program: Vec<Option<String>> = items
         .iter()
-        .map(|item| reader.scope.fill_late(&mut reader.checker, item, "an argument of `run`"))
+        .map(|item| reader.scope.fill_deferred(&mut reader.checker, item, "an argument of `run`"))
         .collect();
     let program: Vec<String> = program.into_iter().collect::<Option<_>>()?;
     match program.first() {
@@ -164,10 +164,10 @@ fn run<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<Action> {
     None
 }
 
-/// Names the steps that have none after the program that they run, `step N` where that says nothing.
-fn name_the_rest(steps: &mut [Step], taken: Option<&str>) {
+/// Names steps without a name after the program that they run, or `step N`.
+fn name_unnamed(steps: &mut [Step], reserved: Option<&str>) {
     let mut taken: HashSet<String> =
-        steps.iter().map(|step| step.name.as_str()).chain(taken).map(str::to_owned).collect();
+        steps.iter().map(|step| step.name.as_str()).chain(reserved).map(str::to_owned).collect();
     let mut next: HashMap<String, usize> = HashMap::new();
     for (index, step) in steps.iter_mut().enumerate() {
         if !step.name.is_empty() {

@@ -1,32 +1,34 @@
-//! `{{name}}` in text. `{{{{` stands for a literal `{{`; a `}}` alone is itself, and so is a `{` before `{{name}}`.
+//! `{{name}}` in text. `{{{{` is a literal `{{`; a `}}` alone and a `{` before `{{name}}` stand for themselves.
 
-/// A piece of a template.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Piece<'t> {
-    /// Taken as it is.
+    /// Literal text.
     Text(&'t str),
-    /// The value of this name, blanks around it removed; `nth` counts the `{{` of the text from 0.
+    /// A name, without spaces around it; `nth` counts the `{{` of the text from 0.
     Name { name: &'t str, nth: usize },
 }
 
-/// What is wrong with the template at its `nth` `{{`.
+/// An error at the `nth` `{{` of a template.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Wrong<'t> {
+pub(super) enum TemplateError<'t> {
     /// No `}}` follows.
-    Open { nth: usize },
-    /// Between the braces stands this, which is no name.
-    NoName { inner: &'t str, nth: usize },
+    Unclosed { nth: usize },
+    /// The text between the braces is not a name.
+    NotAName { inner: &'t str, nth: usize },
 }
 
-/// Whether `text` is the form of a variable's name.
+/// Whether `text` can be the name of a variable.
 pub(super) fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
 }
 
-/// Cuts `text` into pieces; all that is wrong is told at once.
-pub(super) fn parse(text: &str) -> Result<Vec<Piece<'_>>, Vec<Wrong<'_>>> {
-    let (mut pieces, mut wrong) = (Vec::new(), Vec::new());
+/// Cuts `text` into pieces.
+///
+/// # Errors
+/// All errors of the text.
+pub(super) fn parse(text: &str) -> Result<Vec<Piece<'_>>, Vec<TemplateError<'_>>> {
+    let (mut pieces, mut errors) = (Vec::new(), Vec::new());
     let mut rest = text;
     let mut nth = 0;
     while let Some((before, after)) = rest.split_once("{{") {
@@ -45,32 +47,32 @@ pub(super) fn parse(text: &str) -> Result<Vec<Piece<'_>>, Vec<Wrong<'_>>> {
             None => after,
         };
         let Some((inner, behind)) = after.split_once("}}") else {
-            wrong.push(Wrong::Open { nth });
-            return Err(wrong);
+            errors.push(TemplateError::Unclosed { nth });
+            return Err(errors);
         };
         let name = inner.trim();
         if is_name(name) {
             pieces.push(Piece::Name { name, nth });
         } else {
-            wrong.push(Wrong::NoName { inner, nth });
+            errors.push(TemplateError::NotAName { inner, nth });
         }
         nth += 1 + inner.matches("{{").count();
         rest = behind;
     }
     pieces.push(Piece::Text(rest));
-    if wrong.is_empty() { Ok(pieces) } else { Err(wrong) }
+    if errors.is_empty() { Ok(pieces) } else { Err(errors) }
 }
 
-/// `text` such that a template of it fills in to `text`.
+/// The template that fills in to `text`.
 pub(super) fn escape(text: &str) -> String {
     text.replace("{{", "{{{{")
 }
 
-/// As [`escape`], but what `late` finds at its beginning stays a template: it answers how long that is.
-pub(super) fn escape_but(text: &str, late: impl Fn(&str) -> Option<usize>) -> String {
+/// As [`escape`], but deferred names stay templates: `deferred` returns the length of one at the beginning of its argument.
+pub(super) fn escape_except(text: &str, deferred: impl Fn(&str) -> Option<usize>) -> String {
     let (mut escaped, mut done) = (String::with_capacity(text.len()), 0);
     for (at, _) in text.match_indices('{') {
-        let Some(length) = text.get(at..).filter(|_| at >= done).and_then(&late) else { continue };
+        let Some(length) = text.get(at..).filter(|_| at >= done).and_then(&deferred) else { continue };
         escaped.push_str(&escape(text.get(done..at).unwrap_or_default()));
         escaped.push_str(text.get(at..at + length).unwrap_or_default());
         done = at + length;
@@ -78,7 +80,7 @@ pub(super) fn escape_but(text: &str, late: impl Fn(&str) -> Option<usize>) -> St
     escaped + &escape(text.get(done..).unwrap_or_default())
 }
 
-/// Where the `nth` `{{` of a template stands in `raw`, its source as written (quoted, folded, indented).
+/// Position of the `nth` `{{` of a template in `raw`, its source as written (quoted, folded, indented).
 pub(super) fn find_open(raw: &str, nth: usize) -> Option<usize> {
     let mut from = 0;
     for _ in 0..nth {
@@ -87,7 +89,7 @@ pub(super) fn find_open(raw: &str, nth: usize) -> Option<usize> {
     Some(from + raw.get(from..)?.find("{{")?)
 }
 
-/// The `nth` `{{…}}` of a scalar.
+/// Position of the `nth` `{{…}}` of a scalar in the recipe.
 pub(super) fn place_of(
     text: &str,
     scalar: &std::ops::Range<usize>,
@@ -122,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_brace_before_a_name_is_itself() {
+    fn a_brace_before_a_name_is_literal() {
         let name = |nth| Piece::Name { name: "x", nth };
         assert_eq!(
             parse("${{{x}}}"),
@@ -142,14 +144,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_together() {
+    fn all_errors_are_reported() {
         assert_eq!(
             parse("{{.Names}} {{ }} {{a b}} {{x"),
             Err(vec![
-                Wrong::NoName { inner: ".Names", nth: 0 },
-                Wrong::NoName { inner: " ", nth: 1 },
-                Wrong::NoName { inner: "a b", nth: 2 },
-                Wrong::Open { nth: 3 },
+                TemplateError::NotAName { inner: ".Names", nth: 0 },
+                TemplateError::NotAName { inner: " ", nth: 1 },
+                TemplateError::NotAName { inner: "a b", nth: 2 },
+                TemplateError::Unclosed { nth: 3 },
             ])
         );
     }

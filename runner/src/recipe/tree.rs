@@ -1,4 +1,4 @@
-//! YAML with places: bytes → text → a tree of nodes that know where they stand. The only file that knows the YAML crate.
+//! YAML with positions: bytes → text → a tree of nodes that know where they stand in the file.
 
 use std::{fmt, ops::Range, path::Path};
 
@@ -11,6 +11,7 @@ use serde_saphyr::{Location, Spanned};
 use super::{
     diagnostic::{Diagnostic, Diagnostics},
     read::SIZE_LIMIT,
+    syntax::explain,
 };
 
 /// One YAML node.
@@ -60,36 +61,36 @@ impl Node {
     }
 }
 
-/// Why bytes are no text: said before any place in a text can be named.
+/// Why bytes are not the text of a recipe, with a hint.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refused(String, &'static str);
+pub(super) struct NotText(String, &'static str);
 
-impl Refused {
+impl NotText {
     pub(super) fn into_diagnostics(self, path: &Path) -> Diagnostics {
-        let error = Diagnostic::general(format!("`{}` {}", path.display(), self.0)).help(self.1);
+        let error = Diagnostic::general(format!("`{}` {}", path.display(), self.0)).hint(self.1);
         Diagnostics::new(path, "", vec![error])
     }
 }
 
 /// The text of a recipe's bytes, without its byte order mark.
-pub(super) fn decode(bytes: &[u8]) -> Result<&str, Refused> {
+pub(super) fn decode(bytes: &[u8]) -> Result<&str, NotText> {
     if bytes.len() as u64 > SIZE_LIMIT {
-        return Err(Refused(
-            "is larger than 1 MiB, the most that a recipe may have".into(),
-            "keep scripts and data in files of the tree and let steps run them",
+        return Err(NotText(
+            "is larger than 1 MiB, the limit for a recipe".into(),
+            "move scripts and data into files of the source tree and run them from steps",
         ));
     }
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        return Err(Refused("is UTF-16; recipes are UTF-8".into(), "save it as UTF-8 in your editor"));
+        return Err(NotText("is UTF-16; recipes are UTF-8".into(), "save it as UTF-8 in your editor"));
     }
     if bytes.contains(&0) {
-        return Err(Refused("is a binary file, not a recipe".into(), "a recipe is a YAML text in UTF-8"));
+        return Err(NotText("is a binary file, not a recipe".into(), "a recipe is YAML text in UTF-8"));
     }
     match str::from_utf8(bytes) {
         Ok(text) => Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
         Err(error) => {
             let line = bytes.iter().take(error.valid_up_to()).filter(|byte| **byte == b'\n').count() + 1;
-            Err(Refused(format!("is not UTF-8: see line {line}"), "save it as UTF-8 in your editor"))
+            Err(NotText(format!("is not UTF-8: see line {line}"), "save it as UTF-8 in your editor"))
         }
     }
 }
@@ -114,98 +115,8 @@ pub(super) fn parse(text: &str) -> Result<Node, Box<Diagnostic>> {
     serde_saphyr::from_str_with_options(text, options).map_err(|error| Box::new(explain(&error, text)))
 }
 
-/// The parser's error in the words of somebody who writes recipes.
-fn explain(error: &serde_saphyr::Error, text: &str) -> Diagnostic {
-    let at = error.location().map_or(0..0, |location| place(text, location));
-    let said = error.to_string();
-    let said = said.split(" at line ").next().unwrap_or_default();
-    if said.contains("budget breached") || said.contains("limit") || said.contains("depth") {
-        let (what, help) = match said {
-            said if said.contains("Depth") || said.contains("recursion") => {
-                ("is nested too deeply", "a recipe is a few levels deep; is this really one?")
-            }
-            _ => ("grows too large", "20,000 values are the most; an alias counts each time it is used"),
-        };
-        return Diagnostic::at(at, format!("the recipe {what}")).label("here").help(help);
-    }
-    let line = line_of(text, at.start);
-    let above =
-        text.get(..at.start).unwrap_or_default().trim_end_matches(|c| c != '\n').trim_end().lines().last();
-    let above_lacks_a_blank =
-        above.is_some_and(|above| above.contains(':') && !above.contains(": ") && !above.ends_with(':'));
-    let (message, help) = match said {
-        said if said.contains("multiple YAML documents") => {
-            ("a recipe is one YAML document, but a second begins here", "write each recipe to its own file")
-        }
-        said if said.contains("unknown anchor") => (
-            "this alias names no anchor",
-            "text that begins with `*` must be in quotes; an anchor `&name` comes before its alias `*name`",
-        ),
-        said if said.contains("recursive references") => {
-            ("this alias is inside what it names", "move the anchored part out of itself")
-        }
-        said if said.contains("merge value") => ("only maps can be merged with `<<`", ""),
-        said if said.contains("tab") => {
-            ("tabs cannot indent YAML", "replace the tabs at the beginning of the line by spaces")
-        }
-        _ if line.contains(": {{") || line.contains("- {{") => (
-            "not valid YAML: text that begins with `{{` must be in quotes",
-            "put the whole value in quotes: `\"{{name}} …\"`",
-        ),
-        said if said.contains("unexpected character") => {
-            ("not valid YAML: text cannot begin with this character", "put the whole value in quotes")
-        }
-        said if said.contains("unclosed quote") => (
-            "not valid YAML: this quote is never closed",
-            "close it, or use `run: |` for text of several lines",
-        ),
-        said if said.contains("unknown escape") => (
-            "not valid YAML: unknown `\\` escape in double quotes",
-            "use single quotes, or write `\\\\` for a backslash",
-        ),
-        said if said.contains("mapping values are not allowed") && above_lacks_a_blank => {
-            ("not valid YAML: a `:` is not expected here", "the line above needs a blank after its `:`")
-        }
-        said if said.contains("mapping values are not allowed") => (
-            "not valid YAML: a `: ` is not expected here",
-            "put text that contains `: ` in quotes, or below `run: |`",
-        ),
-        said if said.contains("simple key expected") => (
-            "not valid YAML: this key has no `:`",
-            "write `key: value`; text of several lines goes below `run: |`, all of it indented alike",
-        ),
-        said if said.contains("expected key") || said.contains("'-' indicator") => (
-            "not valid YAML: this line does not fit the lines above",
-            "keys that belong together begin in the same column; text of several lines goes below `run: |`",
-        ),
-        said if said.contains("unsupported tag") => {
-            ("words that begin with `!` have no meaning in a recipe", "remove it, or put the text in quotes")
-        }
-        said => {
-            let flow = said.contains("flow") || said.contains("illegal placement") || said.contains("EOF");
-            let help = match flow {
-                true if line.contains("{{") => {
-                    Some("between `{ }` or `[ ]`, text with `{{name}}` must be in quotes")
-                }
-                true => Some("is a `[`, a `{` or a quote above never closed?"),
-                false => None,
-            }
-            .map(str::to_owned);
-            return Diagnostic::at(at, format!("not valid YAML: {said}")).label("here").maybe_help(help);
-        }
-    };
-    Diagnostic::at(at, message).label("here").maybe_help((!help.is_empty()).then(|| help.to_owned()))
-}
-
-fn line_of(text: &str, at: usize) -> &str {
-    let (before, after) = text.split_at_checked(at).unwrap_or((text, ""));
-    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    let end = at + after.find('\n').unwrap_or(after.len());
-    text.get(start..end).unwrap_or_default()
-}
-
 /// The bytes of a location: exact where the parser knows bytes, else found by line and column.
-fn place(text: &str, location: Location) -> Range<usize> {
+pub(super) fn place(text: &str, location: Location) -> Range<usize> {
     if let Some(range) = known_bytes(location) {
         return range;
     }

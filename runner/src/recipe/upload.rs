@@ -1,4 +1,4 @@
-//! What an upload step sends along, and what that is called for others.
+//! The files that an upload step collects, and their names on servers.
 
 use std::path::{Component, Path};
 
@@ -11,30 +11,30 @@ use super::{
     tree::Node,
 };
 
-/// Files that are sent along with a result.
+/// Files that are sent with a result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Upload {
-    /// Which: relative to the step's folder, without `..`; a valid glob.
+    /// A valid glob, relative to the step's folder, without `..`.
     pub glob: String,
-    /// What they are called for others.
     #[serde(rename = "as")]
+    /// The key `as`.
     pub name: PublicName,
     /// Whether servers list them.
     pub visible: bool,
-    /// Shown beside them.
+    /// Shown next to them.
     pub description: Option<String>,
 }
 
-/// What files are called for others.
+/// Names of uploaded files on servers.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PublicName {
-    /// As in the step's folder.
+    /// Their paths in the step's folder.
     #[default]
     Path,
-    /// So, which goes for one file only. A relative path without `.` and `..`.
+    /// This name, for a single file: a relative path without `.` and `..`.
     File(String),
-    /// So, which ends with `/`, and then as below the folders that the glob spells out.
+    /// This folder, ending with `/`, which replaces the folders that the glob names literally.
     Folder(String),
 }
 
@@ -43,7 +43,7 @@ impl PublicName {
         if text.ends_with('/') { Self::Folder(text) } else { Self::File(text) }
     }
 
-    /// As a recipe has it; nothing if it need not say it.
+    /// The value of the key `as`, if it is needed.
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::Path => None,
@@ -52,12 +52,11 @@ impl PublicName {
     }
 }
 
-/// What a step with this `upload` sends along; what is wrong with it is reported.
 pub(super) fn read<'t>(reader: &mut Reader<'t>, fields: &Fields<'t>, upload: &'t Node) -> Option<Upload> {
     let glob = glob(reader, upload);
     let name = fields.get("as").map_or(Some(PublicName::Path), |node| public_name(reader, node));
     let visible = fields.get("visible").map_or(Some(true), |node| reader.checker.flag(node, "`visible`"));
-    let description = fields.get("description").and_then(|node| reader.late_line(node, "`description`"));
+    let description = fields.get("description").and_then(|node| reader.deferred_line(node, "`description`"));
     Some(Upload { glob: glob?, name: name?, visible: visible?, description })
 }
 
@@ -66,9 +65,9 @@ fn public_name<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<PublicName
     let mut parts = name.strip_suffix('/').unwrap_or(&name).split('/');
     if parts.any(|part| matches!(part, "" | "." | "..")) {
         reader.checker.wrong(node, |at| {
-            Diagnostic::at(at, format!("nothing can be called {}", quoted(&name)))
+            Diagnostic::at(at, format!("a file cannot be called {}", quoted(&name)))
                 .label("expected a relative path, without `.` and `..`")
-                .help("a name such as `demo.whl` for one file, a folder such as `docs/` for several")
+                .hint("write a name such as `demo.whl` for one file, or a folder such as `docs/` for several")
         });
         return None;
     }
@@ -82,7 +81,7 @@ fn glob<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<String> {
         reader.checker.wrong(node, |at| {
             Diagnostic::at(at, "`upload` must stay inside the tree")
                 .label("expected a relative glob, without `..`")
-                .help("paths begin at the step's folder")
+                .hint("paths are relative to the step's folder")
         });
         return None;
     }
@@ -90,7 +89,7 @@ fn glob<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Option<String> {
         let why = error.kind().to_string();
         reader.checker.wrong(node, |at| {
             Diagnostic::at(at, format!("{} is not a glob: {why}", quoted(&glob)))
-                .label("expected such as `dist/*.whl`")
+                .label("expected a glob such as `dist/*.whl`")
         });
         return None;
     }

@@ -1,6 +1,5 @@
-//! Variables, axes and facts: resolves what `variables` declares, then fills in every other text of the recipe.
-//!
-//! Names that are known only when a build begins (`{{jobs}}`, `{{needs.…}}`) stand for themselves until then.
+//! Resolves `variables`, then fills in templates in every other text of the recipe. Names are variables, axes, built-in
+//! values, and deferred values (`{{jobs}}`, `{{needs.…}}`), which stay templates until the build begins.
 
 use std::{
     borrow::Cow,
@@ -11,66 +10,67 @@ use std::{
 use indexmap::IndexMap;
 
 use super::{
-    Given, Late,
+    DeferredValues, LoadOptions,
     check::Checker,
+    deferred::{DeferredUses, JOBS, OutputUse, output_of},
     diagnostic::{Diagnostic, did_you_mean, quoted},
-    late::{JOBS, OutputUse, Uses, output_of},
-    template::{self, Piece, Wrong},
+    template::{self, Piece, TemplateError},
     tree::Node,
 };
 
-/// The most that templates may fill in to, all together: variables that double each other grow without end otherwise.
-pub(super) const FILLED_LIMIT: usize = 4 * 1024 * 1024;
+/// Total length of filled-in templates of a recipe: variables that double each other would grow without limit.
+pub(super) const TEMPLATE_BUDGET: usize = 4 * 1024 * 1024;
 
-/// What a recipe knows of the machine.
-pub(super) const FACTS: [&str; 3] = ["cpus", "arch", "host"];
+/// Names of built-in values.
+pub(super) const BUILTINS: [&str; 3] = ["cpus", "arch", "host"];
 
-/// A setting that a recipe does not take.
+/// A setting that a recipe does not accept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct RefusedSetting {
+pub(crate) struct RejectedSetting {
     pub(crate) name: String,
-    /// What a sentence about it goes on with.
+    /// The rest of a sentence: "cannot set `NAME`: WHY".
     pub(crate) why: String,
-    pub(crate) help: Option<String>,
+    pub(crate) hint: Option<String>,
 }
 
-impl RefusedSetting {
-    /// For a setting of the command line, which has no place in the text.
+impl RejectedSetting {
+    /// For a setting of the command line, which has no position in the text.
     pub(super) fn diagnostic(self) -> Diagnostic {
-        Diagnostic::general(format!("cannot set {}: {}", quoted(&self.name), self.why)).maybe_help(self.help)
+        Diagnostic::general(format!("cannot set {}: {}", quoted(&self.name), self.why)).maybe_hint(self.hint)
     }
 }
 
 #[derive(Debug)]
 struct Filled {
     text: String,
-    uses: Uses,
+    uses: DeferredUses,
 }
 
-/// A value for each axis; none for one whose values are wrong, which is reported.
-pub(super) type Cell<'t> = IndexMap<&'t str, Option<&'t str>>;
+/// A value for each axis; `None` for an axis with errors, which are reported elsewhere.
+pub(super) type MatrixCell<'t> = IndexMap<&'t str, Option<&'t str>>;
 
-/// The names that templates know, with their values. A name without a value had an error that is already reported.
+/// The names that templates can use, with their values. A name without a value has an error that is already reported.
 #[derive(Debug)]
 pub(super) struct Scope<'t> {
-    facts: [(&'static str, String); 3],
-    cell: &'t Cell<'t>,
+    builtins: [(&'static str, String); 3],
+    cell: &'t MatrixCell<'t>,
     variables: IndexMap<&'t str, Option<Filled>>,
-    late: Option<&'t Late>,
-    /// Settings by which a variable has another value than the recipe gives it.
+    deferred: Option<&'t DeferredValues>,
+    /// Settings that differ from the recipe's own values.
     pub(super) changed: Vec<(String, String)>,
-    /// Outputs of needs that are used, each once.
+    /// Outputs of needs that templates use, each once.
     pub(super) outputs: Vec<OutputUse>,
-    known_outputs: HashSet<(String, String)>,
-    /// What was filled in since this was emptied.
-    pub(super) uses: Uses,
-    room: usize,
+    seen_outputs: HashSet<(String, String)>,
+    /// Deferred values that were filled in since this was last reset.
+    pub(super) uses: DeferredUses,
+    /// Bytes that may still be filled in.
+    budget: usize,
 }
 
-enum Name<'s> {
-    Value(Cow<'s, str>, Uses),
+enum Lookup<'s> {
+    Value(Cow<'s, str>, DeferredUses),
     /// Its error is already reported.
-    Broken,
+    Failed,
     Unknown,
 }
 
@@ -78,72 +78,72 @@ struct Declared<'t> {
     name: &'t str,
     key: &'t Node,
     node: &'t Node,
-    /// `None` where it is wrong in itself.
+    /// `None` if it has errors of its own.
     pieces: Option<Vec<Piece<'t>>>,
 }
 
 impl<'t> Scope<'t> {
-    /// Resolves the map `node` of variables in this cell, with `set` (taken as it is) in place of what the recipe says.
-    /// `room` is how much may be filled in.
+    /// Resolves the map `node` of variables in this cell. `settings` replace values of the recipe and are taken literally.
     pub(super) fn resolve(
         checker: &mut Checker<'t>,
         node: Option<&'t Node>,
-        cell: &'t Cell<'t>,
-        set: &IndexMap<&str, &str>,
-        given: &Given<'t>,
-        (room, refused): (usize, &mut Vec<RefusedSetting>),
+        cell: &'t MatrixCell<'t>,
+        settings: &IndexMap<&str, &str>,
+        options: &LoadOptions<'t>,
+        (budget, rejected): (usize, &mut Vec<RejectedSetting>),
     ) -> Self {
-        let facts = [given.facts.cpus.to_string(), given.facts.arch.clone(), given.facts.host.clone()];
-        let [cpus, arch, host] = FACTS;
-        let [of_cpus, of_arch, of_host] = facts;
+        let builtins =
+            [options.platform.cpus.to_string(), options.platform.arch.clone(), options.platform.host.clone()];
+        let [cpus, arch, host] = BUILTINS;
+        let [cpus_value, arch_value, host_value] = builtins;
         let mut scope = Self {
-            facts: [(cpus, of_cpus), (arch, of_arch), (host, of_host)],
+            builtins: [(cpus, cpus_value), (arch, arch_value), (host, host_value)],
             cell,
             variables: IndexMap::new(),
-            late: given.late,
+            deferred: options.deferred,
             changed: Vec::new(),
             outputs: Vec::new(),
-            known_outputs: HashSet::new(),
-            uses: Uses::default(),
-            room,
+            seen_outputs: HashSet::new(),
+            uses: DeferredUses::default(),
+            budget,
         };
         let declared = node.map(|node| scope.declared(checker, node)).unwrap_or_default();
         scope.variables = declared.iter().map(|variable| (variable.name, None)).collect();
-        let set = scope.settings(set, refused);
-        scope.resolve_in_order(checker, &declared, &set);
+        let settings = scope.settings(settings, rejected);
+        scope.resolve_in_order(checker, &declared, &settings);
         scope
     }
 
-    /// The variables with their values. Those that had errors are left out.
+    /// The variables with their values, without those that have errors.
     pub(super) fn into_variables(self) -> IndexMap<String, String> {
         let variables = self.variables.into_iter();
         variables.filter_map(|(name, value)| Some((name.to_owned(), value?.text))).collect()
     }
 
-    /// What variables and all other texts have in them.
-    pub(super) fn all_uses(&self) -> Uses {
+    /// Deferred values in variables and all other texts.
+    pub(super) fn all_uses(&self) -> DeferredUses {
         self.variables.values().flatten().fold(self.uses, |all, filled| all | filled.uses)
     }
 
-    /// How much may still be filled in.
-    pub(super) fn room(&self) -> usize {
-        self.room
+    /// Bytes that may still be filled in.
+    pub(super) fn budget(&self) -> usize {
+        self.budget
     }
 
-    /// A scalar with its templates filled in, all of them known beforehand. Reports what is wrong with it.
+    /// A scalar with its templates filled in; reports errors, and deferred values, which are not allowed here.
     pub(super) fn fill(&mut self, checker: &mut Checker<'t>, node: &'t Node, what: &str) -> Option<String> {
         let text = checker.scalar(node, what)?;
         let pieces = self.pieces(checker, node, text)?;
         let filled = self.join(checker, node, &pieces)?;
-        if filled.uses.is_late() {
-            self.report_late(checker, node, what, &pieces);
+        if filled.uses.is_deferred() {
+            self.report_deferred(checker, node, what, &pieces);
             return None;
         }
         Some(filled.text)
     }
 
-    /// A scalar with its templates filled in, perhaps with names in it that wait until the build begins.
-    pub(super) fn fill_late(
+    /// A scalar with its templates filled in; deferred values are allowed.
+    pub(super) fn fill_deferred(
         &mut self,
         checker: &mut Checker<'t>,
         node: &'t Node,
@@ -159,22 +159,22 @@ impl<'t> Scope<'t> {
     fn declared(&self, checker: &mut Checker<'t>, node: &'t Node) -> Vec<Declared<'t>> {
         let mut declared = Vec::new();
         for (name, key, node) in checker.entries(node, "`variables`", r#"{prefix: "/opt/{{host}}"}"#) {
-            if self.facts.iter().any(|(fact, _)| *fact == name) {
+            if self.builtins.iter().any(|(builtin, _)| *builtin == name) {
                 checker.wrong(key, |at| {
                     Diagnostic::at(at, format!("{} cannot be a variable", quoted(name)))
-                        .label("a fact of the machine")
-                        .help(format!("`{{{{{name}}}}}` is always there; give the variable another name"))
+                        .label("the name of a built-in value")
+                        .hint(format!("`{{{{{name}}}}}` always exists; give the variable another name"))
                 });
             } else if !template::is_name(name) {
                 checker.wrong(key, |at| {
                     Diagnostic::at(at, format!("{} cannot be the name of a variable", quoted(name)))
-                        .label("expected letters, digits, `_`, `-` or `.`, a letter first")
+                        .label("expected letters, digits, `_`, `-` or `.`, beginning with a letter")
                 });
             } else if name.starts_with("needs.") {
                 checker.wrong(key, |at| {
                     Diagnostic::at(at, format!("{} cannot be a variable", quoted(name)))
-                        .label("what begins with `needs.` is handed on by builds that are needed")
-                        .help("give the variable another name")
+                        .label("`needs.` is reserved for outputs of needs")
+                        .hint("give the variable another name")
                 });
             } else {
                 declared.push(Declared { name, key, node, pieces: None });
@@ -183,46 +183,46 @@ impl<'t> Scope<'t> {
         declared
     }
 
-    /// The settings for variables that there are.
+    /// The settings for variables that the recipe declares.
     fn settings<'s>(
         &self,
-        set: &IndexMap<&'s str, &'s str>,
-        refused: &mut Vec<RefusedSetting>,
+        settings: &IndexMap<&'s str, &'s str>,
+        rejected: &mut Vec<RejectedSetting>,
     ) -> HashMap<&'s str, &'s str> {
-        let mut known = HashMap::new();
-        for (name, value) in set {
-            let (why, help) = if self.facts.iter().any(|(fact, _)| fact == name) {
-                ("it is a fact of the machine", None)
+        let mut accepted = HashMap::new();
+        for (name, value) in settings {
+            let (why, hint) = if self.builtins.iter().any(|(builtin, _)| builtin == name) {
+                ("it is a built-in value", None)
             } else if !self.variables.contains_key(name) {
                 let names = self.variables.keys().chain(self.cell.keys()).copied();
-                let help = did_you_mean(name, names).unwrap_or_else(|| self.list_variables());
-                ("the recipe has no such variable", Some(help))
+                let hint = did_you_mean(name, names).unwrap_or_else(|| self.list_variables());
+                ("the recipe has no such variable", Some(hint))
             } else if value.contains('\0') {
                 ("the value contains a NUL byte", None)
             } else {
-                known.insert(*name, *value);
+                accepted.insert(*name, *value);
                 continue;
             };
-            refused.push(RefusedSetting { name: (*name).to_owned(), why: why.to_owned(), help });
+            rejected.push(RejectedSetting { name: (*name).to_owned(), why: why.to_owned(), hint });
         }
-        known
+        accepted
     }
 
     fn list_variables(&self) -> String {
         if self.variables.is_empty() && self.cell.is_empty() {
-            return "it declares no variables".to_owned();
+            return "the recipe declares no variables".to_owned();
         }
         let names = self.variables.keys().chain(self.cell.keys()).take(20);
         let names: Vec<String> = names.map(|name| quoted(name)).collect();
-        format!("it declares {}", names.join(", "))
+        format!("the recipe declares {}", names.join(", "))
     }
 
-    /// Gives every variable its value after those it uses. Not recursive: a recipe may chain a million of them.
+    /// Resolves every variable after those that it uses. Not recursive: a recipe may chain a million of them.
     fn resolve_in_order(
         &mut self,
         checker: &mut Checker<'t>,
         declared: &[Declared<'t>],
-        set: &HashMap<&str, &str>,
+        settings: &HashMap<&str, &str>,
     ) {
         let declared: Vec<Declared<'t>> = declared
             .iter()
@@ -262,13 +262,13 @@ impl<'t> Scope<'t> {
                 let variable = &declared[index];
                 let resolved =
                     variable.pieces.as_ref().and_then(|pieces| self.join(checker, variable.node, pieces));
-                let value = match set.get(variable.name) {
+                let value = match settings.get(variable.name) {
                     None => resolved,
                     Some(value) => {
                         if resolved.is_none_or(|resolved| resolved.text != *value) {
                             self.changed.push((variable.name.to_owned(), (*value).to_owned()));
                         }
-                        Some(Filled { text: (*value).to_owned(), uses: Uses::default() })
+                        Some(Filled { text: (*value).to_owned(), uses: DeferredUses::default() })
                     }
                 };
                 self.variables.insert(variable.name, value);
@@ -279,15 +279,15 @@ impl<'t> Scope<'t> {
                     }
                 }
             }
-            // Whatever is left is in a circle or uses one that is.
+            // The rest is in a cycle, or uses a variable that is.
             while unfinished < declared.len() && done[unfinished] {
                 unfinished += 1;
             }
             if unfinished == declared.len() {
                 return;
             }
-            for index in report_circle(checker, &declared, &uses, &done, unfinished) {
-                // Reported: its users can go on without a value.
+            for index in report_cycle(checker, &declared, &uses, &done, unfinished) {
+                // Reported: variables that use it get no value either.
                 done[index] = true;
                 for user in &used_by[index] {
                     missing[*user] -= 1;
@@ -299,7 +299,7 @@ impl<'t> Scope<'t> {
         }
     }
 
-    /// The pieces of a text, if all the names in it are known; else reports each that is not.
+    /// The pieces of a text; reports unknown names.
     fn pieces<'p>(
         &mut self,
         checker: &mut Checker<'t>,
@@ -308,9 +308,9 @@ impl<'t> Scope<'t> {
     ) -> Option<Vec<Piece<'p>>> {
         let pieces = match template::parse(text) {
             Ok(pieces) => pieces,
-            Err(wrong) => {
-                for wrong in wrong {
-                    report_wrong(checker, node, &wrong);
+            Err(errors) => {
+                for error in errors {
+                    report_template_error(checker, node, &error);
                 }
                 return None;
             }
@@ -318,12 +318,12 @@ impl<'t> Scope<'t> {
         let mut known = true;
         for piece in &pieces {
             let Piece::Name { name, nth } = piece else { continue };
-            if matches!(self.look_up(name), Name::Unknown) {
+            if matches!(self.look_up(name), Lookup::Unknown) {
                 known = false;
                 self.report_unknown(checker, node, name, *nth);
             } else if let Some((need, output)) = output_of(name) {
                 let used = (need.to_owned(), output.to_owned());
-                if self.known_outputs.insert(used.clone()) {
+                if self.seen_outputs.insert(used.clone()) {
                     let (need, output) = used;
                     self.outputs.push(OutputUse { need, output, scalar: node.at.clone(), nth: *nth });
                 }
@@ -333,77 +333,78 @@ impl<'t> Scope<'t> {
     }
 
     fn join(&mut self, checker: &mut Checker<'t>, node: &Node, pieces: &[Piece<'_>]) -> Option<Filled> {
-        let mut filled = Filled { text: String::new(), uses: Uses::default() };
+        let mut filled = Filled { text: String::new(), uses: DeferredUses::default() };
         for piece in pieces {
             let text = match piece {
                 Piece::Text(text) => Cow::Borrowed(*text),
                 Piece::Name { name, .. } => match self.look_up(name) {
-                    Name::Value(value, uses) => {
+                    Lookup::Value(value, uses) => {
                         filled.uses |= uses;
                         value
                     }
-                    Name::Broken | Name::Unknown => return None,
+                    Lookup::Failed | Lookup::Unknown => return None,
                 },
             };
-            if filled.text.len() + text.len() > self.room {
+            if filled.text.len() + text.len() > self.budget {
                 checker.wrong(node, |at| {
-                    Diagnostic::at(at, "the templates of this recipe fill in to more than 4 MiB")
-                        .label("no room for this")
-                        .help("do variables double each other?")
+                    Diagnostic::at(at, "the templates of this recipe expand to more than 4 MiB")
+                        .label("too much here")
+                        .hint("do variables double each other?")
                 });
                 return None;
             }
             filled.text.push_str(&text);
         }
-        self.room -= filled.text.len();
+        self.budget -= filled.text.len();
         Some(filled)
     }
 
-    fn look_up(&self, name: &str) -> Name<'_> {
-        let known = |text: &'t str| Name::Value(Cow::Borrowed(text), Uses::default());
-        if let Some((_, value)) = self.facts.iter().find(|(fact, _)| *fact == name) {
-            return Name::Value(Cow::Borrowed(value), Uses::default());
+    fn look_up(&self, name: &str) -> Lookup<'_> {
+        let known = |text: &'t str| Lookup::Value(Cow::Borrowed(text), DeferredUses::default());
+        if let Some((_, value)) = self.builtins.iter().find(|(builtin, _)| *builtin == name) {
+            return Lookup::Value(Cow::Borrowed(value), DeferredUses::default());
         }
         if let Some(value) = self.cell.get(name) {
-            return value.map_or(Name::Broken, known);
+            return value.map_or(Lookup::Failed, known);
         }
         match self.variables.get(name) {
-            Some(Some(Filled { text, uses })) => return Name::Value(Cow::Borrowed(text), *uses),
-            Some(None) => return Name::Broken,
+            Some(Some(Filled { text, uses })) => return Lookup::Value(Cow::Borrowed(text), *uses),
+            Some(None) => return Lookup::Failed,
             None => {}
         }
-        let itself = || Cow::Owned(format!("{{{{{name}}}}}"));
+        let unchanged = || Cow::Owned(format!("{{{{{name}}}}}"));
         if name == JOBS {
-            let value = self.late.map_or_else(itself, |late| Cow::Owned(late.jobs.to_string()));
-            return Name::Value(value, Uses { jobs: true, needs: false });
+            let value =
+                self.deferred.map_or_else(unchanged, |deferred| Cow::Owned(deferred.jobs.to_string()));
+            return Lookup::Value(value, DeferredUses { jobs: true, needs: false });
         }
-        let Some((need, output)) = output_of(name) else { return Name::Unknown };
-        let uses = Uses { jobs: false, needs: true };
-        let Some(late) = self.late else { return Name::Value(itself(), uses) };
-        let value = late.needs.get(need).and_then(|outputs| outputs.get(output));
-        value.map_or(Name::Unknown, |value| Name::Value(Cow::Borrowed(value), uses))
+        let Some((need, output)) = output_of(name) else { return Lookup::Unknown };
+        let uses = DeferredUses { jobs: false, needs: true };
+        let Some(deferred) = self.deferred else { return Lookup::Value(unchanged(), uses) };
+        let value = deferred.needs.get(need).and_then(|outputs| outputs.get(output));
+        value.map_or(Lookup::Unknown, |value| Lookup::Value(Cow::Borrowed(value), uses))
     }
 
-    fn report_late(&self, checker: &mut Checker<'t>, node: &Node, what: &str, pieces: &[Piece<'_>]) {
+    fn report_deferred(&self, checker: &mut Checker<'t>, node: &Node, what: &str, pieces: &[Piece<'_>]) {
         for piece in pieces {
             let Piece::Name { name, nth } = piece else { continue };
-            let Name::Value(_, uses) = self.look_up(name) else { continue };
-            if !uses.is_late() {
+            let Lookup::Value(_, uses) = self.look_up(name) else { continue };
+            if !uses.is_deferred() {
                 continue;
             }
-            let late = if uses.jobs { "`{{jobs}}` is" } else { "what needs hand on is" };
+            let value = if uses.jobs { "`{{jobs}}` is" } else { "outputs of needs are" };
             let label = if *name == JOBS || output_of(name).is_some() {
-                "not known yet".to_owned()
+                "not yet known".to_owned()
             } else {
                 format!("{} uses it", quoted(name))
             };
             report_in(checker, node, *nth, |at| {
                 Diagnostic::at(
                     at,
-                    format!("{what} must be known beforehand, and {late} known only when the build begins"),
+                    format!("{what} must be known before the build begins, but {value} known only then"),
                 )
                 .label(label)
-                .help("use it in `run`, `env`, `environment`, `requirements`, `optional` or `description`")
+                .hint("it can be used in `run`, `env`, `environment`, `requirements`, `optional` and `description`")
             });
             return;
         }
@@ -412,87 +413,87 @@ impl<'t> Scope<'t> {
     fn report_unknown(&self, checker: &mut Checker<'t>, node: &Node, name: &str, nth: usize) {
         if name == "needs" || name.starts_with("needs.") {
             let label =
-                if output_of(name).is_some() { "not handed on" } else { "expected `{{needs.NAME.OUTPUT}}`" };
+                if output_of(name).is_some() { "no such output" } else { "expected `{{needs.NAME.OUTPUT}}`" };
             report_in(checker, node, nth, |at| {
                 Diagnostic::at(at, format!("unknown name {} in a template", quoted(name)))
                     .label(label)
-                    .help("NAME is an entry of `needs`, OUTPUT is one of its recipe's `outputs`")
+                    .hint("NAME is an entry of `needs`, OUTPUT is one of its recipe's `outputs`")
             });
             return;
         }
-        let help = (!checker.is_full()).then(|| {
-            let facts = self.facts.iter().map(|(fact, _)| *fact);
-            let names = self.variables.keys().chain(self.cell.keys()).copied().chain(facts).chain([JOBS]);
+        let hint = (!checker.is_full()).then(|| {
+            let builtins = self.builtins.iter().map(|(builtin, _)| *builtin);
+            let names = self.variables.keys().chain(self.cell.keys()).copied().chain(builtins).chain([JOBS]);
             did_you_mean(name, names).unwrap_or_else(|| "declare it under `variables`".to_owned())
         });
         report_in(checker, node, nth, |at| {
             Diagnostic::at(at, format!("unknown name {} in a template", quoted(name)))
-                .label("not a variable, nor a fact (`cpus`, `arch`, `host`, `jobs`)")
-                .maybe_help(help)
+                .label("no variable or built-in value has this name")
+                .maybe_hint(hint)
         });
     }
 }
 
-fn report_wrong(checker: &mut Checker<'_>, node: &Node, wrong: &Wrong<'_>) {
-    let literal = "for a literal `{{` write `{{{{`";
-    match wrong {
-        Wrong::Open { nth } => report_in(checker, node, *nth, |at| {
-            Diagnostic::at(at, "`{{` without `}}`").label("never closed").help(literal)
+fn report_template_error(checker: &mut Checker<'_>, node: &Node, error: &TemplateError<'_>) {
+    let literal = "write `{{{{` for a literal `{{`";
+    match error {
+        TemplateError::Unclosed { nth } => report_in(checker, node, *nth, |at| {
+            Diagnostic::at(at, "`{{` without `}}`").label("never closed").hint(literal)
         }),
-        Wrong::NoName { inner, nth } => report_in(checker, node, *nth, |at| {
+        TemplateError::NotAName { inner, nth } => report_in(checker, node, *nth, |at| {
             Diagnostic::at(at, format!("{} is not a template", quoted(&format!("{{{{{inner}}}}}"))))
                 .label("expected a name between the braces")
-                .help(literal)
+                .hint(literal)
         }),
     }
 }
 
-/// Reports an error at the `nth` `{{` of a scalar, or at the scalar where that cannot be told.
+/// Reports an error at the `nth` `{{` of a scalar, or at the scalar if that is not found.
 fn report_in(
     checker: &mut Checker<'_>,
     node: &Node,
     nth: usize,
     diagnostic: impl FnOnce(Range<usize>) -> Diagnostic,
 ) {
-    // Finding the place takes as long as the text is; an error that is only counted needs none.
+    // Finding the position takes time proportional to the text; an error that is only counted needs none.
     let place = if checker.is_full() { None } else { template::place_of(checker.text, &node.at, nth) };
     checker.wrong(node, |at| diagnostic(place.unwrap_or(at)));
 }
 
-/// Reports the circle that is reached from `start`; the variables in it.
-fn report_circle(
+/// Reports the cycle that is reached from `start`; returns the variables in it.
+fn report_cycle(
     checker: &mut Checker<'_>,
     declared: &[Declared<'_>],
     uses: &[Vec<usize>],
     done: &[bool],
     start: usize,
 ) -> Vec<usize> {
-    let mut way = Vec::new();
-    let mut step: HashMap<usize, usize> = HashMap::new();
+    let mut path = Vec::new();
+    let mut position: HashMap<usize, usize> = HashMap::new();
     let mut here = start;
-    while !step.contains_key(&here) {
-        step.insert(here, way.len());
-        way.push(here);
+    while !position.contains_key(&here) {
+        position.insert(here, path.len());
+        path.push(here);
         match uses[here].iter().find(|used| !done[**used]) {
             Some(next) => here = *next,
-            None => return way,
+            None => return path,
         }
     }
-    let circle = way.split_off(step.get(&here).copied().unwrap_or_default());
-    let mut names: Vec<&str> = circle.iter().take(8).map(|index| declared[*index].name).collect();
-    if circle.len() > names.len() {
+    let cycle = path.split_off(position.get(&here).copied().unwrap_or_default());
+    let mut names: Vec<&str> = cycle.iter().take(8).map(|index| declared[*index].name).collect();
+    if cycle.len() > names.len() {
         names.push("…");
     }
     names.push(declared[here].name);
     let mut diagnostic = Diagnostic::at(
         declared[here].key.at.clone(),
-        format!("variables use each other in a circle: {}", names.join(" → ")),
+        format!("variables depend on each other in a cycle: {}", names.join(" → ")),
     )
-    .label("begins here")
-    .help("give one of them a value of its own");
-    for index in circle.iter().skip(1).take(7) {
-        diagnostic = diagnostic.also(declared[*index].key.at.clone(), "goes on here");
+    .label("the cycle begins here")
+    .hint("give one of them a value that uses none of the others");
+    for index in cycle.iter().skip(1).take(7) {
+        diagnostic = diagnostic.also(declared[*index].key.at.clone(), "continues here");
     }
     checker.report(diagnostic);
-    circle
+    cycle
 }

@@ -73,7 +73,7 @@ pub struct Job {
     /// Unique; also the run folder's name.
     pub run_id: String,
     /// This machine.
-    pub facts: recipe::Facts,
+    pub facts: recipe::PlatformFacts,
     /// Its name among the builds that were begun together.
     pub name: String,
     /// Its place among them.

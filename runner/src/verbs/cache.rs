@@ -58,7 +58,7 @@ fn table(all: &[Listed], config: &Config, now: Timestamp) -> String {
 fn chosen(all: Vec<Listed>, names: &[String]) -> Result<Vec<Listed>, Failure> {
     for name in names {
         if !all.iter().any(|entry| is_called(entry, name)) {
-            let message = format!("pony-run: the cache has no entry `{name}`; `pony-run cache` lists them");
+            let message = format!("the cache has no entry `{name}`; `pony-run cache` lists them");
             return Err(Failure::new(Exit::Usage, message));
         }
     }

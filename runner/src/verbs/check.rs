@@ -5,21 +5,21 @@ use std::path::Path;
 use indexmap::IndexMap;
 
 use super::{Failure, load, print};
-use crate::{cli::WhichOptions, display::look::ColourChoice, exit::Exit, graph::Graph, platform};
+use crate::{cli::WhichOptions, exit::Exit, graph::Graph, platform};
 
 /// Checks them.
-pub(super) fn check(which: &WhichOptions, colour: ColourChoice) -> Result<Exit, Failure> {
-    Ok(print(&checked(&load(which, &platform::of_this_machine(), colour)?)))
+pub(super) fn check(which: &WhichOptions) -> Result<Exit, Failure> {
+    Ok(print(&checked(&load(which, &platform::of_this_machine())?)))
 }
 
-/// A line for each recipe that was asked for.
+/// A line for each requested recipe.
 fn checked(graph: &Graph) -> String {
     let counted = |count: usize, what: &str| match count {
         1 => format!("1 {what}"),
         count => format!("{count} {what}s"),
     };
     let mut cells: IndexMap<&Path, Vec<usize>> = IndexMap::new();
-    for (index, build) in graph.builds.iter().enumerate().filter(|(_, build)| build.asked) {
+    for (index, build) in graph.builds.iter().enumerate().filter(|(_, build)| build.requested) {
         cells.entry(&build.recipe.path).or_default().push(index);
     }
     let line = |(path, cells): (&&Path, &Vec<usize>)| {
@@ -29,7 +29,7 @@ fn checked(graph: &Graph) -> String {
         if cells.len() > 1 {
             words.push(counted(cells.len(), "build"));
         }
-        match graph.needed_by(cells) {
+        match graph.count_needs(cells) {
             0 => {}
             needed => words.push(format!("after {}", counted(needed, "other"))),
         }

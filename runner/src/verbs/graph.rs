@@ -19,7 +19,7 @@ pub(super) async fn graph(options: &RunOptions, format: Format) -> Result<Exit, 
     let machine = Machine::look();
     // Nobody is told that something will be built.
     let options = &RunOptions { explain: true, ..options.clone() };
-    let mut graph = load(&options.which, &machine.facts, options.show.color)?;
+    let mut graph = load(&options.which, &machine.facts)?;
     let home = setup::home()?;
     let config = setup::config(&home)?;
     let console = setup::console(&options.show, Clock::start());
@@ -29,12 +29,12 @@ pub(super) async fn graph(options: &RunOptions, format: Format) -> Result<Exit, 
     plan_all(&mut graph, &context, console.clock.wall())?;
     let mut inspector = Inspector { home: &home, console: &console, signals: &mut setup::signals()? };
     let Survey { verdicts, .. } = survey(&mut inspector, &graph, &context).await?;
-    let verdicts: Vec<show::Verdict> = verdicts
+    let verdicts: Vec<show::Decision> = verdicts
         .into_iter()
         .map(|verdict| match verdict {
-            Verdict::Build(why) => show::Verdict::Build(why),
-            Verdict::Reuse(found) => show::Verdict::Reuse(format!("built by run {}", found.card.run_id)),
-            Verdict::Leave(why) => show::Verdict::Skip(why),
+            Verdict::Build(why) => show::Decision::Build(why),
+            Verdict::Reuse(found) => show::Decision::Reuse(format!("built by run {}", found.card.run_id)),
+            Verdict::Leave(why) => show::Decision::Skip(why),
         })
         .collect();
     Ok(print(&show(&graph, &verdicts, format)))

@@ -9,6 +9,6 @@ use crate::{cli::Cli, exit::Exit};
 pub(super) fn man() -> Result<Exit, Failure> {
     let mut text = Vec::new();
     let rendered = clap_mangen::Man::new(Cli::command()).render(&mut text);
-    rendered.map_err(|error| Failure::new(Exit::CannotRecord, format!("pony-run: {error}")))?;
+    rendered.map_err(|error| Failure::of(Exit::CannotRecord, &error))?;
     Ok(print(&String::from_utf8_lossy(&text)))
 }

@@ -23,8 +23,9 @@ use clap::Parser;
 use crate::{
     cli::{CacheVerb, Cli, Verb, WhichOptions},
     display::look::ColourChoice,
-    exit::{Exit, Failure},
-    graph::{Asked, Disk, Graph, resolve},
+    error::Failure,
+    exit::Exit,
+    graph::{Disk, Graph, GraphRequest, resolve},
     recipe,
 };
 
@@ -40,12 +41,22 @@ pub fn main() -> Exit {
     match verb(&cli) {
         Ok(exit) => exit,
         Err(failure) => {
-            // A signal needs no words.
-            if !failure.message.is_empty() {
-                say(&failure.message);
-            }
+            let text = failure.render(setup::look(color(&cli), true).colour);
+            let _ = io::stderr().lock().write_all(text.as_bytes());
             failure.exit
         }
+    }
+}
+
+/// `--color` of whichever command it is.
+fn color(cli: &Cli) -> ColourChoice {
+    match &cli.verb {
+        None => cli.run.show.color,
+        Some(Verb::Check { color, .. }) => *color,
+        Some(Verb::Graph { run, .. }) => run.show.color,
+        Some(Verb::Query(options)) => options.question.ask().color,
+        Some(Verb::Replay(options)) => options.show.color,
+        Some(_) => ColourChoice::Auto,
     }
 }
 
@@ -53,7 +64,7 @@ fn verb(cli: &Cli) -> Result<Exit, Failure> {
     match &cli.verb {
         None => with_runtime(run::run(&cli.run)),
         Some(Verb::Submit(options)) => with_runtime(submit::submit(options)),
-        Some(Verb::Check { which, color }) => check::check(which, *color),
+        Some(Verb::Check { which, .. }) => check::check(which),
         Some(Verb::Graph { run, format }) => with_runtime(graph::graph(run, *format)),
         Some(Verb::Query(options)) => with_runtime(query::query(&options.question)),
         Some(Verb::Notify(options)) => with_runtime(notify::notify(options)),
@@ -66,19 +77,17 @@ fn verb(cli: &Cli) -> Result<Exit, Failure> {
     }
 }
 
-/// Reads and resolves recipes and all that they need; all errors of all of them in one go.
-fn load(which: &WhichOptions, facts: &recipe::Facts, colour: ColourChoice) -> Result<Graph, Failure> {
-    let asked = Asked { recipes: &which.recipes, set: &which.set, cells: &which.matrix };
-    let colour = setup::look(colour, true).colour;
-    resolve(asked, facts, colour, &mut Disk)
-        .map_err(|wrong| Failure { exit: Exit::RecipeInvalid, message: wrong.errors.join("\n") })
+/// Reads and resolves recipes and all that they need; reports all errors at once.
+fn load(which: &WhichOptions, facts: &recipe::PlatformFacts) -> Result<Graph, Failure> {
+    let request = GraphRequest { recipes: &which.recipes, settings: &which.set, cells: &which.matrix };
+    Ok(resolve(request, facts, &mut Disk)?)
 }
 
 fn with_runtime(work: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
     // More than there are processors: each build writes its own record, and waits for the disk.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build();
     let runtime = runtime
-        .map_err(|error| Failure::new(Exit::CannotRecord, format!("pony-run: cannot start: {error}")))?;
+        .map_err(|error| Failure::new(Exit::CannotRecord, "cannot start threads").caused_by(&error))?;
     let ended = runtime.block_on(work);
     // What still runs on blocking threads (a resolver) must not hold the exit.
     runtime.shutdown_background();

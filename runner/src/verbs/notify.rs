@@ -83,13 +83,12 @@ impl Channel {
 /// Tells whoever has to be told.
 pub(super) async fn notify(options: &NotifyOptions) -> Result<Exit, Failure> {
     let mut querier = Querier::new(&options.ask)?;
-    let mut channels = channels(options, &querier.config.notify)
-        .map_err(|error| Failure::new(Exit::Usage, format!("pony-run: {error}")))?;
+    let mut channels =
+        channels(options, &querier.config.notify).map_err(|error| Failure::of(Exit::Usage, &error))?;
     if channels.is_empty() && options.dry_run {
         channels.push(Channel::Nobody);
     } else if channels.is_empty() {
-        let message =
-            "pony-run: nobody is to be told: --mail-to ADDRESS, --webhook URL, or `notify` in config.yaml";
+        let message = "no recipients: use --mail-to, --webhook, or `notify` in config.yaml";
         return Err(Failure::new(Exit::Usage, message.to_owned()));
     }
     let server = querier.named(&options.ask)?;

@@ -19,7 +19,6 @@ use crate::{
         known::{Known, turn},
         registry::Servers,
     },
-    words::plain,
 };
 
 /// Asks a server, until a signal ends that.
@@ -44,9 +43,8 @@ impl Querier {
     pub(super) fn named(&mut self, ask: &AskOptions) -> Result<Server, Failure> {
         let options = ask.servers();
         if let [_, second, ..] = options.servers.as_slice() {
-            let message = format!(
-                "pony-run: one server is asked at a time, and `{second}` is another; -s SERVER names it"
-            );
+            let message =
+                format!("one server is asked at a time, and `{second}` is another; -s SERVER names it");
             return Err(Failure::new(Exit::Usage, message));
         }
         self.servers
@@ -54,7 +52,7 @@ impl Querier {
             .map_err(|error| wrong_server(&error))?
             .into_iter()
             .next()
-            .ok_or_else(|| Failure::new(Exit::Usage, "pony-run: no server is named".to_owned()))
+            .ok_or_else(|| Failure::new(Exit::Usage, "no server is named"))
     }
 
     /// A server with what it speaks: what somebody said, what is remembered, or what it says to a cheap call, which is remembered.
@@ -119,7 +117,7 @@ pub(super) fn no_slot(server: &Server, package: &str, tags: &[String]) -> String
         tags => format!("no tagset of {package} with the tags {}", tags.join(", ")),
     };
     let way_out = format!("`pony-run query tagsets {package}` shows what there is");
-    format!("pony-run: {}", plain(&format!("{} has {what}; {way_out}", called(server))))
+    format!("{} has {what}; {way_out}", called(server))
 }
 
 impl From<AskError> for Failure {
@@ -131,6 +129,6 @@ impl From<AskError> for Failure {
             | AskError::Cannot { .. }
             | AskError::NoServer(_) => Exit::NotAnswered,
         };
-        Self::new(exit, format!("pony-run: {}", plain(&error.to_string())))
+        Self::of(exit, &error)
     }
 }

@@ -45,17 +45,16 @@ pub(super) async fn replay(options: &ReplayOptions) -> Result<Exit, Failure> {
             ReplayError::Recipe(_) => Exit::RecipeInvalid,
             ReplayError::NoFolder(_) => Exit::ContextFailed,
         };
-        Failure::new(exit, format!("pony-run: {words} cannot be run again: {error}"))
+        Failure::new(exit, format!("cannot re-run {words}")).caused_by(error)
     };
     let Replay { yaml, tags, notes, needed } =
         plan(&carried, &Machine::look().facts).map_err(|error| cannot(&error))?;
     if let Some(missing) = needed.iter().find(|path| !is_there(path)) {
         let why = format!(
-            "pony-run: {words} cannot be run again here: it was built from `{}`, which is not on this machine; run it again on {}",
+            "cannot re-run {words} here: it was built from `{}`, which is not on this machine",
             missing.display(),
-            carried.host
         );
-        return Err(Failure::new(Exit::ContextFailed, plain(&why)));
+        return Err(Failure::new(Exit::ContextFailed, why).hint(format!("re-run it on {}", carried.host)));
     }
     let recipe = write(&home.replays().join(name), &carried.file_name(), &yaml)
         .map_err(|error| cannot_record(format!("the recipe cannot be written: {error}")))?;
@@ -68,7 +67,7 @@ pub(super) async fn replay(options: &ReplayOptions) -> Result<Exit, Failure> {
 
 /// A result of this machine, by its file, its folder or its id.
 fn here(home: &Home, text: &str) -> Result<Found, Failure> {
-    let usage = |why: String| Failure::new(Exit::Usage, format!("pony-run: {why}"));
+    let usage = |why: String| Failure::new(Exit::Usage, why);
     let path = Path::new(text);
     let folder = if path.is_dir() {
         Some(RunFolder::at(path))
@@ -86,7 +85,7 @@ fn here(home: &Home, text: &str) -> Result<Found, Failure> {
     let record = folder.read_result().map_err(|error| usage(error.to_string()))?;
     let path = folder.recipe();
     let text = fs::read_to_string(&path).map_err(|error| {
-        Failure::new(Exit::No, format!("pony-run: there is no `{}`: {error}", path.display()))
+        Failure::new(Exit::No, format!("cannot read `{}`", path.display())).caused_by(&error)
     })?;
     Ok(Found {
         carried: Carried::of_record(&record, text),
@@ -111,9 +110,8 @@ async fn on_server(options: &ReplayOptions, key: &str) -> Result<Found, Failure>
     server.close().await;
     let full = found??;
     let words = format!("result {key} of {} on {}", full.row.slot.package, server.name());
-    let carried = Carried::of_result(&full).map_err(|error| {
-        Failure::new(Exit::No, plain(&format!("pony-run: {words} cannot be run again: {error}")))
-    })?;
+    let carried = Carried::of_result(&full)
+        .map_err(|error| Failure::new(Exit::No, format!("cannot re-run {words}")).caused_by(&error))?;
     let run_id = full.client_info.get("run_id").and_then(serde_json::Value::as_str).map(str::to_owned);
     let name = run_id.unwrap_or_else(|| format!("{} {key}", server.name()));
     Ok(Found { carried, words, name: slug(&name) })

@@ -37,7 +37,7 @@ pub(super) async fn run(options: &RunOptions) -> Result<Exit, Failure> {
     }
     let clock = Clock::start();
     let machine = Machine::look();
-    let mut graph = load(&options.which, &machine.facts, options.show.color)?;
+    let mut graph = load(&options.which, &machine.facts)?;
     let home = setup::home()?;
     let config = setup::config(&home)?;
     let console = setup::console(&options.show, clock);

@@ -16,6 +16,7 @@ use crate::{
         Console, Display, Json, Look, Screen, Terminal,
         look::{self, ColourChoice},
     },
+    error::WithExit as _,
     exit::Exit,
     home::Home,
     plan::PlanContext,
@@ -32,7 +33,7 @@ pub(super) fn home() -> Result<Home, Failure> {
 
 /// What holds for all recipes on this machine.
 pub(super) fn config(home: &Home) -> Result<Config, Failure> {
-    Config::load(home).map_err(|error| Failure::new(Exit::Usage, format!("pony-run: {error}")))
+    Config::load(home).map_err(|error| error.with_exit(Exit::Usage))
 }
 
 /// The servers that can be named, and how those of the command line are spoken to.
@@ -102,12 +103,12 @@ pub(super) fn look(choice: ColourChoice, no_progress: bool) -> Look {
 
 /// A text that is no server.
 pub(super) fn wrong_server(error: &AddressError) -> Failure {
-    Failure::new(Exit::Usage, format!("pony-run: {error}"))
+    Failure::of(Exit::Usage, error)
 }
 
 /// An error that keeps runs from being recorded.
 pub(super) fn cannot_record(error: impl std::fmt::Display) -> Failure {
-    Failure::new(Exit::CannotRecord, format!("pony-run: {error}"))
+    Failure::new(Exit::CannotRecord, error.to_string())
 }
 
 /// What comes of `work`, unless a signal ends it.
@@ -117,6 +118,6 @@ pub(super) async fn unless_stopped<T>(
 ) -> Result<T, Failure> {
     tokio::select! {
         done = work => Ok(done),
-        signal = signals.next() => Err(Failure::new(Exit::Signal(signal), String::new())),
+        signal = signals.next() => Err(Failure::silent(Exit::Signal(signal))),
     }
 }

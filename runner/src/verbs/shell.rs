@@ -91,5 +91,5 @@ fn find(home: &Home, run: Option<&str>) -> Result<RunFolder, Failure> {
 }
 
 fn wrong(message: impl std::fmt::Display) -> Failure {
-    Failure::new(Exit::Usage, format!("pony-run: {message}"))
+    Failure::new(Exit::Usage, message.to_string())
 }

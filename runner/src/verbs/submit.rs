@@ -95,7 +95,7 @@ pub(super) async fn submit(options: &SubmitOptions) -> Result<Exit, Failure> {
 }
 
 fn usage(text: &str) -> Failure {
-    Failure::new(Exit::Usage, format!("pony-run: {text}"))
+    Failure::new(Exit::Usage, text)
 }
 
 /// A run by its folder or its id.

@@ -8,10 +8,10 @@ use std::{
 use crate::support::{facts, snapshot};
 use pony_runner::{
     graph::{
-        Asked, Files, Graph,
-        show::{Format, Verdict, show},
+        Graph, GraphRequest, RecipeFiles,
+        show::{Decision, Format, show},
     },
-    recipe::{Action, Late, ReadError},
+    recipe::{Action, DeferredValues, ReadError},
 };
 use proptest::prelude::*;
 
@@ -37,7 +37,7 @@ fn recipe(text: &str) -> String {
     format!("{package}{text}\n{steps}")
 }
 
-impl Files for Memory {
+impl RecipeFiles for Memory {
     fn read(&mut self, path: &Path) -> Result<Vec<u8>, ReadError> {
         let absolute = Path::new("/work").join(path);
         *self.read.entry(absolute.clone()).or_default() += 1;
@@ -69,8 +69,8 @@ fn pairs(pairs: &[&str]) -> Vec<(String, String)> {
 fn resolve_with(files: &mut Memory, asked: &[&str], set: &[&str], cells: &[&str]) -> Result<Graph, String> {
     let recipes: Vec<PathBuf> = asked.iter().map(PathBuf::from).collect();
     let (set, cells) = (pairs(set), pairs(cells));
-    let asked = Asked { recipes: &recipes, set: &set, cells: &cells };
-    pony_runner::graph::resolve(asked, &facts(), false, files).map_err(|wrong| wrong.errors.join("\n"))
+    let request = GraphRequest { recipes: &recipes, settings: &set, cells: &cells };
+    pony_runner::graph::resolve(request, &facts(), files).map_err(|errors| errors.render(false))
 }
 
 fn resolve(recipes: &[(&str, &str)], asked: &[&str]) -> Graph {
@@ -86,10 +86,10 @@ fn wrong(recipes: &[(&str, &str)], asked: &[&str]) -> String {
 
 /// Each build as `name <- needs`, asked ones with a `*`.
 fn lines(graph: &Graph) -> Vec<String> {
-    let line = |build: &pony_runner::graph::Node| {
+    let line = |build: &pony_runner::graph::GraphNode| {
         let needs: Vec<&str> = build.needs.iter().map(|need| &*graph.builds[*need].name).collect();
         let needs = if needs.is_empty() { String::new() } else { format!(" <- {}", needs.join(" ")) };
-        format!("{}{}{needs}", if build.asked { "*" } else { "" }, build.name)
+        format!("{}{}{needs}", if build.requested { "*" } else { "" }, build.name)
     };
     graph.builds.iter().map(line).collect()
 }
@@ -108,7 +108,7 @@ fn a_diamond_is_four_builds_in_an_order_in_which_they_can_be_built() {
         &["app.yaml"],
     );
     assert_eq!(lines(&graph), ["base", "left <- base", "right <- base", "*app <- left right"]);
-    assert_eq!(graph.needed_by(&[3]), 3);
+    assert_eq!(graph.count_needs(&[3]), 3);
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn settings_that_change_nothing_make_no_other_build() {
             "*e <- zlib(flags=x)"
         ]
     );
-    assert_eq!(graph.builds[3].set, pairs(&["shared=no"]));
+    assert_eq!(graph.builds[3].settings, pairs(&["shared=no"]));
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn a_need_passes_its_own_axis_on() {
         ]
     );
     assert_eq!(graph.builds[1].recipe.tags, ["app", "3.12", "sqlite"]);
-    assert_eq!(graph.builds[1].set, pairs(&["python=3.12", "db=sqlite"]));
+    assert_eq!(graph.builds[1].settings, pairs(&["python=3.12", "db=sqlite"]));
 }
 
 #[test]
@@ -206,12 +206,12 @@ fn the_command_line_chooses_cells_of_what_it_names() {
     );
     assert_eq!(
         chosen(&["db=mysql", "os=x"]).unwrap_err(),
-        "pony-run: --matrix db=mysql: no cell has the value `mysql`; there is `sqlite`, `postgres`
-pony-run: --matrix os=x: no matrix has the axis `os`; there is `python`, `db`"
+        "error: --matrix db=mysql: no cell has the value `mysql`\nhint: possible values: `sqlite`, `postgres`\n\n\
+         error: --matrix os=x: no matrix has the axis `os`\nhint: axes: `python`, `db`\n"
     );
     assert_eq!(
         chosen(&["python=3.12", "db=postgres"]).unwrap_err(),
-        "pony-run: --matrix python=3.12 --matrix db=postgres: no cell has all of these values"
+        "error: --matrix python=3.12 --matrix db=postgres: no cell has all of these values\n"
     );
 }
 
@@ -289,7 +289,7 @@ fn a_recipe_cannot_need_itself_with_other_settings() {
         ("b.yaml", "variables: {n: ''}\nneeds: [{recipe: a, with: {n: '{{n}}x'}}]"),
     ];
     let wrong = wrong(&recipes, &["a.yaml"]);
-    assert!(wrong.contains("in a circle: a.yaml → b.yaml → a.yaml"), "{wrong}");
+    assert!(wrong.contains("circular dependency: a.yaml → b.yaml → a.yaml"), "{wrong}");
 }
 
 #[test]
@@ -305,7 +305,7 @@ fn recipes_that_multiply_are_stopped() {
     let large = format!("v={}", "x".repeat(1024 * 1024));
     let wrong = resolve_with(&mut Memory::new(&recipes), &["r0.yaml"], &[&large], &[]).unwrap_err();
     assert!(
-        wrong.starts_with("pony-run: more than 20000 builds, or settings of more than 16 MiB"),
+        wrong.starts_with("error: the recipes have more than 20000 builds, or settings of more than 16 MiB"),
         "{wrong}"
     );
 }
@@ -349,15 +349,15 @@ steps:
     assert_eq!(app.recipe.steps[0].action, planned);
     assert!(app.recipe.resolved_yaml().contains("run: make -j{{jobs}} --with={{needs.lib.prefix}} ${b}"));
     let lib = BTreeMap::from([("prefix".to_owned(), "/c/lib-1/install".to_owned())]);
-    let late = Late { jobs: 3, needs: BTreeMap::from([("lib".to_owned(), lib)]) };
-    let begun = app.begin(&facts(), &late).unwrap();
+    let deferred = DeferredValues { jobs: 3, needs: BTreeMap::from([("lib".to_owned(), lib)]) };
+    let begun = app.with_deferred(&facts(), &deferred).unwrap();
     assert_eq!(begun.steps[0].action, Action::Script("make -j3 --with=/c/lib-1/install ${b}".into()));
     let echo = ["echo", "{{jobs}}", "8"].map(str::to_owned).to_vec();
     assert_eq!(begun.steps[1].action, Action::Program(echo));
     assert!(!begun.uses_jobs && !begun.uses_needs);
     assert_eq!([begun.steps[0].uses_jobs, begun.steps[1].uses_jobs], [true, false]);
     assert_eq!((begun.needs, begun.cell), (app.recipe.needs.clone(), app.recipe.cell.clone()));
-    let gone = app.begin(&facts(), &Late::default()).unwrap_err();
+    let gone = app.with_deferred(&facts(), &DeferredValues::default()).unwrap_err();
     assert!(gone.render(false).contains("unknown name `needs.lib.prefix`"), "{}", gone.render(false));
 }
 
@@ -376,17 +376,17 @@ fn a_graph_is_shown_as_a_tree_and_for_other_programs() {
         ],
         &["app.yaml", "alone.yaml", "left.yaml"],
     );
-    let verdict = |name: &str| match name {
-        "base" => Verdict::Reuse("of 2026-11-22,\nall as it was".to_owned()),
-        "lib" => Verdict::Skip("the secret `X` is not set".to_owned()),
-        "left" => Verdict::Skip(String::new()),
-        _ => Verdict::Build("asked for".to_owned()),
+    let decision = |name: &str| match name {
+        "base" => Decision::Reuse("of 2026-11-22,\nall as it was".to_owned()),
+        "lib" => Decision::Skip("the secret `X` is not set".to_owned()),
+        "left" => Decision::Skip(String::new()),
+        _ => Decision::Build("asked for".to_owned()),
     };
-    let verdicts: Vec<_> = graph.builds.iter().map(|build| verdict(&build.name)).collect();
+    let decisions: Vec<_> = graph.builds.iter().map(|build| decision(&build.name)).collect();
     for (format, name) in
         [(Format::Text, "text"), (Format::Dot, "dot"), (Format::Mermaid, "mermaid"), (Format::Json, "json")]
     {
-        snapshot(&format!("graph-{name}"), &show(&graph, &verdicts, format));
+        snapshot(&format!("graph-{name}"), &show(&graph, &decisions, format));
     }
 }
 
@@ -395,10 +395,14 @@ fn a_deep_graph_is_shown_in_pieces() {
     let mut files = circle(500, 0);
     files.recipes.insert("/work/r499.yaml".into(), recipe(""));
     let graph = resolve_with(&mut files, &["r0.yaml"], &[], &[]).unwrap();
-    let verdicts = vec![Verdict::Build(String::new()); graph.builds.len()];
-    let text = show(&graph, &verdicts, Format::Text);
-    assert_eq!(text.lines().filter(|line| line.ends_with(": build")).count(), 500);
-    assert!(text.contains("└── r31 (below)\nr31: build\n└── r32: build\n"), "{}", text.get(..4000).unwrap());
+    let decisions = vec![Decision::Build(String::new()); graph.builds.len()];
+    let text = show(&graph, &decisions, Format::Text);
+    assert_eq!(text.lines().filter(|line| line.ends_with(": will be built")).count(), 500);
+    assert!(
+        text.contains("└── r31 (below)\nr31: will be built\n└── r32: will be built\n"),
+        "{}",
+        text.get(..4000).unwrap()
+    );
 }
 
 // -- graphs made by chance
@@ -437,9 +441,9 @@ proptest! {
             .map(|(n, other)| format!("r{n}{}", if *other { "(v=other)" } else { "" })).collect();
         let mut files = Memory { recipes, read: BTreeMap::new() };
         let paths: Vec<PathBuf> = asked.iter().map(|n| format!("r{}.yaml", n % count).into()).collect();
-        let asked = Asked { recipes: &paths, set: &[], cells: &[] };
-        let graph = pony_runner::graph::resolve(asked, &facts(), false, &mut files)
-            .map_err(|wrong| TestCaseError::fail(wrong.errors.join("\n")))?;
+        let request = GraphRequest { recipes: &paths, settings: &[], cells: &[] };
+        let graph = pony_runner::graph::resolve(request, &facts(), &mut files)
+            .map_err(|errors| TestCaseError::fail(errors.render(false)))?;
         for (at, build) in graph.builds.iter().enumerate() {
             prop_assert!(build.needs.iter().all(|need| *need < at), "{:?}", lines(&graph));
             prop_assert_eq!(build.needs.len(), build.recipe.needs.len());
@@ -455,9 +459,9 @@ proptest! {
         wanted.sort_unstable();
         prop_assert_eq!(names, wanted);
         prop_assert!(files.read.values().all(|count| *count == 1));
-        // Shown, each is there once with its verdict.
-        let verdicts = vec![Verdict::Build(String::new()); graph.builds.len()];
-        let text = show(&graph, &verdicts, Format::Text);
-        prop_assert_eq!(text.lines().filter(|line| line.ends_with(": build")).count(), graph.builds.len());
+        // Shown, each is there once with its decision.
+        let decisions = vec![Decision::Build(String::new()); graph.builds.len()];
+        let text = show(&graph, &decisions, Format::Text);
+        prop_assert_eq!(text.lines().filter(|line| line.ends_with(": will be built")).count(), graph.builds.len());
     }
 }

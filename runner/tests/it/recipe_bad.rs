@@ -1,4 +1,4 @@
-//! Wrong recipes: what people are told. One snapshot for each recipe of `recipes/bad`.
+//! Wrong recipes: what the messages say. One snapshot for each recipe of `recipes/bad`.
 
 use std::{fs, path::Path};
 
@@ -17,7 +17,7 @@ fn every_bad_recipe_says_what_is_wrong() {
 }
 
 #[test]
-fn wrong_settings_are_told_with_the_errors_of_the_file() {
+fn wrong_settings_are_reported_with_the_errors_of_the_file() {
     let text = "package: demo\nvariables: {jobs: 1, prefix: /usr}\nsteps:\n  - run: make {{job}}\n";
     let errors =
         load_text(text, &[("jbos", "2"), ("cpus", "4"), ("nothing", "like it"), ("jobs", "3")]).unwrap_err();
@@ -31,7 +31,7 @@ fn errors_name_their_place_for_programs_too() {
     let error = errors.iter().next().unwrap();
     assert_eq!((error.line, error.column), (4, 5));
     assert_eq!(error.message, "unknown key `nmae` in a step");
-    assert_eq!(error.help.as_deref(), Some("did you mean `name`?"));
+    assert_eq!(error.hint.as_deref(), Some("did you mean `name`?"));
     assert_eq!(errors.to_string(), "the recipe `recipes/test.yaml` has 1 error");
     assert!(errors.render(true).contains("\u{1b}["));
     assert!(!errors.render(false).contains('\u{1b}'));

@@ -9,7 +9,7 @@ use crate::support::{facts, good, load_plain, load_text};
 use indexmap::IndexMap;
 use pony_contexts::{Private, Source, archive, chain::Use, git, hg, path, svn, virtualenv};
 use pony_runner::recipe::{
-    Action, Context, DEFAULT_QUIET_TIMEOUT, DEFAULT_TIMEOUT, EnvironmentFrom, Given, Need, PublicName,
+    Action, Context, DEFAULT_QUIET_TIMEOUT, DEFAULT_TIMEOUT, EnvironmentFrom, LoadOptions, Need, PublicName,
     Recipe, StepKind, Upload, Weight, load,
 };
 
@@ -345,7 +345,7 @@ steps: [{run: 'make {{needs.libpng-1.6.prefix}}'}, {run: outputs}]
         recipe: recipe.into(),
         name: name.into(),
         with: with.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-        without: without.iter().copied().collect(),
+        except: without.iter().copied().collect(),
         line,
     };
     let all = [
@@ -393,8 +393,8 @@ steps: [{run: 'echo {{python}} {{flag}}'}]
 ";
     let load = |set: &[(&str, &str)]| {
         let set: Vec<_> = set.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let given = Given { set: &set, facts: &facts(), late: None };
-        let recipes = load(Path::new("x.yaml"), text.as_bytes(), &given);
+        let options = LoadOptions { settings: &set, platform: &facts(), deferred: None };
+        let recipes = load(Path::new("x.yaml"), text.as_bytes(), &options);
         recipes.map(|recipes| recipes.iter().map(|recipe| recipe.tags.join(" ")).collect::<Vec<_>>())
     };
     assert_eq!(
@@ -415,7 +415,7 @@ steps: [{run: 'echo {{python}} {{flag}}'}]
 }
 
 #[test]
-fn what_is_known_only_when_the_build_begins_waits() {
+fn deferred_values_stay_templates_until_the_build_begins() {
     let text = "package: demo
 variables: {flags: '-j {{ jobs }}', unused: '{{needs.a.b}}'}
 needs: [a]
@@ -428,7 +428,7 @@ steps: [{run: 'make {{flags}}'}, {run: [make, '{{cpus}}'], env: {J: '{{jobs}}'}}
     let uses = |recipe: &Recipe| recipe.steps.iter().map(|step| step.uses_jobs).collect::<Vec<_>>();
     assert_eq!(uses(&recipe), [true, true, false]);
     assert_eq!(uses(&good(&text.replace("E: 'e'", "E: '{{flags}}'"))), [true; 3]);
-    // Of old, recipes have a variable of that name.
+    // Old recipes have a variable of that name.
     let own = good(&text.replace("unused: '{{needs.a.b}}'", "jobs: 3"));
     assert_eq!(own.steps[0].action, Action::Script("make -j 3".into()));
     assert!(!own.uses_jobs && !own.uses_needs);

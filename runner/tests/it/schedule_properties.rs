@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use pony_runner::schedule::{Limits, Schedule, Task};
+use pony_runner::schedule::{Capacity, Schedule, Task};
 use proptest::{
     prelude::*,
     strategy::ValueTree,
     test_runner::{RngAlgorithm, TestRng},
 };
 
-/// Tasks whose usual times are what they will take, and their limits.
+/// Tasks whose usual times are what they will take, and their capacity.
 #[derive(Debug, Clone)]
 struct Case {
     tasks: Vec<Task>,
@@ -19,8 +19,8 @@ struct Case {
 const MEMORY: u64 = 8;
 
 impl Case {
-    fn limits(&self) -> Limits {
-        Limits { slots: self.slots, memory: MEMORY }
+    fn capacity(&self) -> Capacity {
+        Capacity { slots: self.slots, memory: MEMORY }
     }
 
     fn seconds(&self, task: usize) -> f64 {
@@ -84,7 +84,7 @@ impl<'a> Running<'a> {
 
 /// Runs it as the program would, checks every start, and says how long it took. `bad` tasks fail.
 fn simulate(case: &Case, bad: &[usize]) -> Result<f64, TestCaseError> {
-    let mut schedule = Schedule::new(case.tasks.clone(), case.limits());
+    let mut schedule = Schedule::new(case.tasks.clone(), case.capacity());
     let mut running = Running::new(case);
     let mut passed = vec![false; case.tasks.len()];
     let mut seen = vec![0; case.tasks.len()];

@@ -5,10 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use pony_runner::recipe::{Diagnostics, Facts, Given, Recipe, load};
+use pony_runner::recipe::{Diagnostics, LoadOptions, PlatformFacts, Recipe, load};
 
-pub(crate) fn facts() -> Facts {
-    Facts { cpus: 8, arch: "linux-x86_64".into(), host: "builder".into(), cwd: "/work".into() }
+pub(crate) fn facts() -> PlatformFacts {
+    PlatformFacts { cpus: 8, arch: "linux-x86_64".into(), host: "builder".into(), cwd: "/work".into() }
 }
 
 /// The folder of the recipes that ship.
@@ -44,18 +44,18 @@ pub(crate) fn load_text(text: &str, set: &[(&str, &str)]) -> Result<Recipe, Diag
     one(load(
         Path::new("recipes/test.yaml"),
         text.as_bytes(),
-        &Given { set: &set, facts: &facts(), late: None },
+        &LoadOptions { settings: &set, platform: &facts(), deferred: None },
     ))
 }
 
 /// Loads what has no settings and no matrix.
 pub(crate) fn load_plain(path: &Path, bytes: &[u8]) -> Result<Recipe, Diagnostics> {
-    one(load(path, bytes, &Given { set: &[], facts: &facts(), late: None }))
+    one(load(path, bytes, &LoadOptions { settings: &[], platform: &facts(), deferred: None }))
 }
 
 /// Every cell of what has no settings.
 pub(crate) fn load_cells(path: &Path, bytes: &[u8]) -> Result<Vec<Recipe>, Diagnostics> {
-    load(path, bytes, &Given { set: &[], facts: &facts(), late: None })
+    load(path, bytes, &LoadOptions { settings: &[], platform: &facts(), deferred: None })
 }
 
 fn one(loaded: Result<Vec<Recipe>, Diagnostics>) -> Result<Recipe, Diagnostics> {

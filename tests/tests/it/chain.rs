@@ -350,7 +350,9 @@ fn the_graph_says_what_would_be_built_and_why() {
     let world = world();
     library_and_program(&world);
     let ended = world.pony(&["graph", "app.yaml"]).end().code(0);
-    ended.out_is("app: build, it is asked for\n└── zlib: build, what it makes is not there\n");
+    ended.out_is(
+        "app: will be built (it is asked for)\n└── zlib: will be built (what it makes is not there)\n",
+    );
     assert!(world.runs().is_empty());
     world.pony(&["-n", "app.yaml"]).end().code(0);
     let ended = world.pony(&["graph", "--format", "json", "app.yaml"]).end().code(0);

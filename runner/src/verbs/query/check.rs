@@ -24,14 +24,13 @@ pub(super) async fn check(
     ask: &AskOptions,
 ) -> Result<Exit, Failure> {
     let machine = Machine::look();
-    let graph = load(which, &machine.facts, ask.color)?;
+    let graph = load(which, &machine.facts)?;
     let asking = querier.reach(server).await?;
     asking.says_whether_to_build()?;
     let mut table = Table::new(&["", "BUILD", "THE SERVER SAYS"]);
     let (mut all, mut is_any) = (Vec::new(), false);
-    for node in graph.builds.iter().filter(|node| node.asked) {
-        let tags = plan::tags(&node.recipe, tags)
-            .map_err(|error| Failure::new(error.exit(), format!("pony-run: {error}")))?;
+    for node in graph.builds.iter().filter(|node| node.requested) {
+        let tags = plan::tags(&node.recipe, tags).map_err(|error| Failure::of(error.exit(), &error))?;
         let (package, host, arch) =
             (node.recipe.package.clone(), machine.facts.host.clone(), machine.facts.arch.clone());
         let slot = Slot { package: asking.dialect.package(&package), host, arch, tags };

@@ -1,4 +1,4 @@
-//! `context` and `private`: where steps run, and what they have to themselves.
+//! `context` and `private`: where steps run, and which folders each run has for itself.
 
 use std::path::Path;
 
@@ -13,20 +13,20 @@ use super::{
     tree::{Node, Value},
 };
 
-/// Outputs stay in a folder of the cache: not in one that the next run changes.
+/// Outputs stay in a folder of the cache, not in one that the next run changes.
 pub(super) fn check_outputs<'t>(reader: &mut Reader<'t>, fields: &Fields<'t>, context: &Context) {
     let (Some(outputs), Some(node)) = (fields.place("outputs"), fields.get("context")) else { return };
     if matches!(context, Context::Here | Context::Directory(_)) {
         reader.checker.wrong(node, |at| {
-            Diagnostic::at(at, "`outputs` do not go with a folder that lasts")
-                .label("the next run would change what was handed on")
-                .also(outputs, "outputs here")
-                .help("leave `context` out: what is handed on stays in a folder of the cache")
+            Diagnostic::at(at, "`outputs` cannot be combined with a folder that persists")
+                .label("the next run would change the outputs")
+                .also(outputs, "outputs declared here")
+                .hint("remove `context`: outputs stay in a folder of the cache")
         });
     }
 }
 
-/// Reads `context` of a recipe that lies in `folder` and has this source.
+/// Reads `context` of a recipe in `folder`.
 pub(super) fn context<'t>(
     reader: &mut Reader<'t>,
     fields: &Fields<'t>,
@@ -49,10 +49,10 @@ pub(super) fn context<'t>(
     match reader.checker.choice(node, "`context`", CONTEXTS) {
         Some("here") if source.is_some() && !is_path => {
             reader.checker.wrong(node, |at| {
-                Diagnostic::at(at, "`context: here` goes with a path source only")
-                    .label("a checkout needs a folder of its own")
-                    .help(
-                        "leave `context` out, build in a folder that lasts with `context: {directory: …}`, or build an \
+                Diagnostic::at(at, "`context: here` needs a path source")
+                    .label("a checkout has its own folder")
+                    .hint(
+                        "remove `context`, build in a folder that persists with `context: {directory: …}`, or build an \
                          existing checkout with `source: {path: …}`",
                     )
             });
@@ -66,9 +66,9 @@ pub(super) fn context<'t>(
 fn directory<'t>(reader: &mut Reader<'t>, node: &'t Node, is_path: bool, folder: &Path) -> Context {
     if is_path {
         reader.checker.wrong(node, |at| {
-            Diagnostic::at(at, "`directory` does not go with a path source")
-                .label("that folder lasts already")
-                .help("write `context: here` to build it where it is")
+            Diagnostic::at(at, "`directory` cannot be combined with a path source")
+                .label("the path itself persists")
+                .hint("use `context: here` to build in place")
         });
     }
     let path = reader.line(node, "`directory`");
@@ -78,7 +78,7 @@ fn directory<'t>(reader: &mut Reader<'t>, node: &'t Node, is_path: bool, folder:
 
 fn virtualenv<'t>(reader: &mut Reader<'t>, node: &'t Node) -> virtualenv::Wanted {
     let mut wanted = virtualenv::Wanted::default();
-    // `virtualenv:` with nothing after it is one with nothing in it.
+    // `virtualenv:` without a value is an empty virtualenv.
     if matches!(node.value, Value::Null) {
         return wanted;
     }
@@ -102,7 +102,7 @@ fn requirements<'t>(reader: &mut Reader<'t>, node: Option<&'t Node>, what: &str)
     let Some(node) = node else { return Vec::new() };
     let mut requirements = Vec::new();
     for node in reader.checker.list(node, what, "[pytest]") {
-        let Some(text) = reader.late_line(node, "a requirement") else { continue };
+        let Some(text) = reader.deferred_line(node, "a requirement") else { continue };
         match virtualenv::check_requirement(&text) {
             Ok(()) => requirements.push(text),
             Err(why) => reader.checker.wrong(node, |at| {

@@ -1,4 +1,4 @@
-//! What a build is to those that run beside it: `weight`, `memory`, `locks`.
+//! What a build takes from the machine while others run: `weight`, `memory`, `locks`.
 
 use std::num::NonZeroUsize;
 
@@ -11,16 +11,16 @@ use super::{
     tree::{Node, Value},
 };
 
-/// More than any machine has; up to here every number of bytes is exact as the library counts them.
-const MOST_MEMORY: u64 = 1 << 50;
+/// 1 PiB. Up to here `ByteSize` counts bytes exactly.
+const MAX_MEMORY: u64 = 1 << 50;
 
 impl<'t> Reader<'t> {
     pub(super) fn weight(&mut self, node: &'t Node) -> Option<Weight> {
-        let wanted = "a whole number from 1, or `all`";
+        let expected = "a whole number from 1, or `all`";
         let text = match &node.value {
             Value::Text(_) | Value::Number => node.scalar(self.checker.text).unwrap_or_default(),
             _ => {
-                self.checker.wrong_shape(node, "`weight`", wanted, None);
+                self.checker.wrong_type(node, "`weight`", expected, None);
                 return None;
             }
         };
@@ -30,33 +30,32 @@ impl<'t> Reader<'t> {
             text.parse::<NonZeroUsize>().ok().map(Weight::Slots)
         };
         if weight.is_none() {
-            let help = did_you_mean(text, ["all"]);
+            let hint = did_you_mean(text, ["all"]);
             self.checker.wrong(node, |at| {
                 Diagnostic::at(at, format!("`weight` cannot be {}", quoted(text)))
-                    .label(format!("expected {wanted}"))
-                    .maybe_help(help)
+                    .label(format!("expected {expected}"))
+                    .maybe_hint(hint)
             });
         }
         weight
     }
 
     pub(super) fn memory(&mut self, node: &'t Node) -> Option<u64> {
-        const HELP: &str = "write it like `512MB`, `2G` or `1.5GiB`";
+        const HINT: &str = "write it like `512MB`, `2G` or `1.5GiB`";
         if !matches!(node.value, Value::Text(_) | Value::Number) {
-            self.checker.wrong_shape(node, "`memory`", "an amount of memory", Some(HELP.to_owned()));
+            self.checker.wrong_type(node, "`memory`", "an amount of memory", Some(HINT.to_owned()));
             return None;
         }
         let text = node.scalar(self.checker.text).unwrap_or_default();
         let wrong = match text.parse::<ByteSize>() {
-            // Two what?
             Ok(_) if text.parse::<f64>().is_ok() => "has no unit",
             Ok(ByteSize(0)) => "must be more than 0",
-            Ok(ByteSize(bytes)) if bytes > MOST_MEMORY => "is more than any machine has",
+            Ok(ByteSize(bytes)) if bytes > MAX_MEMORY => "is more than any machine has",
             Ok(ByteSize(bytes)) => return Some(bytes),
             Err(_) => "is not an amount of memory",
         };
         self.checker.wrong(node, |at| {
-            Diagnostic::at(at, format!("`memory` {wrong}")).label("expected a number and its unit").help(HELP)
+            Diagnostic::at(at, format!("`memory` {wrong}")).label("expected a number with a unit").hint(HINT)
         });
         None
     }

@@ -1,26 +1,26 @@
-//! Names that are known only when a build begins: `{{jobs}}` and `{{needs.NAME.OUTPUT}}`.
+//! Deferred template values, known only when a build begins: `{{jobs}}` and `{{needs.NAME.OUTPUT}}`.
 
 use std::ops::{BitOr, BitOrAssign, Range};
 
 use super::template::place_of;
 
-/// What it knows when the build begins: how many jobs its steps may run at once.
+/// Name of the deferred value for how many jobs a step may run at once.
 pub(super) const JOBS: &str = "jobs";
 
-/// What a text has in it that is known only when the build begins.
+/// Which deferred values a text contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Uses {
+pub(super) struct DeferredUses {
     pub(super) jobs: bool,
     pub(super) needs: bool,
 }
 
-impl Uses {
-    pub(super) fn is_late(self) -> bool {
+impl DeferredUses {
+    pub(super) fn is_deferred(self) -> bool {
         self.jobs || self.needs
     }
 }
 
-impl BitOr for Uses {
+impl BitOr for DeferredUses {
     type Output = Self;
 
     fn bitor(self, other: Self) -> Self {
@@ -28,41 +28,40 @@ impl BitOr for Uses {
     }
 }
 
-impl BitOrAssign for Uses {
+impl BitOrAssign for DeferredUses {
     fn bitor_assign(&mut self, other: Self) {
         *self = *self | other;
     }
 }
 
-/// How long the name is that `text` begins with, braces included, if it is one that waits until the build begins and `uses`
-/// has it.
-pub(super) fn late_name(text: &str, uses: Uses) -> Option<usize> {
+/// Length, with braces, of the deferred name that `text` begins with, if `uses` allows it.
+pub(super) fn deferred_name(text: &str, uses: DeferredUses) -> Option<usize> {
     let inner = text.strip_prefix("{{")?;
     let length = inner.find(|c: char| !c.is_ascii_alphanumeric() && !"_-.".contains(c))?;
     let (name, rest) = inner.split_at(length);
-    let is_late = uses.jobs && name == JOBS || uses.needs && output_of(name).is_some();
-    (is_late && rest.starts_with("}}")).then_some(length + 4)
+    let is_deferred = uses.jobs && name == JOBS || uses.needs && output_of(name).is_some();
+    (is_deferred && rest.starts_with("}}")).then_some(length + 4)
 }
 
-/// `{{needs.NAME.OUTPUT}}` in a text: its first place of each.
+/// The first `{{needs.NAME.OUTPUT}}` of each output in a recipe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OutputUse {
     pub(crate) need: String,
     pub(crate) output: String,
-    /// The whole scalar.
+    /// Position of the scalar.
     pub(super) scalar: Range<usize>,
-    /// Which `{{` of it.
+    /// Which `{{` of the scalar.
     pub(super) nth: usize,
 }
 
 impl OutputUse {
-    /// Where it stands in `text`. Takes as long as the scalar is.
+    /// Its position in `text`. Takes time proportional to the scalar.
     pub(crate) fn place(&self, text: &str) -> Range<usize> {
         place_of(text, &self.scalar, self.nth).unwrap_or_else(|| self.scalar.clone())
     }
 }
 
-/// Need and output of `needs.NAME.OUTPUT`. Names of needs may have dots in them, those of outputs have none.
+/// Need and output of `needs.NAME.OUTPUT`. Names of needs may contain dots, names of outputs do not.
 pub(super) fn output_of(name: &str) -> Option<(&str, &str)> {
     let (need, output) = name.strip_prefix("needs.")?.rsplit_once('.')?;
     (!need.is_empty() && !output.is_empty()).then_some((need, output))
