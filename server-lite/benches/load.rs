@@ -1,6 +1,6 @@
-//! `cargo bench -p pony-server-lite`: sixteen clients send results to the program `pony-serve`, each call over a
-//! connection of its own, as the clients of all releases do it. Compares a server that holds 1,000 results with one
-//! that holds 100,000: calls acknowledged in a second, and the time that the page with a package's slots takes.
+//! `cargo bench -p pony-server-lite`: sixteen clients send results to the program `pony-serve`, each call over its own
+//! connection, as all clients do. Compares a server with 1,000 results to one
+//! with 100,000: calls acknowledged in a second, and the time that the page with a package's slots takes.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -36,7 +36,7 @@ fn main() {
         server.add(size);
         server
     });
-    // In turns, so that what else the machine does falls on both alike.
+    // Alternately, so that other work on the machine slows both alike.
     let pages = page_times(&servers);
     let mut rates = [0.0_f64; 2];
     for _ in 0..ROUNDS {
@@ -54,7 +54,7 @@ fn main() {
     );
 }
 
-/// Seconds that the slot page takes on each server, the median of many, asked in turns.
+/// Seconds that the slot page takes on each server: the median of many, requested alternately.
 fn page_times(servers: &[Program; 2]) -> [f64; 2] {
     let mut times = [Vec::new(), Vec::new()];
     for _ in 0..1_000 {

@@ -1,4 +1,4 @@
-//! Time as pony-serve keeps it, and the one place where its clock is read.
+//! Time as pony-serve counts it, and the one place where the clock is read.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -28,6 +28,6 @@ impl Time {
 
 /// Seconds as clients send them (a double, or an int), if they make sense as a duration.
 pub(crate) fn duration_from_seconds(seconds: f64) -> Option<Duration> {
-    // A century is no build: such a number is a mistake, and would overflow what is computed from it.
+    // More than a century is a mistake, and would overflow later.
     (0.0..=3.2e9).contains(&seconds).then(|| Duration::from_secs_f64(seconds))
 }

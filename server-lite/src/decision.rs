@@ -21,11 +21,11 @@ pub(crate) struct SlotState {
     pub(crate) last: Option<LastBuild>,
 }
 
-/// A builder was told to build, and said that it would.
+/// A builder asked, got a yes and reserved the slot.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Reservation {
     pub(crate) at: Time,
-    /// The time that the builder asked for.
+    /// How long the builder expects to need.
     pub(crate) allowance: Option<Duration>,
 }
 
@@ -83,11 +83,11 @@ pub(crate) fn should_build(state: &SlotState, now: Time) -> BuildDecision {
         return BuildDecision::Requested;
     }
     if let Some(reservation) = state.reservation {
-        let holds = reservation
+        let time = reservation
             .allowance
             .or_else(|| state.last.and_then(|last| last.duration))
             .unwrap_or(DEFAULT_BUILD);
-        if now.since(reservation.at) < holds {
+        if now.since(reservation.at) < time {
             return BuildDecision::InBuild;
         }
     }

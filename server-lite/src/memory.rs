@@ -1,7 +1,7 @@
 //! A bound on the memory that large requests and large results take together.
 //!
-//! Code that is about to hold many bytes first acquires them from a budget, and waits while that is used up. Small amounts
-//! hardly count; of the largest, only a few are in memory at once, however many are requested.
+//! Code acquires the bytes that it needs from a budget, and waits while that is used up. Small amounts hardly count; of the
+//! largest, only a few are in memory at once, however many are requested.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// The unit in which bytes are counted.
 const BLOCK: usize = 64 * 1024;
 
-/// Bytes that may be held at once.
+/// Bytes that may be in use at once.
 #[derive(Debug, Clone)]
 pub(crate) struct MemoryBudget {
     free: Arc<Semaphore>,

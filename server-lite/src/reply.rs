@@ -1,4 +1,4 @@
-//! Replies that are not pages: refusals in words, and the headers of every reply.
+//! Replies that are not pages: refusals with their reasons, and the headers of every reply.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -32,7 +32,7 @@ pub(crate) struct RequestBody {
     received: u64,
     /// The `Content-Length`. A body that is chunked or compressed has none.
     announced: Option<u64>,
-    /// The client waits before it sends the body (`Expect: 100-continue`); reading from the body asks for it.
+    /// The client waits before it sends the body (`Expect: 100-continue`); reading from the body makes it send.
     awaits_continue: bool,
 }
 

@@ -33,15 +33,15 @@ impl Status {
     }
 
     /// From the outcome that a client reports for a dependency.
-    pub(crate) fn from_outcome(word: &str) -> Self {
-        match word {
+    pub(crate) fn from_outcome(outcome: &str) -> Self {
+        match outcome {
             "passed" => Self::Passed,
             "failed" | "timed-out" | "quiet" | "infra-error" | "crashed" => Self::Failed,
             other => Self::new(None, Some(other)),
         }
     }
 
-    pub(crate) fn word(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Passed => "passed",
             Self::Failed => "failed",
@@ -53,7 +53,7 @@ impl Status {
 
     /// The column that tells builds without success from failed ones.
     pub(crate) fn outcome(self) -> Option<&'static str> {
-        matches!(self, Self::Skipped | Self::Cancelled).then(|| self.word())
+        matches!(self, Self::Skipped | Self::Cancelled).then(|| self.name())
     }
 }
 
@@ -84,7 +84,7 @@ mod tests {
             );
         }
         assert_eq!(
-            ["passed", "quiet", "skipped", "<b>"].map(Status::from_outcome).map(Status::word),
+            ["passed", "quiet", "skipped", "<b>"].map(Status::from_outcome).map(Status::name),
             ["passed", "failed", "skipped", "unknown"]
         );
     }

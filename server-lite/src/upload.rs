@@ -1,6 +1,6 @@
 //! `POST /upload?filename=&description=&auth_key=&visible=yes|no` with a file as the body, as the 2010 server takes it.
 //!
-//! The file is written to disk piece by piece, and acknowledged when it is there; nobody sees it before.
+//! The file is written to disk piece by piece. It is acknowledged and visible once it is complete.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ impl Uploads {
     }
 }
 
-/// What the query of an upload may hold.
+/// The query of an upload.
 #[derive(Default, Deserialize)]
 struct UploadQuery {
     filename: Option<String>,
@@ -58,7 +58,7 @@ struct UploadQuery {
 /// Why a file was refused. Nothing of it is left.
 #[derive(Debug, thiserror::Error)]
 enum UploadError {
-    #[error("the query of the address is invalid: it holds a key twice")]
+    #[error("the query of the address is invalid: a key occurs twice")]
     Query,
     #[error("no result has this `auth_key`, the second part of the answer to `add_results`")]
     UnknownKey,

@@ -35,7 +35,7 @@ pub(crate) async fn file(
         *inner.headers_mut() = headers.clone();
         let served = ServeFile::new(store.path(&row)).try_call(inner).await.map_err(StoreError::Files)?;
         if served.status() != StatusCode::NOT_FOUND {
-            return Ok(with_safe_type(served.into_response(), &row.about.name));
+            return Ok(with_safe_type(served.into_response(), &row.info.name));
         }
     }
     Err(missing())

@@ -21,8 +21,7 @@ pub(crate) async fn inspect(
     Path((segment, key)): Path<(String, String)>,
     request: PageRequest,
 ) -> Result<Response, PageError> {
-    let row = view::find(&store, links::package(&segment), &key, &request).await?;
-    view::show(&store, row, request, as_html).await
+    view::show(&store, links::package(&segment), &key, request, as_html).await
 }
 
 fn as_html(view: &ResultView) -> Markup {

@@ -33,8 +33,8 @@ pub(super) fn page(root: &str, title: &str, trail: &[(String, String)], content:
 
 /// A status as a coloured word.
 pub(super) fn badge(status: Status) -> Markup {
-    let word = status.word();
-    html! { span class=(format!("badge {word}")) { (word) } }
+    let name = status.name();
+    html! { span class=(format!("badge {name}")) { (name) } }
 }
 
 /// How long ago something was, with the exact time for the pointer and for machines.

@@ -12,7 +12,7 @@
 //! | `/p/PACKAGE/KEY/request_build` | `request_build` |
 //! | `/chain/CHAIN` | `chain` |
 //!
-//! What they share: `page_request` (what is requested, and as what), `error` (no such page), `view` (a result with all that
+//! What they share: `page_request` (which part, and as what), `error` (no such page), `view` (a result with all that
 //! its pages show), `summary` (a result in a list), `layout` (the frame), `value_tree` (any value), `format`, `links` and `terminal` (texts).
 
 mod chain;

@@ -63,7 +63,7 @@ fn as_json(list: &Page<PackageRow, String>) -> Value {
         json!({
             "package": row.name,
             "path": format!("p/{}/", segment(&row.name)),
-            "status": worst_status(row).word(),
+            "status": worst_status(row).name(),
             "slots": row.slots,
             "failing": row.failing,
             "latest": {"key": row.latest.to_string(), "received": rfc3339(row.received)},

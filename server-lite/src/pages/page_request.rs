@@ -1,4 +1,4 @@
-//! What a request for a page says: where the page is, which part of it, and whether as HTML or as JSON.
+//! A request for a page: which part of it, and whether as HTML or as JSON.
 
 use std::convert::Infallible;
 
@@ -16,7 +16,7 @@ use super::links;
 /// Rows on a page of a list.
 pub(super) const ROWS: u16 = 100;
 
-/// What the query of a page may hold.
+/// The query of a page.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct PageQuery {
     format: Option<String>,
@@ -38,7 +38,7 @@ pub(crate) struct PageRequest {
 }
 
 impl PageRequest {
-    /// The page, in the format that the request asks for.
+    /// The page in the requested format.
     pub(super) fn reply(&self, json: impl FnOnce() -> Value, html: impl FnOnce() -> Markup) -> Response {
         if self.json { Json(json()).into_response() } else { html().into_response() }
     }

@@ -20,8 +20,7 @@ pub(crate) async fn confirm_request(
     Path((segment, key)): Path<(String, String)>,
     request: PageRequest,
 ) -> Result<Response, PageError> {
-    let row = view::find(&store, links::package(&segment), &key, &request).await?;
-    view::show(&store, row, request, as_html).await
+    view::show(&store, links::package(&segment), &key, request, as_html).await
 }
 
 pub(crate) async fn request_build(

@@ -22,8 +22,7 @@ pub(crate) async fn result(
     Path((segment, key)): Path<(String, String)>,
     request: PageRequest,
 ) -> Result<Response, PageError> {
-    let row = view::find(&store, links::package(&segment), &key, &request).await?;
-    view::show(&store, row, request, as_html).await
+    view::show(&store, links::package(&segment), &key, request, as_html).await
 }
 
 pub(crate) async fn latest_result(
@@ -33,8 +32,7 @@ pub(crate) async fn latest_result(
 ) -> Result<Response, PageError> {
     let package = links::package(&segment);
     let key = store.newest(package).await?.ok_or_else(|| PageError::no_package(&request, package))?;
-    let row = view::find(&store, package, &key.to_string(), &request).await?;
-    view::show(&store, row, request, as_html).await
+    view::show(&store, package, &key.to_string(), request, as_html).await
 }
 
 fn as_html(view: &ResultView) -> Markup {
@@ -70,7 +68,7 @@ fn details(view: &ResultView) -> Markup {
         dt { "architecture" } dd { (arch) }
         @if slot_tags.iter().any(|tag| !tag.starts_with("__")) { dt { "tags" } dd { (visible_tags(slot_tags)) } }
         @for (key, value) in one_line_keys(&view.bags.client_info.extra) {
-            @if key != "duration" && !is_about_the_machine(key) && !(key == "outcome" && value == status.word()) { dt { (key) } dd { (value) } }
+            @if key != "duration" && !is_about_the_machine(key) && !(key == "outcome" && value == status.name()) { dt { (key) } dd { (value) } }
         }
     } }
 }
@@ -99,16 +97,17 @@ fn need_item(root: &str, need: &Struct) -> Markup {
     let text = |key: &str| -> String {
         need.get(key).and_then(Value::as_str).unwrap_or_default().chars().take(200).collect()
     };
-    let (name, package, revision, word) = (text("name"), text("package"), text("revision"), text("outcome"));
+    let (name, package, revision, outcome) =
+        (text("name"), text("package"), text("revision"), text("outcome"));
     let name = if name.is_empty() { &package } else { &name };
     let key = match need.get("result_key") {
         Some(Value::Int(key)) => Some(*key),
         Some(Value::String(key)) => key.parse::<i64>().ok(),
         _ => None,
     };
-    let status = Status::from_outcome(&word);
+    let status = Status::from_outcome(&outcome);
     html! {
-        span class=(format!("badge {}", status.word())) { @if word.is_empty() { (status.word()) } @else { (word) } }
+        span class=(format!("badge {}", status.name())) { @if outcome.is_empty() { (status.name()) } @else { (outcome) } }
         " "
         @match key.filter(|_| !package.is_empty()) {
             Some(key) => { a href=(format!("{root}p/{}/{key}/", segment(&package))) { (name) } }
@@ -127,9 +126,9 @@ fn files(view: &ResultView) -> Markup {
         table {
             thead { tr { th { "name" } th.number { "size" } th { "description" } } }
             tbody { @for file in shown { tr {
-                td { a href=(format!("../{key}/files/{}", file_path(&file.about.name))) { (file.about.name) } }
+                td { a href=(format!("../{key}/files/{}", file_path(&file.info.name))) { (file.info.name) } }
                 td.number data-label="size" { (size(file.size)) }
-                td { (file.about.description) }
+                td { (file.info.description) }
             } } }
         }
         @if files.len() > shown.len() { p.quiet { "There are more; the " a href=(format!("../{key}/?format=json")) { "JSON" } " has all of them." } }

@@ -87,7 +87,7 @@ fn status_line(name: &str, step: &StepResult) -> Markup {
     };
     // More than the status tells: `timed-out`, `cancelled`.
     let outcome = step.extra.get("outcome").and_then(Value::as_str);
-    let outcome = outcome.filter(|word| !matches!(*word, "passed" | "failed"));
+    let outcome = outcome.filter(|outcome| !matches!(*outcome, "passed" | "failed"));
     html! {
         span class=(class) { (step.status.map_or_else(|| "no status".to_owned(), exit_status)) }
         " " (name)

@@ -19,7 +19,7 @@ pub(super) fn json(result: &Summary) -> Json {
     json!({
         "key": result.key.to_string(),
         "slot": result.slot.to_string(),
-        "status": result.status.word(),
+        "status": result.status.name(),
         "failed_step": result.failed_step,
         "received": rfc3339(result.received),
         "duration": result.duration.map(|duration| duration.as_secs_f64()),

@@ -67,16 +67,17 @@ pub(super) async fn find(
 /// Draws a page of a result. All of them are the same JSON.
 pub(super) async fn show(
     store: &Store,
-    row: ResultRow,
+    package: &str,
+    key: &str,
     request: PageRequest,
     draw: fn(&ResultView) -> Markup,
 ) -> Result<Response, PageError> {
-    let key = row.summary.key;
+    let row = find(store, package, key, &request).await?;
     let (previous, next) = store.neighbours(&row.summary).await?;
     let files = if request.json {
-        store.files(key, false, FILES_PER_RESULT).await?
+        store.files(row.summary.key, false, FILES_PER_RESULT).await?
     } else {
-        store.files(key, true, FILES_ON_PAGE + 1).await?
+        store.files(row.summary.key, true, FILES_ON_PAGE + 1).await?
     };
     let now = Time::now();
     blocking_if_large(row.size(), move || {
@@ -104,11 +105,11 @@ fn as_json(view: &ResultView) -> Json {
     let folder = format!("p/{}/{}/files", segment(package), summary.key);
     let file = |file: &FileRow| {
         json!({
-            "name": file.about.name,
-            "path": format!("{folder}/{}", file_path(&file.about.name)),
+            "name": file.info.name,
+            "path": format!("{folder}/{}", file_path(&file.info.name)),
             "size": file.size,
-            "description": file.about.description,
-            "visible": file.about.visible,
+            "description": file.info.description,
+            "visible": file.info.visible,
             "received": rfc3339(file.received),
         })
     };

@@ -68,7 +68,7 @@ impl Store {
             pool(1).connect_with(options.clone().pragma("cache_size", cache.pragma())).await.map_err(file)?;
         migrate(&writer).await.map_err(|source| OpenError::Tables { path: path.to_owned(), source })?;
         let reader = pool(READERS).connect_with(options.pragma("query_only", "1")).await.map_err(file)?;
-        let folder = FilesFolder::beside(path)
+        let folder = FilesFolder::for_results(path)
             .map_err(|source| OpenError::Folder { path: path.with_added_extension("files"), source })?;
         let store = Self { writer, reader, folder, bag_memory: MemoryBudget::new(BAG_MEMORY) };
         store.sweep().await;

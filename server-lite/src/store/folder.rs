@@ -17,7 +17,7 @@ pub(crate) struct FilesFolder(Arc<Path>);
 
 impl FilesFolder {
     /// For a results file that exists: `results.db.files` beside `results.db`, also if that was named by a link.
-    pub(crate) fn beside(results: &Path) -> io::Result<Self> {
+    pub(crate) fn for_results(results: &Path) -> io::Result<Self> {
         let mut path = fs::canonicalize(results)?.into_os_string();
         path.push(".files");
         Ok(Self(PathBuf::from(path).into()))
@@ -45,7 +45,7 @@ impl FilesFolder {
         sync(&self.0)
     }
 
-    /// Deletes a file unless it is locked, that is, being written. Whether it is gone.
+    /// Deletes a file unless it is locked, that is, being written. Returns whether the file no longer exists.
     pub(crate) fn delete_unless_locked(&self, id: i64) -> io::Result<bool> {
         let path = self.file(id);
         // Opened for writing, which some network file systems need for a lock.
@@ -109,7 +109,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let results = dir.path().join("r.db");
         fs::write(&results, "").unwrap();
-        let folder = FilesFolder::beside(&results).unwrap();
+        let folder = FilesFolder::for_results(&results).unwrap();
         (dir, folder)
     }
 
@@ -135,7 +135,7 @@ mod tests {
         let (dir, folder) = folder();
         let link = dir.path().join("link.db");
         std::os::unix::fs::symlink(dir.path().join("r.db"), &link).unwrap();
-        assert_eq!(FilesFolder::beside(&link).unwrap().file(7), folder.file(7));
+        assert_eq!(FilesFolder::for_results(&link).unwrap().file(7), folder.file(7));
     }
 
     #[test]

@@ -180,7 +180,7 @@ impl<'r> FromRow<'r, SqliteRow> for SlotRow {
     }
 }
 
-/// What the client says of a file before it uploads it.
+/// A file as its client describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FileInfo {
     pub(crate) name: String,
@@ -193,7 +193,7 @@ pub(crate) struct FileInfo {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FileRow {
     pub(crate) id: i64,
-    pub(crate) about: FileInfo,
+    pub(crate) info: FileInfo,
     /// In bytes.
     pub(crate) size: u64,
     pub(crate) received: Time,
@@ -203,7 +203,7 @@ impl<'r> FromRow<'r, SqliteRow> for FileRow {
     fn from_row(row: &'r SqliteRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
             id: row.try_get("id")?,
-            about: FileInfo {
+            info: FileInfo {
                 name: row.try_get("name")?,
                 description: row.try_get("description")?,
                 visible: row.try_get::<i64, _>("visible")? != 0,

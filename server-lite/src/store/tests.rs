@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
 use sqlx::{Executor, query, query_scalar};
 
 use std::path::Path;
@@ -32,7 +33,7 @@ fn result(success: bool, run_id: Option<&str>, auth: u8) -> NewResult {
         duration: Some(Duration::from_secs(5)),
         client_ip: "::1".to_owned(),
         run_id: run_id.map(str::to_owned),
-        auth: [auth; 32],
+        upload_key_hash: [auth; 32],
         client_info: "{}".to_owned(),
         results: "[]".to_owned(),
     }
@@ -98,8 +99,8 @@ async fn a_file_of_an_older_version_is_brought_up_to_date() {
         .await
         .unwrap();
     let rows = store.history("p", None, i64::MAX, 9).await.unwrap().rows;
-    let words: Vec<&str> = rows.iter().map(|row| row.status.word()).collect();
-    assert_eq!(words, ["skipped", "passed"]);
+    let statuses: Vec<&str> = rows.iter().map(|row| row.status.name()).collect();
+    assert_eq!(statuses, ["skipped", "passed"]);
     assert_eq!(store.chain("c", 0, 9).await.unwrap().rows[0].result, rows[0]);
     // Each of these uses its own index, so that its cost does not grow with what is stored.
     for (sql, index) in [
@@ -119,27 +120,40 @@ async fn a_file_of_an_older_version_is_brought_up_to_date() {
     }
 }
 
+/// Files that exist have applied them: an edit, even of a comment, would make such a file unreadable.
+#[test]
+fn applied_migrations_do_not_change() {
+    // The first half of each SHA-256.
+    for (sql, digest) in [
+        (include_str!("../../migrations/0001_results.sql"), 0xf29d_c32d_3b58_a71e_0500_351c_fc4c_2bfd_u128),
+        (include_str!("../../migrations/0002_chains.sql"), 0x1e4a_3437_75c0_67aa_312c_bc76_e8e2_5a8e),
+        (include_str!("../../migrations/0003_files.sql"), 0x5cbc_ef02_aa84_b66b_09e1_3915_2ffc_cf63),
+    ] {
+        assert_eq!(Sha256::digest(sql)[..16], digest.to_be_bytes(), "{sql}");
+    }
+}
+
 #[tokio::test]
 async fn the_decision_follows_what_is_stored() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("r.db"), PageCache::Large).await.unwrap();
-    let ask = async |now, reserve, allowance: Option<u64>| {
+    let decide = async |now, reserve, allowance: Option<u64>| {
         store.should_build(&slot(), reserve, allowance.map(Duration::from_secs), now).await.unwrap()
     };
-    assert_eq!(ask(T0, false, None).await, BuildDecision::NeverBuilt);
+    assert_eq!(decide(T0, false, None).await, BuildDecision::NeverBuilt);
     let Added::New(key) = store.add(&result(false, None, 0)).await.unwrap() else { panic!() };
-    assert_eq!(ask(after(1), true, None).await, BuildDecision::Failed);
+    assert_eq!(decide(after(1), true, None).await, BuildDecision::Failed);
     // No allowance: as long as the last build took.
-    assert_eq!(ask(after(5), true, None).await, BuildDecision::InBuild);
-    assert_eq!(ask(after(6), true, Some(100)).await, BuildDecision::Failed);
-    assert_eq!(ask(after(105), false, None).await, BuildDecision::InBuild);
+    assert_eq!(decide(after(5), true, None).await, BuildDecision::InBuild);
+    assert_eq!(decide(after(6), true, Some(100)).await, BuildDecision::Failed);
+    assert_eq!(decide(after(105), false, None).await, BuildDecision::InBuild);
     assert!(store.request_build("p", key).await.unwrap());
-    assert_eq!(ask(after(105), true, Some(10)).await, BuildDecision::Requested);
-    assert_eq!(ask(after(114), true, None).await, BuildDecision::InBuild);
+    assert_eq!(decide(after(105), true, Some(10)).await, BuildDecision::Requested);
+    assert_eq!(decide(after(114), true, None).await, BuildDecision::InBuild);
     store.add(&result(true, None, 1)).await.unwrap();
-    assert_eq!(ask(after(115), true, None).await, BuildDecision::UpToDate);
+    assert_eq!(decide(after(115), true, None).await, BuildDecision::UpToDate);
     let day = Duration::from_hours(24);
-    assert_eq!(ask(after(86_400), true, None).await, BuildDecision::Stale { age: day });
+    assert_eq!(decide(after(86_400), true, None).await, BuildDecision::Stale { age: day });
 }
 
 #[tokio::test]
@@ -165,8 +179,8 @@ async fn a_repeated_run_gets_its_result_key_and_keeps_its_upload_key() {
 }
 
 async fn begin(store: &Store, auth: u8, name: &str) -> IncomingFile {
-    let about = FileInfo { name: name.to_owned(), description: String::new(), visible: true };
-    match store.begin_file(&[auth; 32], &about, T0).await.unwrap() {
+    let info = FileInfo { name: name.to_owned(), description: String::new(), visible: true };
+    match store.begin_file(&[auth; 32], &info, T0).await.unwrap() {
         Admission::Granted(incoming) => incoming,
         other => panic!("{other:?}"),
     }
@@ -179,7 +193,7 @@ async fn add_file(store: &Store, auth: u8, name: &str, size: usize, limit: u64) 
 
 async fn names(store: &Store, result: i64) -> Vec<String> {
     let files = store.files(result, false, FILES_PER_RESULT).await.unwrap();
-    files.into_iter().map(|file| file.about.name).collect()
+    files.into_iter().map(|file| file.info.name).collect()
 }
 
 /// The number of files on disk, after a sweep: others that are still running have the writer first.
@@ -255,11 +269,11 @@ async fn the_number_of_files_of_a_result_is_limited() {
     .execute(&store.writer)
     .await
     .unwrap();
-    let about = |name: &str| FileInfo { name: name.to_owned(), description: String::new(), visible: true };
-    let more = store.begin_file(&[1; 32], &about("more"), T0).await.unwrap();
+    let info = |name: &str| FileInfo { name: name.to_owned(), description: String::new(), visible: true };
+    let more = store.begin_file(&[1; 32], &info("more"), T0).await.unwrap();
     assert!(matches!(more, Admission::TooMany), "{more:?}");
-    let again = store.begin_file(&[1; 32], &about("7"), T0).await.unwrap();
+    let again = store.begin_file(&[1; 32], &info("7"), T0).await.unwrap();
     assert!(matches!(again, Admission::Granted(_)), "{again:?}");
-    let unknown = store.begin_file(&[2; 32], &about("7"), T0).await.unwrap();
+    let unknown = store.begin_file(&[2; 32], &info("7"), T0).await.unwrap();
     assert!(matches!(unknown, Admission::UnknownKey), "{unknown:?}");
 }

@@ -6,10 +6,9 @@
 use std::io;
 use std::path::PathBuf;
 
+use pony_wire::ErrorMessage;
 use sqlx::{Sqlite, Transaction, query, query_as, query_scalar};
 use tokio::runtime::Handle;
-
-use pony_wire::ErrorMessage;
 
 use super::database::Store;
 use super::error::StoreError;
@@ -48,7 +47,7 @@ impl IncomingFile {
 
 impl Drop for IncomingFile {
     fn drop(&mut self) {
-        // The sweep leaves locked files alone. It is needed after success too: for the file that this one replaced.
+        // The sweep skips locked files. It is needed after success too: for the file that this one replaced.
         self.file.unlock();
         if let Ok(runtime) = Handle::try_current() {
             let store = self.store.clone();
@@ -72,7 +71,7 @@ impl Store {
     pub(crate) async fn begin_file(
         &self,
         auth: &[u8; 32],
-        about: &FileInfo,
+        info: &FileInfo,
         now: Time,
     ) -> Result<Admission, StoreError> {
         let found: Option<(i64, i64)> = query_as(
@@ -80,7 +79,7 @@ impl Store {
              FROM results r WHERE r.auth = $1",
         )
         .bind(&auth[..])
-        .bind(&about.name)
+        .bind(&info.name)
         .fetch_optional(&self.reader)
         .await?;
         let Some((result, others)) = found else { return Ok(Admission::UnknownKey) };
@@ -92,9 +91,9 @@ impl Store {
             "INSERT INTO files (result, name, description, visible, size, received) \
              VALUES (NULL, $1, $2, $3, 0, $4) RETURNING id",
         )
-        .bind(&about.name)
-        .bind(&about.description)
-        .bind(i64::from(about.visible))
+        .bind(&info.name)
+        .bind(&info.description)
+        .bind(i64::from(info.visible))
         .bind(now.0)
         .fetch_one(&mut *tx)
         .await?;

@@ -26,7 +26,7 @@ pub(crate) struct NewResult {
     /// The client's own name for this run: the same name again means the same result, sent again.
     pub(crate) run_id: Option<String>,
     /// SHA-256 of the key that may add to this result.
-    pub(crate) auth: [u8; 32],
+    pub(crate) upload_key_hash: [u8; 32],
     /// The bags, as [`pony_wire::encode_value`] writes them.
     pub(crate) client_info: String,
     pub(crate) results: String,
@@ -63,7 +63,7 @@ impl Store {
         .bind(new.duration.map(micros))
         .bind(&new.client_ip)
         .bind(new.run_id.as_deref())
-        .bind(&new.auth[..])
+        .bind(&new.upload_key_hash[..])
         .bind(&new.client_info)
         .bind(&new.results)
         .bind(new.outcome)

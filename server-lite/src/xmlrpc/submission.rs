@@ -46,7 +46,7 @@ pub(super) fn prepare(
         duration: extra("duration").and_then(Value::as_f64).and_then(duration_from_seconds),
         client_ip: client_ip.to_owned(),
         run_id: extra("run_id").and_then(Value::as_str).filter(|id| !id.is_empty()).map(str::to_owned),
-        auth: upload_key.hash(),
+        upload_key_hash: upload_key.hash(),
         client_info: encode_value(&client_info.to_value()),
         results: encode_value(&Value::Array(results.iter().map(StepResult::to_value).collect())),
     })

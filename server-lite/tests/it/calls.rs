@@ -1,9 +1,9 @@
-//! The five calls over a real socket: what clients of all ages send, what they get, what is kept.
+//! The five calls over a real socket: what old and new clients send, what they get, what is stored.
 
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use crate::harness::{Running, check, info, post_at, send, should_build, slot, step};
+use crate::harness::{Running, check, info, post_at, send, should_build, slot, step, wait_until};
 use pony_wire::{Answer, Call, ClientInfo, StoredResult, Value};
 
 fn data(folder: &tempfile::TempDir) -> PathBuf {
@@ -59,12 +59,8 @@ fn every_recorded_request_of_2010_is_answered_as_it_was() {
     );
     let first = key(&replay(&server, "2010/add-results"));
     // Until the time of the first question's reservation, some milliseconds, has passed.
-    let in_build = (false, "may be in build now".to_owned());
-    let mut up_to_date = check_of("2010/check-up-to-date");
-    while up_to_date == in_build {
-        up_to_date = check_of("2010/check-up-to-date");
-    }
-    assert_eq!(up_to_date, should_build(&recorded_answer("2010/check-up-to-date")));
+    wait_until(|| check_of("2010/check-up-to-date").1 != "may be in build now");
+    assert_eq!(check_of("2010/check-up-to-date"), should_build(&recorded_answer("2010/check-up-to-date")));
     let mut last = first;
     for name in [
         "add-results-with-upload-step",
@@ -234,21 +230,21 @@ fn bad_bags_are_refused_and_leave_nothing() {
 }
 
 #[test]
-fn of_many_askers_one_builds() {
+fn of_many_clients_one_builds() {
     let folder = tempfile::tempdir().unwrap();
     let server = Running::start(&data(&folder));
     // Another process with the same file.
     let other = Running::start(&data(&folder));
-    let ask = check(&info("p", "h", true), true, 60.0);
+    let call = check(&info("p", "h", true), true, 60.0);
     let yes = thread::scope(|scope| {
-        let askers: Vec<_> = (0..24)
-            .map(|asker| {
-                let server = if asker % 3 == 0 { &other } else { &server };
-                let ask = &ask;
-                scope.spawn(move || should_build(&server.call(ask)))
+        let clients: Vec<_> = (0..24)
+            .map(|client| {
+                let server = if client % 3 == 0 { &other } else { &server };
+                let call = &call;
+                scope.spawn(move || should_build(&server.call(call)))
             })
             .collect();
-        let answers: Vec<_> = askers.into_iter().map(|asker| asker.join().unwrap()).collect();
+        let answers: Vec<_> = clients.into_iter().map(|client| client.join().unwrap()).collect();
         assert!(
             answers.iter().all(|(build, reason)| *build || reason == "may be in build now"),
             "{answers:?}"
@@ -261,12 +257,12 @@ fn of_many_askers_one_builds() {
 #[test]
 fn reservations_and_requests_outlive_the_server() {
     let folder = tempfile::tempdir().unwrap();
-    let (reserved, asked) = (info("reserved", "h", true), info("asked", "h", true));
+    let (reserved, requested) = (info("reserved", "h", true), info("requested", "h", true));
     {
         let server = Running::start(&data(&folder));
         assert!(should_build(&server.call(&check(&reserved, true, 3600.0))).0);
-        let key = server.add(asked.clone(), vec![]);
-        let reply = post_at(server.address, &format!("/p/asked/{key}/request_build"), "", b"");
+        let key = server.add(requested.clone(), vec![]);
+        let reply = post_at(server.address, &format!("/p/requested/{key}/request_build"), "", b"");
         assert_eq!(reply.status, 303);
     }
     let server = Running::start(&data(&folder));
@@ -274,10 +270,13 @@ fn reservations_and_requests_outlive_the_server() {
         should_build(&server.call(&check(&reserved, true, 3600.0))),
         (false, "may be in build now".to_owned())
     );
-    // The request is used up by the first who asks, even without a reservation.
-    assert_eq!(should_build(&server.call(&check(&asked, false, 0.0))), (true, "build requested".to_owned()));
+    // The first question consumes the request, even without a reservation.
     assert_eq!(
-        should_build(&server.call(&check(&asked, false, 0.0))),
+        should_build(&server.call(&check(&requested, false, 0.0))),
+        (true, "build requested".to_owned())
+    );
+    assert_eq!(
+        should_build(&server.call(&check(&requested, false, 0.0))),
         (false, "build up to date".to_owned())
     );
 }

@@ -156,18 +156,18 @@ fn a_range_and_the_head_of_a_file_can_be_requested() {
     let (_folder, server) = server();
     let auth = key_for_files(server.address);
     assert_eq!(upload(server.address, &auth, "a", b"0123456789").status, 200);
-    let ask = |method: &str, header: &str| {
+    let request = |method: &str, header: &str| {
         let head =
             format!("{method} /p/p/1/files/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{header}\r\n");
         send(server.address, head.as_bytes())
     };
-    let part = ask("GET", "Range: bytes=4-6\r\n");
+    let part = request("GET", "Range: bytes=4-6\r\n");
     assert_eq!((part.status, part.text().as_str()), (206, "456"));
-    let head = ask("HEAD", "");
+    let head = request("HEAD", "");
     assert_eq!((head.status, head.header("content-length"), head.body.len()), (200, Some("10"), 0));
     let modified = head.header("last-modified").unwrap().to_owned();
-    assert_eq!(ask("GET", &format!("If-Modified-Since: {modified}\r\n")).status, 304);
-    assert_eq!(ask("PUT", "").status, 405);
+    assert_eq!(request("GET", &format!("If-Modified-Since: {modified}\r\n")).status, 304);
+    assert_eq!(request("PUT", "").status, 405);
 }
 
 #[test]
@@ -199,26 +199,25 @@ fn a_bad_upload_is_refused_with_a_reason_and_leaves_nothing() {
     let auth = key_for_files(server.address);
     let unknown = "0".repeat(32);
     let long = "n".repeat(1_001);
+    let no_result = "no result has this `auth_key`, the second part of the answer to `add_results`";
+    let no_name = "the query of the address has no `filename`";
+    let too_long = "`filename` is longer than 1000 bytes, or `description` than 2000";
+    let twice = "the query of the address is invalid: a key occurs twice";
     for (query, body, status, reason) in [
-        (format!("filename=a&auth_key={unknown}"), &b"x"[..], 401, "no result has this `auth_key`"),
-        ("filename=a&auth_key=x".to_owned(), b"x", 401, "no result has this `auth_key`"),
-        ("filename=a".to_owned(), b"x", 401, "no result has this `auth_key`"),
-        (String::new(), b"x", 401, "no result has this `auth_key`"),
-        (format!("auth_key={auth}"), b"x", 400, "no `filename`"),
-        (format!("filename=&auth_key={auth}"), b"x", 400, "no `filename`"),
-        (format!("filename=a&filename=b&auth_key={auth}"), b"x", 400, "a key twice"),
-        (format!("filename={long}&auth_key={auth}"), b"x", 400, "longer than 1000 bytes"),
-        (
-            format!("filename=a&description={long}{long}&auth_key={auth}"),
-            b"x",
-            400,
-            "`description` than 2000",
-        ),
+        (format!("filename=a&auth_key={unknown}"), &b"x"[..], 401, no_result),
+        ("filename=a&auth_key=x".to_owned(), b"x", 401, no_result),
+        ("filename=a".to_owned(), b"x", 401, no_result),
+        (String::new(), b"x", 401, no_result),
+        (format!("auth_key={auth}"), b"x", 400, no_name),
+        (format!("filename=&auth_key={auth}"), b"x", 400, no_name),
+        (format!("filename=a&filename=b&auth_key={auth}"), b"x", 400, twice),
+        (format!("filename={long}&auth_key={auth}"), b"x", 400, too_long),
+        (format!("filename=a&description={long}{long}&auth_key={auth}"), b"x", 400, too_long),
         (format!("filename=a&auth_key={auth}"), b"", 400, "the body of the request is empty"),
     ] {
         let reply = post_at(server.address, &format!("/upload?{query}"), "", body);
-        assert_eq!(reply.status, status, "{query}: {reply:?}");
-        assert!(reply.text().contains(reason), "{query}: {}", reply.text());
+        let expected = format!("{reason}; nothing was stored.\n");
+        assert_eq!((reply.status, reply.text()), (status, expected), "{query}");
     }
     // Without a length and without chunks there is no body.
     let head = format!("POST {} HTTP/1.0\r\n\r\n", upload_path(&auth, "a"));
@@ -238,7 +237,7 @@ fn an_interrupted_upload_leaves_nothing() {
     let path = upload_path(&auth, "a");
     let announced = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nonly so much");
     let truncated = compressed(&[b'x'; 10_000]);
-    for (request, gone) in [
+    for (request, end) in [
         (announced.clone().into_bytes(), Shutdown::Write),
         (chunked(&path, &[b"only", b"so much"], false), Shutdown::Write),
         (announced.into_bytes(), Shutdown::Both),
@@ -247,7 +246,7 @@ fn an_interrupted_upload_leaves_nothing() {
         let mut stream = TcpStream::connect(server.address).unwrap();
         stream.write_all(&request).unwrap();
         wait_for_files(folder.path(), 2);
-        stream.shutdown(gone).unwrap();
+        stream.shutdown(end).unwrap();
         let mut rest = Vec::new();
         let _ = stream.read_to_end(&mut rest);
         wait_for_files(folder.path(), 1);
@@ -293,7 +292,7 @@ fn a_file_sent_again_replaces_the_first() {
 
 #[test]
 fn a_file_over_the_limit_is_refused() {
-    // What is sent is more than sockets hold, so that it has to be read.
+    // More than socket buffers take, so that the server has to read it.
     const LIMIT: usize = 4_000_000;
     let (folder, server) = server_with(ServerLimits { upload: LIMIT as u64, ..ServerLimits::DEFAULT });
     let auth = key_for_files(server.address);

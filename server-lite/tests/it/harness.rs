@@ -207,7 +207,7 @@ pub(crate) fn key_for_files(address: SocketAddr) -> String {
     }
 }
 
-/// Where an upload goes, with everything encoded.
+/// The address of an upload, percent-encoded.
 pub(crate) fn upload_path(auth: &str, name: &str) -> String {
     let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
     format!("/upload?filename={name}&description=some+words&auth_key={auth}&visible=yes")

@@ -307,21 +307,21 @@ fn a_request_for_a_build_takes_a_form() {
     let (_folder, server) = server();
     let key = server.add(info("p", "h", true), vec![]);
     let path = format!("/p/p/{key}/request_build");
-    let ask = || should_build(&server.call(&check(&info("p", "h", true), false, 0.0)));
+    let should_build_now = || should_build(&server.call(&check(&info("p", "h", true), false, 0.0)));
 
-    // A link, as the old server had it, asks first.
+    // A GET, as the old server's links send it, shows a button.
     let form = page(&server.get(&path));
     assert_eq!(form.select(&Selector::parse("form[method=post]").unwrap()).count(), 1);
-    assert!(!ask().0);
+    assert!(!should_build_now().0);
 
     assert_eq!(post_at(server.address, &path, "Sec-Fetch-Site: cross-site\r\n", b"").status, 403);
-    assert!(!ask().0);
+    assert!(!should_build_now().0);
 
     let reply = post_at(server.address, &path, "Sec-Fetch-Site: same-origin\r\n", b"");
     assert_eq!((reply.status, reply.header("location")), (303, Some("./")));
     assert!(text(&page(&server.get(&format!("/p/p/{key}/")))).contains("was requested"));
     assert!(text(&page(&server.get("/p/p/"))).contains("build requested"));
-    assert_eq!(ask(), (true, "build requested".to_owned()));
+    assert_eq!(should_build_now(), (true, "build requested".to_owned()));
     assert!(!text(&page(&server.get("/p/p/"))).contains("build requested"));
 
     for wrong in ["/p/other/1/request_build", "/p/p/999/request_build", "/p/p/x/request_build"] {
@@ -454,7 +454,7 @@ fn long_output_is_cut_on_the_page_and_whole_behind_it() {
 fn json_for_who_accepts_it() {
     let (_folder, server) = server();
     let mut sent = info("p", "h", false);
-    sent.extra.insert("kept".to_owned(), Value::Array(vec![Value::Int(1), Value::Double(0.5)]));
+    sent.extra.insert("numbers".to_owned(), Value::Array(vec![Value::Int(1), Value::Double(0.5)]));
     let key = server.add(sent, vec![step("make", 2, "x")]);
     let accepting = |accept: &str, path: &str| {
         send(
@@ -464,7 +464,7 @@ fn json_for_who_accepts_it() {
         )
     };
     let json = accepting("application/json", &format!("/p/p/{key}/")).json();
-    assert_eq!(json["client_info"]["kept"], serde_json::json!([1, 0.5]));
+    assert_eq!(json["client_info"]["numbers"], serde_json::json!([1, 0.5]));
     assert_eq!(json["client_info"]["tags"], serde_json::json!(["t"]));
     assert_eq!(json["results"][0]["status"], 2);
     assert_eq!(json["receipt"]["result_key"], key.to_string());

@@ -77,7 +77,7 @@ fn a_signal_ends_it_gracefully() {
         assert_eq!(program.data, data.to_str().unwrap());
         call_at(program.address, &Call::AddResults { client_info: info("p", "h", true), results: vec![] })
             .unwrap();
-        // An idle connection does not keep it.
+        // An idle connection does not delay it.
         let _idle = TcpStream::connect(program.address).unwrap();
         program.signal(signal);
         assert_eq!(program.end(), (Some(0), String::new()));
@@ -105,9 +105,9 @@ fn a_call_in_progress_is_finished_first() {
     )
     .unwrap();
     // The server asks for the body: it is in the middle of the call.
-    let mut asked = [0; 25];
-    stream.read_exact(&mut asked).unwrap();
-    assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n");
+    let mut interim = [0; 25];
+    stream.read_exact(&mut interim).unwrap();
+    assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
     program.signal(Signal::SIGTERM);
     // Once it accepts no connections, it is stopping.
     wait_until(|| TcpStream::connect(program.address).is_err());
@@ -321,9 +321,9 @@ fn the_next_start_deletes_what_a_killed_upload_left() {
     let data = folder.path().join("results.db");
     let program = Program::on(&data);
     let auth = key_for_files(program.address);
-    assert_eq!(upload(program.address, &auth, "whole", b"whole").status, 200);
+    assert_eq!(upload(program.address, &auth, "complete", b"complete").status, 200);
     let mut stream = TcpStream::connect(program.address).unwrap();
-    let head = format!("POST {} HTTP/1.0\r\nContent-Length: 100\r\n\r\n", upload_path(&auth, "whole"));
+    let head = format!("POST {} HTTP/1.0\r\nContent-Length: 100\r\n\r\n", upload_path(&auth, "complete"));
     stream.write_all(&[head.as_bytes(), b"half"].concat()).unwrap();
     let second = folder.path().join("results.db.files/2");
     wait_until(|| std::fs::metadata(&second).is_ok_and(|file| file.len() == 4));
@@ -332,7 +332,7 @@ fn the_next_start_deletes_what_a_killed_upload_left() {
     assert_eq!(files_beside(&data), ["1", "2"]);
     let program = Program::on(&data);
     assert_eq!(files_beside(&data), ["1"]);
-    assert_eq!(get_at(program.address, "/p/p/1/files/whole").text(), "whole");
+    assert_eq!(get_at(program.address, "/p/p/1/files/complete").text(), "complete");
     program.signal(Signal::SIGTERM);
     assert_eq!(program.end(), (Some(0), String::new()));
 }

@@ -18,7 +18,10 @@ const STRANGERS: [(&str, &[&str]); 3] = [
 ];
 
 /// A place in a crate, and places of the same crate that nothing in it imports.
-const NEVER: [(&str, &str, &[&str]); 1] = [("runner", "record", &["display", "server"])];
+const NEVER: [(&str, &str, &[&str]); 2] = [
+    ("runner", "record", &["display", "server"]),
+    ("server-lite", "store", &["pages", "reply", "request", "router", "upload", "xmlrpc"]),
+];
 
 /// What nevertheless imports what, of a crate. The list only ever gets shorter.
 const STILL: &[(&str, &str, &str)] = &[("runner", "record", "display")];
@@ -35,7 +38,7 @@ const TOO_LONG: &[&str] = &[
 ];
 
 /// Crates in which files still import each other in a circle. The list only ever gets shorter.
-const CIRCLES: &[&str] = &["contexts", "runner", "server-lite", "wire"];
+const CIRCLES: &[&str] = &["contexts", "runner", "wire"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()

@@ -1,4 +1,4 @@
-//! Every recorded exchange with the servers of 2009, 2010 and devmason parses, and says what was said.
+//! Every recorded exchange with the servers of 2009, 2010 and devmason parses, and reads as `transcript.txt` tells.
 
 use std::fmt::Write as _;
 use std::io::Read;
@@ -53,7 +53,7 @@ fn summary(results: &[StepResult]) -> String {
     })
 }
 
-fn said(call: &Call) -> String {
+fn request_line(call: &Call) -> String {
     let slot = |slot: &Slot| format!("{} {:?}", slot.package, slot.tags);
     let what = match call {
         Call::AddResults { client_info, results } => {
@@ -107,13 +107,13 @@ fn every_exchange_says_what_was_said() {
             continue;
         }
         let (request, answer) = (request(&exchange), answer(&exchange));
-        let asked = request.as_ref().map_or_else(|fault| format!("[{fault}]"), said);
-        let told = match (&request, answer) {
+        let requested = request.as_ref().map_or_else(|fault| format!("[{fault}]"), request_line);
+        let answered = match (&request, answer) {
             (Ok(call), Ok(value)) => answered(call, value),
             (_, Err(fault)) => fault.to_string(),
             (Err(_), Ok(value)) => panic!("{exchange}: {value:?}"),
         };
-        writeln!(transcript, "{exchange}\n  {asked}\n  {told}").unwrap();
+        writeln!(transcript, "{exchange}\n  {requested}\n  {answered}").unwrap();
         // ESC is read, but never written.
         if let Some(call) = request.ok().filter(|_| exchange != "2010/add-results-ansi-rejected") {
             assert_eq!(Call::decode(&call.encode()).as_ref(), Ok(&call), "{exchange}");
