@@ -15,9 +15,10 @@ use std::{
 };
 
 use pony_contexts::{
-    Command, Ended, Network, Place, Private, Request, Shell, Since, Stage, prepare,
+    Command, CommandOutput, ContextRequest, EarlierRevisions, Network, PrivateDirs, Shell, Stage,
+    VirtualenvSpec, WorkingDir, prepare,
     shell::{Download, DownloadError, Downloaded},
-    virtualenv::{Installer, Wanted},
+    virtualenv::Installer,
 };
 
 /// Writes the wheel of a package `tiny`, then says what the interpreter is called, and where the wheels are that came
@@ -52,7 +53,7 @@ struct Bare {
 }
 
 impl Shell for Bare {
-    async fn run(&mut self, command: Command) -> Ended {
+    async fn run(&mut self, command: Command) -> CommandOutput {
         let mut child = program(&command.argv[0], &self.wheels);
         child.args(&command.argv[1..]).current_dir(&command.cwd);
         for (name, value) in &command.env {
@@ -63,7 +64,7 @@ impl Shell for Bare {
         }
         let output = child.output().unwrap();
         let status = output.status.code().map_or(-9, i64::from);
-        Ended { status, stdout: output.stdout, stderr: output.stderr, ..Ended::default() }
+        CommandOutput { status, stdout: output.stdout, stderr: output.stderr, ..CommandOutput::default() }
     }
 
     async fn download(&mut self, _: Download) -> Result<Downloaded, DownloadError> {
@@ -81,7 +82,7 @@ impl Shell for Bare {
         file.filter(|file| file.is_file())
     }
 
-    async fn ask(&mut self, command: Command, _: Duration) -> Ended {
+    async fn capture(&mut self, command: Command, _: Duration) -> CommandOutput {
         self.run(command).await
     }
 
@@ -130,26 +131,30 @@ fn main() {
                 Installer::Venv => vec![format!("{python} -m venv {room}"), pip],
             }
         };
-        let request = |run: usize| Request {
+        let request = |run: usize| ContextRequest {
             recipe_dir: dir.path().join("recipes"),
             home: None,
             path: path.clone(),
             cache: dir.path().join("cache"),
             tempdir: dir.path().join(format!("tmp/{installer}-{run}")),
             source: None,
-            place: Place::Tempdir,
-            virtualenv: Some(Wanted {
+            working_dir: WorkingDir::Tempdir,
+            virtualenv: Some(VirtualenvSpec {
                 python: Some(python.to_owned()),
                 requirements: vec!["tiny".to_owned()],
                 installer: Some(installer),
-                ..Wanted::default()
+                ..VirtualenvSpec::default()
             }),
-            handed: Vec::new(),
+            dependencies: Vec::new(),
             search: std::collections::BTreeMap::new(),
-            private: Private::default(),
+            private_dirs: PrivateDirs::default(),
             tools: Vec::new(),
-            since: Since::default(),
-            network: Network { offline: false, waits: Vec::new(), silence: Duration::from_mins(1) },
+            earlier: EarlierRevisions::default(),
+            network: Network {
+                offline: false,
+                retry_delays: Vec::new(),
+                quiet_timeout: Duration::from_mins(1),
+            },
         };
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         // The first round fills caches.
@@ -181,7 +186,7 @@ fn succeed(command: &str, wheels: &Path) {
     assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn prepared(request: &Request, wheels: &Path) {
+fn prepared(request: &ContextRequest, wheels: &Path) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(prepare(request, &mut Bare { wheels: wheels.to_owned() })).unwrap();
 }

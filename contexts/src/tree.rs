@@ -7,26 +7,26 @@ use std::{
     fs::{self, FileTimes, Metadata, Permissions},
     io::{self, Read},
     os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, symlink},
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
 };
 
 use ignore::{DirEntry, WalkBuilder};
 
-use crate::{aside::Stop, error::Error};
+use crate::blocking::StopFlag;
 
 /// How many paths that could not be removed are named.
 const NAMED: usize = 10;
 
 /// What is left of a directory that should be gone.
 #[derive(Debug)]
-pub struct Leftover {
+pub struct Leftovers {
     /// The first few that could not be removed, and why.
     pub paths: Vec<(PathBuf, io::Error)>,
     /// How many more there are.
     pub more: usize,
 }
 
-impl Leftover {
+impl Leftovers {
     fn push(&mut self, path: PathBuf, error: io::Error) {
         if self.paths.len() < NAMED {
             self.paths.push((path, error));
@@ -36,9 +36,9 @@ impl Leftover {
     }
 }
 
-impl fmt::Display for Leftover {
+impl fmt::Display for Leftovers {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("could not remove ")?;
+        formatter.write_str("cannot remove ")?;
         for (index, (path, error)) in self.paths.iter().enumerate() {
             let comma = if index == 0 { "" } else { ", " };
             write!(formatter, "{comma}`{}` ({error})", path.display())?;
@@ -50,19 +50,19 @@ impl fmt::Display for Leftover {
     }
 }
 
-impl std::error::Error for Leftover {}
+impl std::error::Error for Leftovers {}
 
 /// Removes the directory `root` and all in it, also what is in directories that their mode closes (Go's module
 /// cache, `chmod 000`). Symbolic links are removed, never followed. It goes on past what it cannot remove.
 /// Nothing there is no error.
-pub fn remove_tree(root: &Path) -> Result<(), Leftover> {
+pub fn remove_tree(root: &Path) -> Result<(), Leftovers> {
     // The usual case, and the fast one, and the one that takes paths of any length.
     match fs::remove_dir_all(root) {
         Ok(()) => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(_) => {}
     }
-    let mut left = Leftover { paths: Vec::new(), more: 0 };
+    let mut left = Leftovers { paths: Vec::new(), more: 0 };
     let mut dirs = vec![root.to_owned()];
     let mut next = 0;
     while let Some(dir) = dirs.get(next).cloned() {
@@ -86,7 +86,7 @@ pub fn remove_tree(root: &Path) -> Result<(), Leftover> {
 }
 
 /// Removes what `dir` holds but its directories, which are added to `dirs`.
-fn empty(dir: &Path, dirs: &mut Vec<PathBuf>, left: &mut Leftover) -> io::Result<()> {
+fn empty(dir: &Path, dirs: &mut Vec<PathBuf>, left: &mut Leftovers) -> io::Result<()> {
     let metadata = fs::symlink_metadata(dir)?;
     if !metadata.is_dir() {
         return fs::remove_file(dir);
@@ -108,7 +108,7 @@ fn empty(dir: &Path, dirs: &mut Vec<PathBuf>, left: &mut Leftover) -> io::Result
 }
 
 /// What the files below `root` take on disk, in bytes; what cannot be read does not count.
-pub fn bytes_of(root: &Path) -> u64 {
+pub fn disk_usage(root: &Path) -> u64 {
     let mut dirs = vec![root.to_owned()];
     let mut bytes = 0;
     while let Some(dir) = dirs.pop() {
@@ -124,10 +124,10 @@ pub fn bytes_of(root: &Path) -> u64 {
 }
 
 /// Hands all that is left of `file` to `take`, a part at a time.
-pub(crate) fn read_through(file: &mut fs::File, stop: &Stop, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+pub(crate) fn read_all(file: &mut fs::File, stop: &StopFlag, mut take: impl FnMut(&[u8])) -> io::Result<()> {
     let mut buffer = vec![0; 1 << 16];
     loop {
-        if stop.asked() {
+        if stop.requested() {
             return Err(io::ErrorKind::Interrupted.into());
         }
         match file.read(&mut buffer) {
@@ -137,26 +137,6 @@ pub(crate) fn read_through(file: &mut fs::File, stop: &Stop, mut take: impl FnMu
             Err(error) => return Err(error),
         }
     }
-}
-
-/// A digest as people write it.
-pub(crate) fn hexadecimal(digest: &[u8]) -> String {
-    let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
-}
-
-/// `subdir` of `tree`, which no link may lead out of.
-pub(crate) fn inside(tree: &Path, subdir: &Path) -> Result<PathBuf, Error> {
-    let shown = subdir.display().to_string();
-    if !subdir.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
-        return Err(Error::SubdirOutside(shown));
-    }
-    let dir = tree.join(subdir);
-    if !dir.is_dir() {
-        return Err(Error::NoSubdir(shown));
-    }
-    let real = |path: &Path| path.canonicalize().map_err(Error::io("look into", path));
-    if real(&dir)?.starts_with(real(tree)?) { Ok(dir) } else { Err(Error::SubdirOutside(shown)) }
 }
 
 /// A place that a failed copy stopped at.
@@ -199,8 +179,8 @@ impl Selection {
 }
 
 fn into_io(error: ignore::Error) -> io::Error {
-    let said = error.to_string();
-    error.into_io_error().unwrap_or_else(|| io::Error::other(said))
+    let detail = error.to_string();
+    error.into_io_error().unwrap_or_else(|| io::Error::other(detail))
 }
 
 /// Copies what `selection` picks of the directory `from` to `to`, which must not exist. Files keep their bytes (shared with
@@ -210,7 +190,7 @@ pub(crate) fn copy_tree(
     from: &Path,
     to: &Path,
     selection: Selection,
-    stop: &Stop,
+    stop: &StopFlag,
 ) -> Result<Copied, CopyError> {
     let at = |path: &Path| {
         let path = path.to_owned();
@@ -226,7 +206,7 @@ pub(crate) fn copy_tree(
     for entry in selection.walker(from).filter_entry(is_other).build() {
         let entry = entry.map_err(into_io).map_err(at(from))?;
         let path = entry.path();
-        if stop.asked() {
+        if stop.requested() {
             return Err(at(path)(io::ErrorKind::Interrupted.into()));
         }
         let metadata = if entry.depth() == 0 { fs::metadata(path) } else { fs::symlink_metadata(path) };
@@ -300,7 +280,7 @@ mod tests {
             fs::set_permissions(tree.join(dir), Permissions::from_mode(mode)).unwrap();
         }
         // Also by hand, as when the fast way fails.
-        let mut left = Leftover { paths: Vec::new(), more: 0 };
+        let mut left = Leftovers { paths: Vec::new(), more: 0 };
         let mut dirs = Vec::new();
         empty(&tree.join("a"), &mut dirs, &mut left).unwrap();
         assert_eq!(dirs, [tree.join("a/b")]);
@@ -325,12 +305,12 @@ mod tests {
 
     #[test]
     fn what_is_left_is_named_up_to_a_limit() {
-        let mut left = Leftover { paths: Vec::new(), more: 0 };
+        let mut left = Leftovers { paths: Vec::new(), more: 0 };
         for index in 0..12 {
             left.push(PathBuf::from(format!("/x/{index}")), io::ErrorKind::PermissionDenied.into());
         }
         let text = left.to_string();
-        assert!(text.starts_with("could not remove `/x/0` (permission denied), `/x/1`"), "{text}");
+        assert!(text.starts_with("cannot remove `/x/0` (permission denied), `/x/1`"), "{text}");
         assert!(text.ends_with("and 2 more"), "{text}");
     }
 
@@ -351,7 +331,7 @@ mod tests {
         }
         fs::set_permissions(from.join("sub/closed"), Permissions::from_mode(0o555)).unwrap();
 
-        let copied = copy_tree(&from, &to, Selection::All, &Stop::default()).unwrap();
+        let copied = copy_tree(&from, &to, Selection::All, &StopFlag::default()).unwrap();
         assert_eq!(copied.skipped, [from.join("sub/socket")]);
         assert_eq!(fs::read_to_string(to.join("run.sh")).unwrap(), "echo");
         assert_eq!(mode(&to.join("run.sh")), 0o751);
@@ -368,7 +348,7 @@ mod tests {
         let room = tempfile::tempdir().unwrap();
         fs::write(room.path().join("file"), "x").unwrap();
         fs::create_dir(room.path().join("tmp")).unwrap();
-        copy_tree(room.path(), &room.path().join("tmp/copy"), Selection::All, &Stop::default()).unwrap();
+        copy_tree(room.path(), &room.path().join("tmp/copy"), Selection::All, &StopFlag::default()).unwrap();
         assert!(room.path().join("tmp/copy/file").exists());
         assert!(room.path().join("tmp/copy/tmp").exists());
         assert!(!room.path().join("tmp/copy/tmp/copy").exists());

@@ -1,7 +1,4 @@
-//! Where a repository is: a URL, an scp-like address, or a path; whose text never shows a credential.
-//!
-//! Made by whoever reads recipes; the version control modules ask it for an address without credentials, and for
-//! the credentials apart.
+//! Where a repository is: a URL, an scp-like address, or a path. Its text never shows a credential.
 
 use std::{
     ffi::OsString,
@@ -10,6 +7,7 @@ use std::{
     str::FromStr,
 };
 
+use percent_encoding::percent_decode_str;
 use thiserror::Error;
 
 /// A user name of this length or more is taken for an access token: tokens are often given in its place.
@@ -154,7 +152,7 @@ fn scp(host: &str, path: &str) -> Result<Url, UrlError> {
 }
 
 impl Url {
-    /// What must be masked wherever output goes: the password as written and decoded, `user:password`, and a user
+    /// What must be redacted wherever output goes: the password as written and decoded, `user:password`, and a user
     /// name so long that it is an access token. Longest first.
     pub fn secrets(&self) -> Vec<String> {
         let Some(Credentials { user, password }) = self.credentials.as_deref() else { return Vec::new() };
@@ -277,23 +275,9 @@ pub(crate) fn absolute(path: &Path, base: &Path, home: Option<&Path>) -> PathBuf
     }
 }
 
-/// `%41` → `A`; what is no such escape stays as it is.
+/// `%41` → `A`; invalid escapes stay as they are.
 pub(crate) fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        let escape = match (first, tail) {
-            (b'%', [high, low, ..]) => hex(*high).zip(hex(*low)).map(|(high, low)| high << 4 | low),
-            _ => None,
-        };
-        bytes.push(escape.unwrap_or(first));
-        rest = if escape.is_some() { &tail[2..] } else { tail };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 impl fmt::Display for Url {
@@ -344,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn what_must_be_masked() {
+    fn what_must_be_redacted() {
         assert_eq!(url("https://ann:p%40ss@host/x").secrets(), ["ann:p%40ss", "p%40ss", "p@ss"]);
         assert_eq!(url("https://ann@host/x").secrets(), [""; 0]);
         assert_eq!(url("https://host/x").secrets(), [""; 0]);

@@ -185,7 +185,7 @@ impl Default for RetryAfter {
 impl NetworkSettings {
     /// For contexts.
     pub fn network(&self, offline: bool) -> Network {
-        Network { offline, waits: self.waits.clone(), silence: self.silence }
+        Network { offline, retry_delays: self.waits.clone(), quiet_timeout: self.silence }
     }
 }
 

@@ -23,7 +23,7 @@ async fn receive(download: &Download) -> Result<Downloaded, DownloadError> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder()
         .connect_timeout(CONNECT)
-        .read_timeout(download.silence)
+        .read_timeout(download.quiet_timeout)
         .user_agent(concat!("pony-run/", env!("CARGO_PKG_VERSION")))
         // The bytes as they are stored: their digest is known beforehand.
         .no_gzip()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pony_contexts::Facts;
+use pony_contexts::ClientInfo;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -29,7 +29,7 @@ impl Ingredients {
 
     /// What stands for a build of the code at `tip` in a context of which these `facts` are known, as 64 hexadecimal
     /// digits; nothing while that cannot be told of a build that it needs.
-    pub fn content(&self, tip: Option<&str>, facts: &Facts) -> Option<String> {
+    pub fn content(&self, tip: Option<&str>, facts: &ClientInfo) -> Option<String> {
         if self.needs.values().any(Option::is_none) {
             return None;
         }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs};
 
-use pony_contexts::Fact;
+use pony_contexts::InfoValue;
 
 use crate::{recipe::PlatformFacts, words};
 
@@ -12,7 +12,7 @@ pub struct Machine {
     /// What recipes may know.
     pub facts: PlatformFacts,
     /// What is reported.
-    pub reported: BTreeMap<String, Fact>,
+    pub reported: BTreeMap<String, InfoValue>,
     /// Bytes of memory that builds may take, as far as that can be told.
     pub memory: Option<u64>,
 }
@@ -31,7 +31,7 @@ impl Machine {
     /// What of it builds depend on: its platform and its distribution's release.
     pub fn platform(&self) -> String {
         let release = match self.reported.get("distribution") {
-            Some(Fact::Text(release)) => release.as_str(),
+            Some(InfoValue::Text(release)) => release.as_str(),
             _ => "",
         };
         format!("{} {release}", self.facts.arch).trim_end().to_owned()
@@ -62,10 +62,10 @@ pub fn of_this_machine() -> PlatformFacts {
 
 /// What is reported of this machine with every result, as far as it can be told: `os`, `kernel`, `distribution`, `cpu`,
 /// `cpus`, `memory`.
-pub fn reported() -> BTreeMap<String, Fact> {
+pub fn reported() -> BTreeMap<String, InfoValue> {
     let mut facts = BTreeMap::new();
     let mut put = |name: &str, text: Option<String>| {
-        facts.extend(text.map(|text| (name.to_owned(), Fact::from(text))));
+        facts.extend(text.map(|text| (name.to_owned(), InfoValue::from(text))));
     };
     if let Ok(name) = nix::sys::utsname::uname() {
         put("os", Some(name.sysname().to_string_lossy().into_owned()));

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use pony_contexts::{Source, Url, Want, path};
+use pony_contexts::{PathSpec, RevisionSpec, SourceSpec, Url};
 use serde_json::{Map, Value as Json};
 
 use crate::{
@@ -145,7 +145,7 @@ fn place(recipe: &mut Recipe, carried: &Carried, notes: &mut Vec<String>) -> Res
                 let folder = carried.folder.clone();
                 let dir = folder.ok_or_else(|| ReplayError::NoFolder(carried.path.display().to_string()))?;
                 // The same place, said in a way that holds from anywhere.
-                recipe.source = Some(Source::Path(path::Wanted { dir, gitignore: false }));
+                recipe.source = Some(SourceSpec::Path(PathSpec { dir, gitignore: false }));
             }
         }
         Context::Directory(dir) => {
@@ -160,23 +160,23 @@ fn place(recipe: &mut Recipe, carried: &Carried, notes: &mut Vec<String>) -> Res
 }
 
 /// Names the revision that was built.
-fn pin(source: &mut Source, carried: &Carried, notes: &mut Vec<String>) {
+fn pin(source: &mut SourceSpec, carried: &Carried, notes: &mut Vec<String>) {
     let revision = carried.revision.as_deref().unwrap_or_default();
     let is_commit =
         (7..=64).contains(&revision.len()) && revision.bytes().all(|byte| byte.is_ascii_hexdigit());
     let is_number = (1..=10).contains(&revision.len()) && revision.bytes().all(|byte| byte.is_ascii_digit());
     match source {
-        Source::Path(wanted) => {
+        SourceSpec::Path(wanted) => {
             notes.push(format!(
                 "its source is the folder `{}`, which is built as it is now: a folder has no revisions",
                 wanted.dir.display()
             ));
             return;
         }
-        Source::Git(wanted) if is_commit => wanted.want = Want::Revision(revision.to_owned()),
-        Source::Hg(wanted) if is_commit => wanted.want = Want::Revision(revision.to_owned()),
-        Source::Svn(wanted) if is_number => wanted.revision = Some(revision.to_owned()),
-        Source::Archive(wanted) if is_commit && revision.len() == 64 => {
+        SourceSpec::Git(wanted) if is_commit => wanted.revision = RevisionSpec::Revision(revision.to_owned()),
+        SourceSpec::Hg(wanted) if is_commit => wanted.revision = RevisionSpec::Revision(revision.to_owned()),
+        SourceSpec::Svn(wanted) if is_number => wanted.revision = Some(revision.to_owned()),
+        SourceSpec::Archive(wanted) if is_commit && revision.len() == 64 => {
             wanted.sha256 = Some(revision.to_owned());
         }
         source if source.pinned().is_some() => {}
@@ -192,7 +192,7 @@ fn pin(source: &mut Source, carried: &Carried, notes: &mut Vec<String>) {
 /// What has to be there.
 fn needed(recipe: &Recipe) -> Vec<PathBuf> {
     let source = match &recipe.source {
-        Some(Source::Path(wanted)) => Some(wanted.dir.clone()),
+        Some(SourceSpec::Path(wanted)) => Some(wanted.dir.clone()),
         Some(source) => source.url().filter(|url| url.is_local()).map(|url| {
             let url = Url::to_string(url);
             PathBuf::from(url.strip_prefix("file://").unwrap_or(&url))
@@ -260,7 +260,7 @@ mod tests {
         ] {
             let text = format!("package: demo\ntags: [fast]\nsource: {{{source}}}{STEPS}");
             let (replay, recipe) = replayed(&text, |carried| carried.revision = Some(revision.to_owned()));
-            assert_eq!(recipe.source.as_ref().and_then(Source::pinned), pinned, "{source}");
+            assert_eq!(recipe.source.as_ref().and_then(SourceSpec::pinned), pinned, "{source}");
             assert_eq!(
                 replay.notes.iter().any(|note| note.contains("the newest one is built")),
                 pinned.is_none(),
@@ -305,7 +305,7 @@ mod tests {
             "{:?}",
             replay.notes
         );
-        assert!(matches!(recipe.source, Some(Source::Path(_))));
+        assert!(matches!(recipe.source, Some(SourceSpec::Path(_))));
         let here = format!("package: demo\ncontext: here{STEPS}");
         let (replay, recipe) = replayed(&here, |_| {});
         assert_eq!((replay.needed, recipe.context), (vec![PathBuf::from("/r")], Context::Here));

@@ -7,7 +7,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use pony_contexts::Since;
+use pony_contexts::EarlierRevisions;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -124,8 +124,8 @@ impl Memory {
     }
 
     /// For the list of commits since then.
-    pub fn since(&self) -> Since {
-        Since { last: self.revision.clone(), last_success: self.success.clone() }
+    pub fn since(&self) -> EarlierRevisions {
+        EarlierRevisions { last: self.revision.clone(), last_success: self.success.clone() }
     }
 }
 

@@ -8,31 +8,31 @@ use std::{
 
 use serde::Deserialize;
 
-use super::entry::parted;
+use super::requirement::without_logins;
 
 /// A file about one package is read up to here, in bytes: its description may follow.
-const LONGEST: u64 = 64 * 1024;
+const MAX_READ: u64 = 64 * 1024;
 
 /// What `pyvenv.cfg` says of an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Config {
     /// `3.12.4`.
     version: String,
-    /// `CPython`, if it is said.
+    /// `CPython`, if it is detail.
     implementation: Option<String>,
-    /// `uv 0.9.1`, if it is said.
+    /// `uv 0.9.1`, if it is detail.
     pub(super) maker: Option<String>,
 }
 
 impl Config {
-    pub(super) fn read(room: &Path) -> Self {
-        Self::parse(&start(&room.join("pyvenv.cfg")).unwrap_or_default())
+    pub(super) fn read(env_dir: &Path) -> Self {
+        Self::parse(&start(&env_dir.join("pyvenv.cfg")).unwrap_or_default())
     }
 
     fn parse(text: &str) -> Self {
-        let value = |wanted: &str| {
+        let value = |requested: &str| {
             let mut pairs = text.lines().filter_map(|line| line.split_once('='));
-            pairs.find_map(|(name, value)| (name.trim() == wanted).then(|| value.trim()))
+            pairs.find_map(|(name, value)| (name.trim() == requested).then(|| value.trim()))
         };
         // virtualenv says `3.12.4.final.0`.
         let version: Vec<&str> =
@@ -42,8 +42,8 @@ impl Config {
     }
 
     /// `CPython 3.12.4`.
-    pub(super) fn python(&self, room: &Path) -> String {
-        let pypy = || libraries(room).iter().any(|dir| dir.to_string_lossy().contains("/pypy"));
+    pub(super) fn python(&self, env_dir: &Path) -> String {
+        let pypy = || libraries(env_dir).iter().any(|dir| dir.to_string_lossy().contains("/pypy"));
         let implementation = match &self.implementation {
             Some(name) => name,
             None if pypy() => "PyPy",
@@ -59,9 +59,9 @@ impl Config {
     }
 
     /// The folder of the wheels of these, which come with the interpreter; nothing where its packager left them out.
-    pub(super) fn bundled(&self, room: &Path) -> Option<PathBuf> {
-        let library = libraries(room).into_iter().next()?;
-        let interpreter = room.join("bin/python").canonicalize().ok()?;
+    pub(super) fn bundled(&self, env_dir: &Path) -> Option<PathBuf> {
+        let library = libraries(env_dir).into_iter().next()?;
+        let interpreter = env_dir.join("bin/python").canonicalize().ok()?;
         let bin = interpreter.parent()?;
         let mut dirs =
             vec![bin.join("../lib").join(library.parent()?.file_name()?).join("ensurepip/_bundled")];
@@ -79,8 +79,8 @@ impl Config {
 }
 
 /// All packages of an environment as `name==version`, or `name @ address` for what came from one; sorted.
-pub(super) fn installed(room: &Path) -> Vec<String> {
-    let mut packages: Vec<String> = libraries(room)
+pub(super) fn installed(env_dir: &Path) -> Vec<String> {
+    let mut packages: Vec<String> = libraries(env_dir)
         .iter()
         .filter_map(|dir| fs::read_dir(dir).ok())
         .flat_map(|entries| entries.flatten().filter_map(|entry| package(&entry.path())))
@@ -91,8 +91,8 @@ pub(super) fn installed(room: &Path) -> Vec<String> {
 }
 
 /// `lib/python3.12/site-packages`.
-fn libraries(room: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(room.join("lib")) else { return Vec::new() };
+fn libraries(env_dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(env_dir.join("lib")) else { return Vec::new() };
     let mut dirs: Vec<PathBuf> = entries.flatten().map(|entry| entry.path().join("site-packages")).collect();
     dirs.retain(|dir| dir.is_dir());
     dirs.sort();
@@ -133,7 +133,7 @@ struct Vcs {
 
 fn origin(text: &str) -> Option<String> {
     let Direct { url, vcs_info } = serde_json::from_str(text).ok()?;
-    let (url, _) = parted(&url);
+    let (url, _) = without_logins(&url);
     Some(match vcs_info {
         Some(Vcs { vcs, commit_id }) => format!("{vcs}+{url}@{commit_id}"),
         None => url,
@@ -142,7 +142,7 @@ fn origin(text: &str) -> Option<String> {
 
 fn start(path: &Path) -> Option<String> {
     let mut bytes = Vec::new();
-    File::open(path).ok()?.take(LONGEST).read_to_end(&mut bytes).ok()?;
+    File::open(path).ok()?.take(MAX_READ).read_to_end(&mut bytes).ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -178,8 +178,8 @@ mod tests {
 
     #[test]
     fn packages_by_name_and_version_or_address() {
-        let room = tempfile::tempdir().unwrap();
-        let library = room.path().join("lib/python3.12/site-packages");
+        let env_dir = tempfile::tempdir().unwrap();
+        let library = env_dir.path().join("lib/python3.12/site-packages");
         let write = |name: &str, text: &str| {
             let path = library.join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -212,7 +212,7 @@ mod tests {
             "vcs @ git+https://host/x@abc",
             "zope.x==5.0",
         ];
-        assert_eq!(installed(room.path()), expected);
-        assert_eq!(installed(&room.path().join("absent")), [""; 0]);
+        assert_eq!(installed(env_dir.path()), expected);
+        assert_eq!(installed(&env_dir.path().join("absent")), [""; 0]);
     }
 }

@@ -6,13 +6,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::tools::Tools;
-use crate::{Ended, Request, Shell, error::Error};
+use super::{spec::VirtualenvContext, tools::Tools};
+use crate::{
+    error::Error,
+    shell::{CommandOutput, Shell},
+};
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Python {
-    /// A program that is there.
+    /// A program that is available.
     Program(PathBuf),
     /// Any whose version begins like this: `3.12`, `3.12.4`.
     Version(String),
@@ -22,7 +25,7 @@ impl Python {
     /// Finds what a recipe calls `name`, if that can be told without starting it.
     pub(super) fn choose(
         name: Option<&str>,
-        request: &Request,
+        context: &VirtualenvContext<'_>,
         tools: &Tools<'_, impl Shell>,
     ) -> Option<Self> {
         let Some(name) = name else {
@@ -32,28 +35,28 @@ impl Python {
             return Some(Self::Version(name.to_owned()));
         }
         if name.contains('/') || name.starts_with('~') {
-            let path = request.absolute(Path::new(name));
+            let path = context.absolute(Path::new(name));
             return tools.find(path).map(Self::Program);
         }
         tools.find(name).map(Self::Program)
     }
 
-    /// The program: of those that are there, the first of `python3.12`, `python3` and `python` that says that it is of the
+    /// The program: of those that are available, the first of `python3.12`, `python3` and `python` that says that it is of the
     /// version that is asked for.
     pub(super) async fn program(&self, tools: &mut Tools<'_, impl Shell>) -> Result<PathBuf, Error> {
-        let wanted = match self {
+        let requested = match self {
             Self::Program(path) => return Ok(path.clone()),
-            Self::Version(wanted) => wanted,
+            Self::Version(requested) => requested,
         };
-        let minor: Vec<&str> = wanted.split('.').take(2).collect();
+        let minor: Vec<&str> = requested.split('.').take(2).collect();
         for name in [format!("python{}", minor.join(".")), "python3".to_owned(), "python".to_owned()] {
             if let Some(path) = tools.find(&name)
-                && version(&path, tools).await?.is_some_and(|version| begins(&version, wanted))
+                && version(&path, tools).await?.is_some_and(|version| begins(&version, requested))
             {
                 return Ok(path);
             }
         }
-        Err(missing(wanted, tools).await?)
+        Err(missing(requested, tools).await?)
     }
 
     /// As an option of `uv venv`, which looks for versions itself.
@@ -65,21 +68,21 @@ impl Python {
     }
 }
 
-/// The words for an interpreter that is not there: with the versions of those that are.
-pub(super) async fn missing(wanted: &str, tools: &mut Tools<'_, impl Shell>) -> Result<Error, Error> {
+/// The words for an interpreter that is not available: with the versions of those that are.
+pub(super) async fn missing(requested: &str, tools: &mut Tools<'_, impl Shell>) -> Result<Error, Error> {
     let minors = (5..=20).map(|minor| format!("python3.{minor}"));
     let names = ["python3", "python", "python2.7", "pypy3"].map(str::to_owned).into_iter().chain(minors);
     let paths: BTreeSet<PathBuf> = names.filter_map(|name| tools.find(name)).collect();
-    let mut there = BTreeSet::new();
+    let mut available = BTreeSet::new();
     for path in paths {
         // By number: 3.9 before 3.10.
-        there.extend(version(&path, tools).await?.map(|version| {
+        available.extend(version(&path, tools).await?.map(|version| {
             let parts: Vec<u32> = version.split('.').filter_map(|part| part.parse().ok()).collect();
             (parts, version)
         }));
     }
-    let there = there.into_iter().map(|(_, version)| version).collect();
-    Ok(Error::NoPython { wanted: wanted.to_owned(), there })
+    let available = available.into_iter().map(|(_, version)| version).collect();
+    Ok(Error::NoPython { requested: requested.to_owned(), available })
 }
 
 /// What the program says of itself; nothing if it does not work.
@@ -87,25 +90,26 @@ pub(super) async fn version(
     program: &Path,
     tools: &mut Tools<'_, impl Shell>,
 ) -> Result<Option<String>, Error> {
-    let ended =
+    let output =
         tools.attempt("python version", &[program.as_os_str(), OsStr::new("--version")], None).await?;
-    Ok(told(&ended))
+    Ok(told(&output))
 }
 
 /// `Python 3.12.4`; Python 2 says it on its standard error.
-fn told(ended: &Ended) -> Option<String> {
-    let said = String::from_utf8_lossy(if ended.stdout.is_empty() { &ended.stderr } else { &ended.stdout });
-    let version = said.lines().next()?.strip_prefix("Python ")?.split_whitespace().next()?;
-    (ended.status == 0).then(|| version.to_owned())
+fn told(output: &CommandOutput) -> Option<String> {
+    let detail =
+        String::from_utf8_lossy(if output.stdout.is_empty() { &output.stderr } else { &output.stdout });
+    let version = detail.lines().next()?.strip_prefix("Python ")?.split_whitespace().next()?;
+    (output.status == 0).then(|| version.to_owned())
 }
 
 fn is_version(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_digit()) && text.chars().all(|c| c.is_ascii_digit() || c == '.')
 }
 
-/// Whether `version` is `wanted` or a finer one of it.
-fn begins(version: &str, wanted: &str) -> bool {
-    version.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '+']))
+/// Whether `version` is `requested` or a finer one of it.
+fn begins(version: &str, requested: &str) -> bool {
+    version.strip_prefix(requested).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '+']))
 }
 
 #[cfg(test)]
@@ -114,7 +118,7 @@ mod tests {
 
     #[test]
     fn versions_are_compared_part_by_part() {
-        for (version, wanted, expected) in [
+        for (version, requested, expected) in [
             ("3.12.4", "3.12", true),
             ("3.12.4", "3", true),
             ("3.12.4", "3.12.4", true),
@@ -122,7 +126,7 @@ mod tests {
             ("3.12.4", "3.1", false),
             ("3.1", "3.12", false),
         ] {
-            assert_eq!(begins(version, wanted), expected, "{version} {wanted}");
+            assert_eq!(begins(version, requested), expected, "{version} {requested}");
         }
         assert!(
             is_version("3")
@@ -135,16 +139,21 @@ mod tests {
 
     #[test]
     fn what_interpreters_say_of_themselves() {
-        let said = |stdout: &str, stderr: &str, status| {
-            told(&Ended { status, stdout: stdout.into(), stderr: stderr.into(), ..Ended::default() })
+        let detail = |stdout: &str, stderr: &str, status| {
+            told(&CommandOutput {
+                status,
+                stdout: stdout.into(),
+                stderr: stderr.into(),
+                ..CommandOutput::default()
+            })
         };
-        assert_eq!(said("Python 3.12.4\n", "", 0).as_deref(), Some("3.12.4"));
-        assert_eq!(said("", "Python 2.7.18\n", 0).as_deref(), Some("2.7.18"));
+        assert_eq!(detail("Python 3.12.4\n", "", 0).as_deref(), Some("3.12.4"));
+        assert_eq!(detail("", "Python 2.7.18\n", 0).as_deref(), Some("2.7.18"));
         assert_eq!(
-            said("Python 3.10.12 (af44d0b8, Aug 01 2023)\n[PyPy 7.3.12]\n", "", 0).as_deref(),
+            detail("Python 3.10.12 (af44d0b8, Aug 01 2023)\n[PyPy 7.3.12]\n", "", 0).as_deref(),
             Some("3.10.12")
         );
-        assert_eq!(said("", "pyenv: python3.12: command not found\n", 127), None);
-        assert_eq!(said("", "", 0), None);
+        assert_eq!(detail("", "pyenv: python3.12: command not found\n", 127), None);
+        assert_eq!(detail("", "", 0), None);
     }
 }

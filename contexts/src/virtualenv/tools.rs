@@ -1,4 +1,4 @@
-//! How the programs that make and fill environments are run, and what their messages mean.
+//! How the programs that make and fill environments are called, and what their messages mean.
 
 use std::{
     collections::BTreeSet,
@@ -7,16 +7,17 @@ use std::{
     time::Duration,
 };
 
+use super::spec::VirtualenvContext;
 use crate::{
-    Command, Ended, Request, Shell,
     error::Error,
-    git::{UNASKING, unredirected},
-    program::{Meaning, Overlay, again, says, unused},
+    program::{FailureKind, mentions, retry_after},
+    shell::{Command, CommandOutput, EnvOverlay, Shell, unique_label},
+    source::git::{NON_INTERACTIVE, unset_redirects},
 };
 
 /// Variables that would have packages put elsewhere than into the environment, or another interpreter taken. Steps do not
 /// have them either: what they install belongs into the environment too.
-pub(super) const REDIRECTING: [&str; 16] = [
+pub(super) const REDIRECTS: [&str; 16] = [
     "PIP_PREFIX",
     "PIP_PYTHON",
     "PIP_REQUIRE_VIRTUALENV",
@@ -35,8 +36,8 @@ pub(super) const REDIRECTING: [&str; 16] = [
     "VIRTUAL_ENV",
 ];
 
-/// What else changes the work of these programs in ways that a recipe did not ask for.
-const MISLEADING: [&str; 12] = [
+/// Other variables that change what these programs do, unknown to the recipe.
+const UNWANTED: [&str; 12] = [
     "PIP_DRY_RUN",
     "PIP_REQUIREMENT",
     "PYTHONPATH",
@@ -51,7 +52,7 @@ const MISLEADING: [&str; 12] = [
     "VIRTUALENV_SYSTEM_SITE_PACKAGES",
 ];
 
-/// Nothing may ask a person, nor download an interpreter that nobody asked for.
+/// Nothing may ask a person, or download an interpreter that nobody asked for.
 const SETTINGS: [(&str, &str); 4] = [
     ("NO_COLOR", "1"),
     ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
@@ -59,18 +60,18 @@ const SETTINGS: [(&str, &str); 4] = [
     ("UV_PYTHON_DOWNLOADS", "never"),
 ];
 
-/// Installers give up a silent server themselves, long before this; but a compiler that they run may be silent for long.
-const LEAST_SILENCE: Duration = Duration::from_mins(15);
+/// Installers give up on an unresponsive server themselves, long before this; but a compiler that they run may be quiet for long.
+const MIN_QUIET_TIMEOUT: Duration = Duration::from_mins(15);
 
-/// Most lines of a message that are repeated, and most characters.
-const MOST_LINES: usize = 10;
-const MOST_CHARACTERS: usize = 1000;
+/// Longest message that is quoted, in lines and in characters.
+const MAX_LINES: usize = 10;
+const MAX_CHARACTERS: usize = 1000;
 
-/// How the line begins from which on a program says why it failed.
-const TELLING: [&str; 5] =
+/// How the line begins with which a program starts to say why it failed.
+const REASONS: [&str; 5] =
     ["error:", "fatal:", "×", "runtimeerror:", "the virtual environment was not created"];
 
-/// What else a line has in it, in lower case, that tells of a fault of the network.
+/// Parts of lines, in lower case, that tell of a network error, beside those that all programs share.
 const NETWORK: [&str; 12] = [
     "bad gateway",
     "connect timeout",
@@ -89,12 +90,12 @@ const NETWORK: [&str; 12] = [
 /// Runs programs for one environment.
 pub(super) struct Tools<'a, S> {
     pub(super) shell: &'a mut S,
-    pub(super) request: &'a Request,
+    pub(super) context: &'a VirtualenvContext<'a>,
     /// The tree's root: what requirements are relative to.
     pub(super) cwd: &'a Path,
-    /// What steps have, as far as it is set: the run's own `HOME` and `TMPDIR`.
-    env: Overlay,
-    /// What messages are not to repeat, longest first.
+    /// Variables of steps so far: the run's own `HOME` and `TMPDIR`.
+    env: EnvOverlay,
+    /// Redacted in messages, longest first.
     pub(super) secrets: Vec<String>,
     labels: BTreeSet<String>,
 }
@@ -102,134 +103,138 @@ pub(super) struct Tools<'a, S> {
 impl<'a, S: Shell> Tools<'a, S> {
     pub(super) fn new(
         shell: &'a mut S,
-        request: &'a Request,
+        context: &'a VirtualenvContext<'a>,
         cwd: &'a Path,
-        env: Overlay,
+        env: EnvOverlay,
         secrets: Vec<String>,
     ) -> Self {
-        Self { shell, request, cwd, env, secrets, labels: BTreeSet::new() }
+        Self { shell, context, cwd, env, secrets, labels: BTreeSet::new() }
     }
 
     /// The file that `program` names.
     pub(super) fn find(&self, program: impl AsRef<OsStr>) -> Option<PathBuf> {
-        self.shell.find(program.as_ref(), &self.request.path, self.cwd)
+        self.shell.find(program.as_ref(), self.context.path, self.cwd)
     }
 
-    /// Runs a program; a failure is an answer, but for what concerns all programs.
+    /// Runs a program; its failure is a result, but a full disk is an error.
     pub(super) async fn attempt(
         &mut self,
         label: &str,
         argv: &[impl AsRef<OsStr>],
-        silence: Option<Duration>,
-    ) -> Result<Ended, Error> {
-        let words: Vec<OsString> = argv.iter().map(|word| word.as_ref().to_owned()).collect();
-        let program = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+        quiet_timeout: Option<Duration>,
+    ) -> Result<CommandOutput, Error> {
+        let argv: Vec<OsString> = argv.iter().map(|word| word.as_ref().to_owned()).collect();
+        let program = argv.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
         let command = Command {
-            label: unused(&mut self.labels, label),
-            argv: words,
+            label: unique_label(&mut self.labels, label),
+            argv,
             cwd: self.cwd.to_owned(),
-            env: self.env.clone().into_iter().chain(environment(&self.request.path)).collect(),
-            silence,
+            env: self.env.clone().into_iter().chain(environment(self.context.path)).collect(),
+            quiet_timeout,
         };
-        let ended = self.shell.run(command).await;
-        if ended.stopped {
+        let output = self.shell.run(command).await;
+        if output.stopped {
             return Err(Error::Stopped);
         }
-        if ended.status == -1 {
-            return Err(Error::MissingProgram { program, said: said(&ended, &self.secrets) });
+        if output.status == -1 {
+            return Err(Error::MissingProgram { program, detail: message(&output, &self.secrets) });
         }
-        let said = said(&ended, &self.secrets);
-        match said.lines().find(|line| is_of_the_disk(line)) {
-            Some(line) if ended.status != 0 => Err(Error::DiskFull { said: line.to_owned() }),
-            _ => Ok(ended),
+        let message = message(&output, &self.secrets);
+        match message.lines().find(|line| is_disk_full(line)) {
+            Some(line) if output.status != 0 => Err(Error::DiskFull { detail: line.to_owned() }),
+            _ => Ok(output),
         }
     }
 
-    /// Runs a program that must succeed, and that may speak to other machines: tried again after faults of the network.
+    /// Runs a program that must succeed, and that may use the network: retried after network errors.
     pub(super) async fn install(&mut self, label: &str, argv: &[impl AsRef<OsStr>]) -> Result<(), Error> {
-        let mut waits = self.request.network.waits.iter();
-        let silence = self.request.network.silence.max(LEAST_SILENCE);
+        let mut delays = self.context.network.retry_delays.iter();
+        let quiet_timeout = self.context.network.quiet_timeout.max(MIN_QUIET_TIMEOUT);
         loop {
-            let ended = self.attempt(label, argv, Some(silence)).await?;
-            if ended.status == 0 {
+            let output = self.attempt(label, argv, Some(quiet_timeout)).await?;
+            if output.status == 0 {
                 return Ok(());
             }
             let error = Error::Install {
-                said: if ended.silent { "it fell silent".to_owned() } else { self.said(&ended) },
-                network: ended.silent || is_of_the_network(&ended),
+                detail: if output.quiet {
+                    "no output for too long".to_owned()
+                } else {
+                    self.message(&output)
+                },
+                network: output.quiet || is_network_error(&output),
             };
-            again(error, &mut waits, self.shell).await?;
+            retry_after(error, &mut delays, self.shell).await?;
         }
     }
 
-    /// A program's own words for its failure.
-    pub(super) fn said(&self, ended: &Ended) -> String {
-        said(ended, &self.secrets)
+    /// A program's message for its failure.
+    pub(super) fn message(&self, output: &CommandOutput) -> String {
+        message(output, &self.secrets)
     }
 }
 
 /// For all programs here. The person's caches, indexes and proxies stay.
-fn environment(path: &OsStr) -> Overlay {
-    let mut env = unredirected();
-    env.extend(REDIRECTING.into_iter().chain(MISLEADING).map(|name| (name.to_owned(), None)));
-    let set = UNASKING.into_iter().chain(SETTINGS);
+fn environment(path: &OsStr) -> EnvOverlay {
+    let mut env = unset_redirects();
+    env.extend(REDIRECTS.into_iter().chain(UNWANTED).map(|name| (name.to_owned(), None)));
+    let set = NON_INTERACTIVE.into_iter().chain(SETTINGS);
     env.extend(set.map(|(name, value)| (name.to_owned(), Some(value.into()))));
     env.insert("PATH".to_owned(), Some(path.to_owned()));
     env
 }
 
-fn is_of_the_disk(line: &str) -> bool {
-    says(&line.to_lowercase(), Meaning::DiskFull)
+fn is_disk_full(line: &str) -> bool {
+    mentions(&line.to_lowercase(), FailureKind::DiskFull)
 }
 
-fn is_of_the_network(ended: &Ended) -> bool {
-    let said = String::from_utf8_lossy(&ended.stderr).to_lowercase();
-    says(&said, Meaning::NoSuchHost)
-        || says(&said, Meaning::Unreachable)
-        || NETWORK.iter().any(|part| said.contains(part))
+fn is_network_error(output: &CommandOutput) -> bool {
+    let detail = String::from_utf8_lossy(&output.stderr).to_lowercase();
+    mentions(&detail, FailureKind::NoSuchHost)
+        || mentions(&detail, FailureKind::Unreachable)
+        || NETWORK.iter().any(|part| detail.contains(part))
 }
 
-/// What an installer said: from the line on that begins to tell why it failed, else its last lines; without secrets, and
-/// of long ones the begin and the end. `python -m venv` explains itself on its standard output.
-fn said(ended: &Ended, secrets: &[String]) -> String {
-    let (stderr, stdout) = (String::from_utf8_lossy(&ended.stderr), String::from_utf8_lossy(&ended.stdout));
+/// An installer's message: from the line on that gives the reason, else its last lines; redacted, and shortened in the
+/// middle. `python -m venv` explains itself on its standard output.
+fn message(output: &CommandOutput, secrets: &[String]) -> String {
+    let (stderr, stdout) = (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
     let lines = |text: &str| -> Vec<String> {
         let lines = text.split(['\n', '\r']).map(str::trim_end).filter(|line| !line.is_empty());
         lines.map(str::to_owned).collect()
     };
     let (stderr, stdout) = (lines(&stderr), lines(&stdout));
-    let telling = |lines: &[String]| {
+    let reason = |lines: &[String]| {
         lines.iter().position(|line| {
             let line = line.trim_start().to_lowercase();
-            TELLING.iter().any(|begin| line.starts_with(begin))
+            REASONS.iter().any(|begin| line.starts_with(begin))
         })
     };
-    let (lines, from) = match (telling(&stderr), telling(&stdout)) {
+    let (lines, from) = match (reason(&stderr), reason(&stdout)) {
         (None, Some(at)) => (&stdout, at),
-        (None, None) if stderr.is_empty() => (&stdout, stdout.len().saturating_sub(MOST_LINES)),
-        (at, _) => (&stderr, at.unwrap_or(stderr.len().saturating_sub(MOST_LINES))),
+        (None, None) if stderr.is_empty() => (&stdout, stdout.len().saturating_sub(MAX_LINES)),
+        (at, _) => (&stderr, at.unwrap_or(stderr.len().saturating_sub(MAX_LINES))),
     };
     let lines = &lines[from..];
-    let mut said = if lines.len() > MOST_LINES {
-        let (first, last) = (&lines[..3], &lines[lines.len() - (MOST_LINES - 4)..]);
+    let mut message = if lines.len() > MAX_LINES {
+        let (first, last) = (&lines[..3], &lines[lines.len() - (MAX_LINES - 4)..]);
         format!("{}\n…\n{}", first.join("\n"), last.join("\n"))
     } else if lines.is_empty() {
-        "it said nothing".to_owned()
+        "no output".to_owned()
     } else {
         lines.join("\n")
     };
     for secret in secrets {
-        said = said.replace(secret, "***");
+        message = message.replace(secret, "***");
     }
-    said.trim().chars().take(MOST_CHARACTERS).collect()
+    message.trim().chars().take(MAX_CHARACTERS).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn failed(stdout: &str, stderr: &str) -> Ended {
-        Ended { status: 1, stdout: stdout.into(), stderr: stderr.into(), ..Ended::default() }
+    fn failed(stdout: &str, stderr: &str) -> CommandOutput {
+        CommandOutput { status: 1, stdout: stdout.into(), stderr: stderr.into(), ..CommandOutput::default() }
     }
 
     #[test]
@@ -257,18 +262,18 @@ mod tests {
             ),
             ("", "Traceback\n  x\nValueError: y\n", "Traceback\n  x\nValueError: y"),
             ("out\n", "", "out"),
-            ("", "", "it said nothing"),
+            ("", "", "no output"),
             ("", "error: at https://ann:s3cret@host", "error: at https://ann:***@host"),
         ] {
-            assert_eq!(said(&failed(stdout, stderr), &["s3cret".to_owned()]), expected);
+            assert_eq!(message(&failed(stdout, stderr), &["s3cret".to_owned()]), expected);
         }
         let lines: Vec<String> = (0..50).map(|line| format!("line {line}")).collect();
-        let long = said(&failed("", &format!("error: x\n{}", lines.join("\n"))), &[]);
+        let long = message(&failed("", &format!("error: x\n{}", lines.join("\n"))), &[]);
         assert!(
             long.starts_with("error: x\nline 0\nline 1\n…\nline 44\n") && long.ends_with("line 49"),
             "{long}"
         );
-        assert_eq!(said(&failed("", &"é".repeat(5000)), &[]).chars().count(), MOST_CHARACTERS);
+        assert_eq!(message(&failed("", &"é".repeat(5000)), &[]).chars().count(), MAX_CHARACTERS);
     }
 
     #[test]
@@ -285,12 +290,12 @@ mod tests {
             ("fatal: unable to access 'https://host/x/': Could not resolve host: host", true),
             ("ERROR: No matching distribution found for x", false),
         ] {
-            assert_eq!(is_of_the_network(&failed("", stderr)), expected, "{stderr}");
+            assert_eq!(is_network_error(&failed("", stderr)), expected, "{stderr}");
         }
     }
 
     #[test]
-    fn nothing_leads_installers_astray() {
+    fn installers_are_not_redirected() {
         let env = environment(OsStr::new("/bin"));
         for name in [
             "VIRTUAL_ENV",

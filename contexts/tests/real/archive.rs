@@ -11,7 +11,9 @@ use std::{
     time::Duration,
 };
 
-use pony_contexts::{Error, Network, Place, Prepared, Request, Source, archive::Wanted, prepare, tip};
+use pony_contexts::{
+    ArchiveSpec, ContextRequest, Error, Network, Prepared, SourceSpec, WorkingDir, prepare, tip,
+};
 use sha2::{Digest, Sha256};
 use tar::{EntryType, Header};
 
@@ -115,8 +117,8 @@ fn zip(entries: &[(&str, u32, &str)]) -> Vec<u8> {
     writer.finish().unwrap().into_inner()
 }
 
-fn wanted(url: &str, sha256: Option<String>) -> Source {
-    Source::Archive(Wanted { url: url.parse().unwrap(), sha256, subdir: None, dir: None })
+fn wanted(url: &str, sha256: Option<String>) -> SourceSpec {
+    SourceSpec::Archive(ArchiveSpec { url: url.parse().unwrap(), sha256, subdir: None, dir: None })
 }
 
 /// Builds the archive `bytes`, a file of this machine.
@@ -143,7 +145,8 @@ async fn refused(bytes: &[u8]) -> String {
     assert!(error.hint().is_some());
     assert_eq!(files(world.dir.path()).len(), before + 1, "something was written");
     let said = error.to_string();
-    said.strip_prefix("`../demo.archive` ").unwrap_or_else(|| panic!("{said}")).to_owned()
+    let (before, after) = said.split_once("`../demo.archive`").unwrap_or_else(|| panic!("{said}"));
+    format!("{before}ARCHIVE{after}")
 }
 
 #[tokio::test]
@@ -208,41 +211,74 @@ async fn nothing_reaches_out_of_the_tree() {
     let tar = Tar::default;
     let kind = |kind| tar().add(kind, "x", "", 0o644, b"");
     for (archive, said) in [
-        (tar().file("../x", ""), "holds `../x`, a path that leads out"),
-        (tar().file("a/../../x", ""), "holds `a/../../x`, a path that leads out"),
-        (tar().file("/tmp/x", ""), "holds `/tmp/x`, a path that leads out"),
-        (tar().dir(".."), "holds `..`, a path that leads out"),
-        (tar().symlink("l", "/etc/passwd"), "holds `l`, a link that may lead out"),
-        (tar().symlink("l", ".."), "holds `l`, a link that leads out"),
-        (tar().symlink("a/l", "../../x"), "holds `a/l`, a link that leads out"),
-        (tar().symlink("l", "a/../../x"), "holds `l`, a link that may lead out"),
-        (tar().symlink("l", ""), "holds `l`, a link that leads out"),
+        (tar().file("../x", ""), "cannot unpack `../x` of ARCHIVE: its path points outside"),
+        (tar().file("a/../../x", ""), "cannot unpack `a/../../x` of ARCHIVE: its path points outside"),
+        (tar().file("/tmp/x", ""), "cannot unpack `/tmp/x` of ARCHIVE: its path points outside"),
+        (tar().dir(".."), "cannot unpack `..` of ARCHIVE: its path points outside"),
+        (
+            tar().symlink("l", "/etc/passwd"),
+            "cannot unpack `l` of ARCHIVE: it is a link that may point outside",
+        ),
+        (tar().symlink("l", ".."), "cannot unpack `l` of ARCHIVE: it is a link that points outside"),
+        (tar().symlink("a/l", "../../x"), "cannot unpack `a/l` of ARCHIVE: it is a link that points outside"),
+        (
+            tar().symlink("l", "a/../../x"),
+            "cannot unpack `l` of ARCHIVE: it is a link that may point outside",
+        ),
+        (tar().symlink("l", ""), "cannot unpack `l` of ARCHIVE: it is a link that points outside"),
         // All in one folder, which is taken off.
-        (tar().symlink("a/l", "../b"), "holds `a/l`, a link that leads out of the one folder in it"),
+        (
+            tar().symlink("a/l", "../b"),
+            "cannot unpack `a/l` of ARCHIVE: it is a link that points outside the one folder of the archive",
+        ),
         // Written through a link, even one that stays inside.
         (
             tar().dir("a").symlink("l", "a").file("l/x", ""),
-            "holds `l/x`, which needs a folder where something else is",
+            "cannot unpack `l/x` of ARCHIVE: it needs a folder where another entry is",
         ),
         (
             tar().dir("a").symlink("l", "a").dir("l/"),
-            "holds `l/`, which needs a folder where something else is",
+            "cannot unpack `l/` of ARCHIVE: it needs a folder where another entry is",
         ),
-        (tar().symlink("l", "x").file("l", "y"), "holds `l`, whose place is taken by another entry"),
-        (tar().dir("a").symlink("a", "b"), "holds `a`, whose place is taken by another entry"),
-        (tar().file("x", "").file("x", ""), "holds `x`, whose place is taken by another entry"),
-        (tar().file("x", "").file("x/y", ""), "holds `x/y`, which needs a folder where something else is"),
-        (tar().file("x", "").dir("x"), "holds `x`, which needs a folder where something else is"),
-        (tar().dir("x").file("x", ""), "holds `x`, whose place is taken by another entry"),
-        (tar().link("x", "/etc/passwd"), "holds `x`, a link that leads out"),
-        (tar().link("x", "../demo.archive"), "holds `x`, a link that leads out"),
-        (tar().link("x", "absent"), "holds `x`, a link to what is no file in it"),
-        (tar().dir("a").link("x", "a"), "holds `x`, a link to what is no file in it"),
-        (tar().symlink("l", "absent").link("x", "l"), "holds `x`, a link to what is no file in it"),
-        (tar().dir("a").symlink("l", "a").link("x", "l/y"), "holds `x`, a link by way of what is no folder"),
-        (kind(EntryType::Char), "holds `x`, which is no file, folder or link"),
-        (kind(EntryType::Block), "holds `x`, which is no file, folder or link"),
-        (kind(EntryType::Fifo), "holds `x`, which is no file, folder or link"),
+        (
+            tar().symlink("l", "x").file("l", "y"),
+            "cannot unpack `l` of ARCHIVE: another entry has the same path",
+        ),
+        (tar().dir("a").symlink("a", "b"), "cannot unpack `a` of ARCHIVE: another entry has the same path"),
+        (tar().file("x", "").file("x", ""), "cannot unpack `x` of ARCHIVE: another entry has the same path"),
+        (
+            tar().file("x", "").file("x/y", ""),
+            "cannot unpack `x/y` of ARCHIVE: it needs a folder where another entry is",
+        ),
+        (
+            tar().file("x", "").dir("x"),
+            "cannot unpack `x` of ARCHIVE: it needs a folder where another entry is",
+        ),
+        (tar().dir("x").file("x", ""), "cannot unpack `x` of ARCHIVE: another entry has the same path"),
+        (tar().link("x", "/etc/passwd"), "cannot unpack `x` of ARCHIVE: it is a link that points outside"),
+        (
+            tar().link("x", "../demo.archive"),
+            "cannot unpack `x` of ARCHIVE: it is a link that points outside",
+        ),
+        (
+            tar().link("x", "absent"),
+            "cannot unpack `x` of ARCHIVE: it is a link to something that is no file of the archive",
+        ),
+        (
+            tar().dir("a").link("x", "a"),
+            "cannot unpack `x` of ARCHIVE: it is a link to something that is no file of the archive",
+        ),
+        (
+            tar().symlink("l", "absent").link("x", "l"),
+            "cannot unpack `x` of ARCHIVE: it is a link to something that is no file of the archive",
+        ),
+        (
+            tar().dir("a").symlink("l", "a").link("x", "l/y"),
+            "cannot unpack `x` of ARCHIVE: it is a link through something that is no folder",
+        ),
+        (kind(EntryType::Char), "cannot unpack `x` of ARCHIVE: it is no file, folder or link"),
+        (kind(EntryType::Block), "cannot unpack `x` of ARCHIVE: it is no file, folder or link"),
+        (kind(EntryType::Fifo), "cannot unpack `x` of ARCHIVE: it is no file, folder or link"),
     ] {
         assert_eq!(refused(&archive.end()).await, said);
     }
@@ -251,16 +287,16 @@ async fn nothing_reaches_out_of_the_tree() {
 #[tokio::test]
 async fn nothing_reaches_out_of_a_zip_either() {
     for (entries, said) in [
-        (&[("../x", 0o644, "")][..], "holds `../x`, a path that leads out"),
-        (&[("/tmp/x", 0o644, "")], "holds `/tmp/x`, a path that leads out"),
-        (&[("l", 0o120_777, "/etc")], "holds `l`, a link that may lead out"),
+        (&[("../x", 0o644, "")][..], "cannot unpack `../x` of ARCHIVE: its path points outside"),
+        (&[("/tmp/x", 0o644, "")], "cannot unpack `/tmp/x` of ARCHIVE: its path points outside"),
+        (&[("l", 0o120_777, "/etc")], "cannot unpack `l` of ARCHIVE: it is a link that may point outside"),
         (
             &[("l", 0o120_777, "a"), ("l/x", 0o644, "")],
-            "holds `l/x`, which needs a folder where something else is",
+            "cannot unpack `l/x` of ARCHIVE: it needs a folder where another entry is",
         ),
         (
             &[("x", 0o644, ""), ("x/y", 0o644, "")],
-            "holds `x/y`, which needs a folder where something else is",
+            "cannot unpack `x/y` of ARCHIVE: it needs a folder where another entry is",
         ),
     ] {
         assert_eq!(refused(&zip(entries)).await, said);
@@ -273,7 +309,7 @@ async fn what_is_broken_is_said_to_be() {
     let tar =
         Tar::default().file("x", &"x".repeat(100)).add(EntryType::Regular, "y", "", 0o644, &rubble).end();
     for bytes in [&b""[..], b"hello", &rubble] {
-        assert_eq!(refused(bytes).await, "cannot be unpacked (it is no archive of a kind that is known)");
+        assert_eq!(refused(bytes).await, "cannot unpack ARCHIVE (unknown archive format)");
     }
     let packed = [
         gzip(&tar),
@@ -286,18 +322,18 @@ async fn what_is_broken_is_said_to_be() {
         // In the middle, and in what only guards the content.
         for length in [bytes.len() / 2, bytes.len() - 1] {
             let said = refused(&bytes[..length]).await;
-            assert!(said.starts_with("cannot be unpacked ("), "{index}: {length}: {said}");
+            assert!(said.starts_with("cannot unpack ARCHIVE ("), "{index}: {length}: {said}");
         }
     }
     let said = refused(&tar[..2000]).await;
-    assert!(said.starts_with("cannot be unpacked ("), "{said}");
+    assert!(said.starts_with("cannot unpack ARCHIVE ("), "{said}");
     let said = refused(&gzip(&rubble)).await;
-    assert!(said.starts_with("cannot be unpacked ("), "{said}");
+    assert!(said.starts_with("cannot unpack ARCHIVE ("), "{said}");
     let mut flipped = gzip(&tar);
     let middle = flipped.len() / 2;
     flipped[middle] ^= 0x55;
     let said = refused(&flipped).await;
-    assert!(said.starts_with("cannot be unpacked ("), "{said}");
+    assert!(said.starts_with("cannot unpack ARCHIVE ("), "{said}");
 }
 
 #[tokio::test]
@@ -327,13 +363,16 @@ async fn the_digest_is_checked_before_anything_is_unpacked() {
 async fn a_lasting_tree_is_unpacked_when_the_content_is_another() {
     let world = World::new();
     fs::write(world.path("demo.tar"), release()).unwrap();
-    let source = Source::Archive(Wanted {
+    let source = SourceSpec::Archive(ArchiveSpec {
         url: "../demo.tar".parse().unwrap(),
         sha256: None,
         subdir: Some("sub".into()),
         dir: None,
     });
-    let request = Request { place: Place::Directory("../lasting".into()), ..world.request(Some(source)) };
+    let request = ContextRequest {
+        working_dir: WorkingDir::Directory("../lasting".into()),
+        ..world.request(Some(source))
+    };
     let run = async || prepare(&request, &mut world.shell()).await.unwrap().cwd;
     let sub = run().await;
     fs::write(sub.join("built"), "").unwrap();
@@ -404,9 +443,12 @@ pub async fn download(
     offline: bool,
 ) -> (Result<Prepared, Error>, Real) {
     let mut shell = world.shell();
-    let network =
-        Network { offline, waits: vec![Duration::from_secs(3); 2], silence: Duration::from_mins(1) };
-    let request = Request { network, ..world.request(Some(wanted(url, pinned))) };
+    let network = Network {
+        offline,
+        retry_delays: vec![Duration::from_secs(3); 2],
+        quiet_timeout: Duration::from_mins(1),
+    };
+    let request = ContextRequest { network, ..world.request(Some(wanted(url, pinned))) };
     (prepare(&request, &mut shell).await, shell)
 }
 
@@ -491,7 +533,7 @@ async fn offline_the_cached_file_has_to_do() {
     web.requests();
     let prepared = download(&world, &url, None, true).await.0.unwrap();
     assert_eq!(text(&prepared, "file"), "one");
-    assert_eq!(prepared.checkout.unwrap().offline, Some(format!("`{url}` is not asked, being offline")));
+    assert_eq!(prepared.checkout.unwrap().offline, Some(format!("cannot fetch `{url}` while offline")));
     let error = download(&world, &url, Some(sha256(b"other")), true).await.0.unwrap_err();
     assert!(matches!(error, Error::Offline(_)), "{error:?}");
     assert!(web.requests().is_empty());
@@ -507,6 +549,6 @@ async fn descriptions_without_end() {
         header.set_cksum();
         let bytes = [header.as_bytes().as_slice(), &vec![b'x'; 1 << 24]].concat();
         let error = build(&world, &gzip(&bytes)).await.unwrap_err();
-        assert!(error.to_string().contains("what describes an entry is too long"), "{error}");
+        assert!(error.to_string().contains("the header of an entry is too long"), "{error}");
     }
 }

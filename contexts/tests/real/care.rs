@@ -2,7 +2,11 @@
 
 use std::{fs, path::Path};
 
-use pony_contexts::{Verdict, cache::list, git::Want, moved, tip, verify};
+use pony_contexts::{
+    RevisionSpec,
+    cache::{Health, list},
+    changed_files, tip, verify,
+};
 
 use crate::{
     archive, hg,
@@ -11,7 +15,7 @@ use crate::{
 };
 
 /// What is said of the one entry.
-async fn verdict(world: &World) -> Verdict {
+async fn verdict(world: &World) -> Health {
     let listed = list(&world.path("cache")).unwrap();
     assert_eq!(listed.len(), 1, "{listed:?}");
     verify(&listed[0], &mut world.shell()).await.unwrap()
@@ -26,11 +30,11 @@ fn damage(dir: &Path, end: &str) {
 
 async fn is_damaged(world: &World, words: &str) {
     match verdict(world).await {
-        Verdict::Damaged(why) => assert!(why.contains(words), "{why}"),
+        Health::Damaged(why) => assert!(why.contains(words), "{why}"),
         other => panic!("{other:?}"),
     }
     // It is not trusted any more.
-    assert_eq!(verdict(world).await, Verdict::Damaged("it is half-made".to_owned()));
+    assert_eq!(verdict(world).await, Health::Damaged("it is incomplete".to_owned()));
 }
 
 #[tokio::test]
@@ -48,12 +52,12 @@ async fn a_mirror() {
     let id = upstream.git(&["hash-object", "-w", "--literally", "-t", "commit", commit.to_str().unwrap()]);
     upstream.git(&["branch", "odd", &id]);
     world.prepare(&upstream.url(), branch("odd")).await.0.unwrap();
-    assert_eq!(verdict(&world).await, Verdict::Whole);
+    assert_eq!(verdict(&world).await, Health::Intact);
     damage(&world.mirror(), ".pack");
     is_damaged(&world, "damaged").await;
     let prepared = world.prepare(&upstream.url(), branch("main")).await.0.unwrap();
     assert_eq!(text(&prepared, "file"), "one");
-    assert_eq!(verdict(&world).await, Verdict::Whole);
+    assert_eq!(verdict(&world).await, Health::Intact);
 }
 
 #[tokio::test]
@@ -61,7 +65,7 @@ async fn a_clone() {
     let world = World::new();
     let upstream = hg::Upstream::new(&world, "up/demo");
     hg::build(&world, &upstream.url(), hg::branch("default")).await.0.unwrap();
-    assert_eq!(verdict(&world).await, Verdict::Whole);
+    assert_eq!(verdict(&world).await, Health::Intact);
     damage(&world.path("cache/hg"), "store/data/file.i");
     is_damaged(&world, "").await;
 }
@@ -72,9 +76,9 @@ async fn a_working_copy() {
     let upstream = svn::Upstream::new(&world, "up/demo");
     let url = upstream.url("trunk");
     svn::build(&world, &url, None).await.0.unwrap();
-    assert_eq!(verdict(&world).await, Verdict::Whole);
+    assert_eq!(verdict(&world).await, Health::Intact);
     damage(&svn::cached(&world), ".svn-base");
-    is_damaged(&world, "is not what it was").await;
+    is_damaged(&world, "was changed").await;
     svn::build(&world, &url, None).await.0.unwrap();
     fs::write(svn::cached(&world).join("file"), "changed").unwrap();
     is_damaged(&world, "were changed").await;
@@ -88,12 +92,12 @@ async fn a_downloaded_file() {
     let web = archive::Web::new(&file);
     let url = format!("{}/demo.tar.gz", web.url);
     archive::download(&world, &url, None, false).await.0.unwrap();
-    assert_eq!(verdict(&world).await, Verdict::Whole);
+    assert_eq!(verdict(&world).await, Health::Intact);
     damage(&world.path("cache/archive"), "/demo.tar.gz");
     // Its server would say that it has not changed.
     let prepared = archive::download(&world, &url, None, false).await.0.unwrap();
     assert_eq!(text(&prepared, "file"), "one");
-    assert_eq!(verdict(&world).await, Verdict::Whole);
+    assert_eq!(verdict(&world).await, Health::Intact);
     damage(&world.path("cache/archive"), "/demo.tar.gz");
     is_damaged(&world, "SHA-256").await;
 }
@@ -106,19 +110,20 @@ async fn what_moved_is_told_of_a_repository_only_as_a_whole() {
     let upstream = world.repository("up/demo");
     let one = upstream.head();
     upstream.commit("two");
-    let request = world.request(Some(pony_contexts::Source::Git(wanted(&upstream.url(), Want::Default))));
+    let request =
+        world.request(Some(pony_contexts::SourceSpec::Git(wanted(&upstream.url(), RevisionSpec::Default))));
     let ask = |shell: Real| {
         let (request, one) = (&request, &one);
         async move {
             let mut shell = shell;
-            moved(request, one, &mut shell).await.unwrap()
+            changed_files(request, one, &mut shell).await.unwrap()
         }
     };
     assert_eq!(ask(world.shell()).await, Some(vec!["file".to_owned()]));
     // Damage is for the next build to mend.
     damage(&world.mirror(), ".pack");
     assert_eq!(ask(world.shell()).await, None);
-    world.prepare(&upstream.url(), Want::Default).await.0.unwrap();
+    world.prepare(&upstream.url(), RevisionSpec::Default).await.0.unwrap();
     // Too many to be told: a list without its middle would decide wrongly.
     for number in 0..700 {
         fs::write(upstream.dir.join(format!("{number:0200}")), "").unwrap();
@@ -127,7 +132,7 @@ async fn what_moved_is_told_of_a_repository_only_as_a_whole() {
     assert_eq!(ask(world.shell()).await, None);
     let mut request = request.clone();
     request.tempdir = world.path("tmp/many");
-    request.since.last = Some(one.clone());
+    request.earlier.last = Some(one.clone());
     let prepared = pony_contexts::prepare(&request, &mut world.shell()).await.unwrap();
     let changes = prepared.checkout.unwrap().changes_since_last.unwrap();
     assert!(changes.more_files && changes.files.is_empty() && changes.commits.len() == 2);

@@ -3,10 +3,10 @@
 use std::{fs, path::Path};
 
 use crate::support::{World, branch, files, text};
-use pony_contexts::{Ended, Error, git::Want};
+use pony_contexts::{CommandOutput, Error, RevisionSpec};
 
-fn ended(status: i64, stderr: &str, stopped: bool) -> Ended {
-    Ended { status, stderr: stderr.into(), stopped, ..Ended::default() }
+fn output(status: i64, stderr: &str, stopped: bool) -> CommandOutput {
+    CommandOutput { status, stderr: stderr.into(), stopped, ..CommandOutput::default() }
 }
 
 /// The first pack of the mirror, or its index.
@@ -71,7 +71,7 @@ async fn damaged_mirrors(news: bool) {
         let (prepared, shell) = world.prepare(&upstream.url(), branch("main")).await;
         let context = format!(
             "{what}, news: {news}: {:#?}",
-            shell.ran.iter().map(|(_, ended)| String::from_utf8_lossy(&ended.stderr)).collect::<Vec<_>>()
+            shell.ran.iter().map(|(_, output)| String::from_utf8_lossy(&output.stderr)).collect::<Vec<_>>()
         );
         let prepared = prepared.unwrap_or_else(|error| panic!("{context}: {error:?}"));
         assert_eq!(text(&prepared, "file"), if news { "two" } else { "one" }, "{context}");
@@ -154,15 +154,15 @@ async fn a_stop_at_any_command_leaves_nothing_that_is_trusted() {
             if command.label == "clone" {
                 fs::create_dir_all(command.argv.last().unwrap()).unwrap();
             }
-            (command.label == label).then(|| ended(-15, "", true))
+            (command.label == label).then(|| output(-15, "", true))
         }));
-        let error = world.prepare_with(&upstream.url(), Want::Default, &mut shell).await.unwrap_err();
+        let error = world.prepare_with(&upstream.url(), RevisionSpec::Default, &mut shell).await.unwrap_err();
         assert!(matches!(error, Error::Stopped), "{label}: {error:?}");
         assert_eq!(shell.ran.last().unwrap().0.label, label);
         assert!(world.temporary().is_empty(), "{label}");
         let _ = fs::remove_dir_all(world.path("cache"));
     }
-    let (prepared, _) = world.prepare(&upstream.url(), Want::Default).await;
+    let (prepared, _) = world.prepare(&upstream.url(), RevisionSpec::Default).await;
     prepared.unwrap();
 }
 
@@ -179,12 +179,12 @@ async fn a_dropped_run_gives_back_its_lock_and_its_directory() {
 
     let mut shell = world.shell();
     let url = upstream.url();
-    let mut waiting = Box::pin(world.prepare_with(&url, Want::Default, &mut shell));
+    let mut waiting = Box::pin(world.prepare_with(&url, RevisionSpec::Default, &mut shell));
     let first = std::future::poll_fn(|context| std::task::Poll::Ready(waiting.as_mut().poll(context))).await;
     assert!(first.is_pending());
     assert_eq!(world.temporary().len(), before + 1);
     drop(waiting);
-    assert_eq!(shell.notes, ["waiting for another run that works on the same mirror"]);
+    assert_eq!(shell.notes, ["waiting for another run that uses the same mirror"]);
     assert_eq!(world.temporary().len(), before);
     drop(held);
     world.prepare(&upstream.url(), branch("main")).await.0.unwrap();
@@ -214,12 +214,7 @@ async fn failures_that_are_no_damage_leave_the_mirror_alone() {
             "fatal: file: smudge filter lfs failed",
             "`checkout` failed with exit status 128 (file: smudge filter lfs failed)",
         ),
-        (
-            "cache_update",
-            -1,
-            "No such file or directory",
-            "`git` could not be started (No such file or directory)",
-        ),
+        ("cache_update", -1, "No such file or directory", "cannot start `git` (No such file or directory)"),
         (
             "cache_update",
             129,
@@ -230,7 +225,7 @@ async fn failures_that_are_no_damage_leave_the_mirror_alone() {
     ] {
         let mut shell = world.shell();
         shell.interrupt =
-            Some(Box::new(move |command| (command.label == label).then(|| ended(status, stderr, false))));
+            Some(Box::new(move |command| (command.label == label).then(|| output(status, stderr, false))));
         let error = world.prepare_with(&upstream.url(), branch("main"), &mut shell).await.unwrap_err();
         assert_eq!(error.to_string(), message);
         assert_eq!(shell.count("create cache"), 0);

@@ -4,20 +4,18 @@ use std::{fs, os::unix::fs::symlink, path::Path, thread};
 
 use crate::support::{World, branch, files, revision, tag, text, wanted};
 use pony_contexts::{
-    Error, Place, Request, Since, Source,
-    git::{Want, Wanted},
-    prepare,
+    ContextRequest, EarlierRevisions, Error, GitSpec, RevisionSpec, SourceSpec, WorkingDir, prepare,
 };
 
 #[tokio::test]
 async fn the_default_branch_is_checked_out_and_recorded() {
     let world = World::new();
     let upstream = world.repository("up/demo");
-    let (prepared, shell) = world.prepare(&upstream.url(), Want::Default).await;
+    let (prepared, shell) = world.prepare(&upstream.url(), RevisionSpec::Default).await;
     let prepared = prepared.unwrap();
     assert_eq!(text(&prepared, "file"), "one");
     assert_eq!(prepared.tempdir.as_deref(), prepared.cwd.parent());
-    assert_eq!(prepared.facts["tempdir"], prepared.cwd.parent().unwrap().to_str().unwrap().into());
+    assert_eq!(prepared.client_info["tempdir"], prepared.cwd.parent().unwrap().to_str().unwrap().into());
     assert_eq!(prepared.env["GIT_DIR"], None);
     let checkout = prepared.checkout.unwrap();
     assert_eq!(checkout.revision, upstream.head());
@@ -48,8 +46,8 @@ async fn two_repositories_of_one_name_do_not_meet() {
     let world = World::new();
     let (one, two) = (world.repository("a/demo"), world.repository("b/demo"));
     two.commit("other");
-    let first = world.prepare(&one.url(), Want::Default).await.0.unwrap();
-    let second = world.prepare(&two.url(), Want::Default).await.0.unwrap();
+    let first = world.prepare(&one.url(), RevisionSpec::Default).await.0.unwrap();
+    let second = world.prepare(&two.url(), RevisionSpec::Default).await.0.unwrap();
     assert_eq!((text(&first, "file").as_str(), text(&second, "file").as_str()), ("one", "other"));
     assert_eq!(world.mirrors().len(), 2);
 }
@@ -226,12 +224,12 @@ async fn names_are_never_options_or_expressions() {
     let names =
         ["--upload-pack=touch pwned", "main~0", "main^{commit}", "main:file", "@{u}", "..", "", "HEAD"];
     for name in names {
-        for want in [branch(name), tag(name)] {
-            let error = world.prepare(&upstream.url(), want).await.0.unwrap_err();
+        for revision in [branch(name), tag(name)] {
+            let error = world.prepare(&upstream.url(), revision).await.0.unwrap_err();
             assert!(matches!(error, Error::NoSuchName { .. }), "{name}: {error:?}");
         }
     }
-    let error = world.prepare("--upload-pack=touch pwned", Want::Default).await.0.unwrap_err();
+    let error = world.prepare("--upload-pack=touch pwned", RevisionSpec::Default).await.0.unwrap_err();
     assert!(matches!(error, Error::NoSuchRepository { .. }), "{error:?}");
     assert!(files(world.dir.path()).iter().all(|file| !file.ends_with("pwned")));
 }
@@ -253,13 +251,13 @@ async fn upstream_with_a_detached_head_or_no_commit() {
     let upstream = world.repository("up/demo");
     upstream.git(&["checkout", "--quiet", "--detach"]);
     let lost = upstream.commit("on no branch");
-    let prepared = world.prepare(&upstream.url(), Want::Default).await.0.unwrap();
+    let prepared = world.prepare(&upstream.url(), RevisionSpec::Default).await.0.unwrap();
     assert_eq!(prepared.checkout.unwrap().revision, lost);
 
     fs::create_dir(world.path("up/empty")).unwrap();
     world.git(&world.path("up/empty"), &["init", "--quiet"]);
     let url = world.path("up/empty").display().to_string();
-    let error = world.prepare(&url, Want::Default).await.0.unwrap_err();
+    let error = world.prepare(&url, RevisionSpec::Default).await.0.unwrap_err();
     assert_eq!(error.to_string(), format!("`{url}` has no default branch"));
     let error = world.prepare(&url, branch("main")).await.0.unwrap_err();
     assert_eq!(error.to_string(), format!("no branch `main` in `{url}`"));
@@ -277,11 +275,11 @@ async fn addresses_of_every_local_kind() {
     let bundle = world.path("demo.bundle").display().to_string();
     upstream.git(&["bundle", "create", "--quiet", &bundle, "HEAD", "main"]);
     for url in [&file, &slash, &bundle, "../home/up/demo", "~/up/demo"] {
-        let prepared = world.prepare(url, Want::Default).await.0.unwrap();
+        let prepared = world.prepare(url, RevisionSpec::Default).await.0.unwrap();
         assert_eq!(text(&prepared, "file"), "one", "{url}");
     }
     world.configure(&format!("[url \"{file}\"]\n\tinsteadOf = https://x.invalid/demo\n"));
-    let (prepared, _) = world.prepare("https://x.invalid/demo", Want::Default).await;
+    let (prepared, _) = world.prepare("https://x.invalid/demo", RevisionSpec::Default).await;
     let prepared = prepared.unwrap();
     assert_eq!(world.git(&prepared.cwd, &["config", "remote.origin.url"]), "https://x.invalid/demo");
 }
@@ -293,8 +291,8 @@ async fn what_is_no_repository() {
     fs::write(world.path("file"), "x").unwrap();
     for name in ["folder", "file", "absent"] {
         let url = world.path(name).display().to_string();
-        for want in [Want::Default, branch("main")] {
-            let error = world.prepare(&url, want).await.0.unwrap_err();
+        for revision in [RevisionSpec::Default, branch("main")] {
+            let error = world.prepare(&url, revision).await.0.unwrap_err();
             assert!(matches!(error, Error::NoSuchRepository { .. }), "{error:?}");
             assert!(error.hint().unwrap().contains("path"));
         }
@@ -310,7 +308,7 @@ async fn a_repository_of_the_other_hash() {
     fs::create_dir_all(&dir).unwrap();
     world.git(&dir, &["init", "--quiet", "--object-format=sha256"]);
     world.git(&dir, &["commit", "--quiet", "--allow-empty", "-m", "one"]);
-    let prepared = world.prepare(dir.to_str().unwrap(), Want::Default).await.0.unwrap();
+    let prepared = world.prepare(dir.to_str().unwrap(), RevisionSpec::Default).await.0.unwrap();
     assert_eq!(prepared.checkout.unwrap().revision.len(), 64);
 }
 
@@ -322,7 +320,7 @@ async fn a_shallow_upstream_is_taken_as_far_as_it_goes() {
     let shallow = world.path("up/shallow");
     let (from, to) = (format!("file://{}", upstream.url()), shallow.display().to_string());
     world.git(&world.path("up"), &["clone", "--quiet", "--depth=1", &from, &to]);
-    let prepared = world.prepare(&to, Want::Default).await.0.unwrap();
+    let prepared = world.prepare(&to, RevisionSpec::Default).await.0.unwrap();
     assert_eq!(world.git(&prepared.cwd, &["log", "--format=%s"]), "two");
 }
 
@@ -340,7 +338,7 @@ async fn submodules_by_relative_address_and_theirs() {
     add(&outer.dir, "../middle");
     add(&outer.dir, &inner.url());
 
-    let mut wanted = wanted(&outer.url(), Want::Default);
+    let mut wanted = wanted(&outer.url(), RevisionSpec::Default);
     let prepared = world.prepare_wanted(wanted.clone()).await.0.unwrap();
     assert!(!prepared.cwd.join("middle/file").exists());
     wanted.submodules = true;
@@ -358,7 +356,8 @@ async fn subdirectories_stay_inside() {
     symlink("/", upstream.dir.join("out")).unwrap();
     symlink("sub", upstream.dir.join("in")).unwrap();
     upstream.commit("two");
-    let subdir = |name: &str| Wanted { subdir: Some(name.into()), ..wanted(&upstream.url(), Want::Default) };
+    let subdir =
+        |name: &str| GitSpec { subdir: Some(name.into()), ..wanted(&upstream.url(), RevisionSpec::Default) };
     for name in ["sub/deep", "./sub/deep/", "in/deep"] {
         let prepared = world.prepare_wanted(subdir(name)).await.0.unwrap();
         assert_eq!(text(&prepared, "x"), "deep");
@@ -398,10 +397,12 @@ async fn changes_since_earlier_runs() {
     for index in 0..51 {
         upstream.git(&["commit", "--quiet", "--allow-empty", "-m", &format!("change {index}")]);
     }
-    let request =
-        |since| Request { since, ..world.request(Some(Source::Git(wanted(&upstream.url(), Want::Default)))) };
-    let since = Since { last: Some(last.clone()), last_success: Some(success) };
-    let checkout = prepare(&request(since), &mut world.shell()).await.unwrap().checkout.unwrap();
+    let request = |earlier| ContextRequest {
+        earlier,
+        ..world.request(Some(SourceSpec::Git(wanted(&upstream.url(), RevisionSpec::Default))))
+    };
+    let earlier = EarlierRevisions { last: Some(last.clone()), last_success: Some(success) };
+    let checkout = prepare(&request(earlier), &mut world.shell()).await.unwrap().checkout.unwrap();
     let since_last = checkout.changes_since_last.unwrap();
     assert_eq!((since_last.commits.len(), since_last.more), (50, true));
     assert_eq!(since_last.commits[0].id, upstream.head());
@@ -411,15 +412,15 @@ async fn changes_since_earlier_runs() {
 
     upstream.git(&["reset", "--quiet", "--hard", &last]);
     upstream.commit("three");
-    let since = Since { last: Some(upstream.head()), last_success: Some(last) };
-    let checkout = prepare(&request(since), &mut world.shell()).await.unwrap().checkout.unwrap();
+    let earlier = EarlierRevisions { last: Some(upstream.head()), last_success: Some(last) };
+    let checkout = prepare(&request(earlier), &mut world.shell()).await.unwrap().checkout.unwrap();
     assert_eq!(checkout.changes_since_last.unwrap().commits, []);
     let since_success = checkout.changes_since_success.unwrap();
     let subjects: Vec<_> = since_success.commits.iter().map(|commit| commit.subject.as_str()).collect();
     assert_eq!((subjects, since_success.more), (vec!["three"], false));
 
-    let since = Since { last: Some("0".repeat(40)), last_success: Some("--all".to_owned()) };
-    let checkout = prepare(&request(since), &mut world.shell()).await.unwrap().checkout.unwrap();
+    let earlier = EarlierRevisions { last: Some("0".repeat(40)), last_success: Some("--all".to_owned()) };
+    let checkout = prepare(&request(earlier), &mut world.shell()).await.unwrap().checkout.unwrap();
     assert_eq!((checkout.changes_since_last, checkout.changes_since_success), (None, None));
 }
 
@@ -448,7 +449,7 @@ async fn somebody_elses_configuration_changes_nothing() {
         shell.env.push((name, world.path("elsewhere").display().to_string()));
     }
     shell.env.push(("LC_ALL", "de_DE.UTF-8".to_owned()));
-    let prepared = world.prepare_with(&upstream.url(), Want::Default, &mut shell).await.unwrap();
+    let prepared = world.prepare_with(&upstream.url(), RevisionSpec::Default, &mut shell).await.unwrap();
     assert_eq!(text(&prepared, "file"), "one");
     assert!(!pwned.exists() && !world.path("elsewhere").exists());
 }
@@ -456,8 +457,9 @@ async fn somebody_elses_configuration_changes_nothing() {
 #[tokio::test]
 async fn a_repository_is_not_built_in_place() {
     let world = World::new();
-    let mut request = world.request(Some(Source::Git(wanted("https://a:b@host/x", Want::Default))));
-    request.place = Place::Here;
+    let mut request =
+        world.request(Some(SourceSpec::Git(wanted("https://a:b@host/x", RevisionSpec::Default))));
+    request.working_dir = WorkingDir::Here;
     let error = prepare(&request, &mut world.shell()).await.unwrap_err();
     assert_eq!(error.to_string(), "`context: here` cannot build `https://host/x`");
     assert!(error.hint().unwrap().contains("tempdir"));

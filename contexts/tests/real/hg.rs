@@ -7,9 +7,8 @@ use std::{
 };
 
 use pony_contexts::{
-    Ended, Error, Place, Prepared, Request, Since, Source,
-    hg::{Want, Wanted},
-    moved, prepare, tip,
+    CommandOutput, ContextRequest, EarlierRevisions, Error, HgSpec, Prepared, RevisionSpec, SourceSpec,
+    WorkingDir, changed_files, prepare, tip,
 };
 
 use crate::support::{Real, World, files, program, text};
@@ -59,23 +58,23 @@ pub fn hg(world: &World, dir: &Path, args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
 }
 
-pub fn wanted(url: &str, want: Want) -> Source {
-    Source::Hg(Wanted { url: url.parse().unwrap(), want, subdir: None, dir: None })
+pub fn wanted(url: &str, revision: RevisionSpec) -> SourceSpec {
+    SourceSpec::Hg(HgSpec { url: url.parse().unwrap(), revision, subdir: None, dir: None })
 }
 
-pub fn branch(name: &str) -> Want {
-    Want::Branch(name.to_owned())
+pub fn branch(name: &str) -> RevisionSpec {
+    RevisionSpec::Branch(name.to_owned())
 }
 
-pub async fn build(world: &World, url: &str, want: Want) -> (Result<Prepared, Error>, Real) {
+pub async fn build(world: &World, url: &str, revision: RevisionSpec) -> (Result<Prepared, Error>, Real) {
     let mut shell = world.shell();
-    let prepared = prepare(&world.request(Some(wanted(url, want))), &mut shell).await;
+    let prepared = prepare(&world.request(Some(wanted(url, revision))), &mut shell).await;
     (prepared, shell)
 }
 
 /// The text of `file` in what is built.
-pub async fn built(world: &World, url: &str, want: Want) -> String {
-    let prepared = build(world, url, want).await.0.unwrap();
+pub async fn built(world: &World, url: &str, revision: RevisionSpec) -> String {
+    let prepared = build(world, url, revision).await.0.unwrap();
     text(&prepared, "file")
 }
 
@@ -91,7 +90,7 @@ pub fn store(world: &World) -> PathBuf {
 async fn the_default_branch_is_checked_out_and_recorded() {
     let world = World::new();
     let upstream = Upstream::new(&world, "up/demo");
-    let (prepared, shell) = build(&world, &upstream.url(), Want::Default).await;
+    let (prepared, shell) = build(&world, &upstream.url(), RevisionSpec::Default).await;
     let prepared = prepared.unwrap();
     assert_eq!(text(&prepared, "file"), "one");
     let checkout = prepared.checkout.clone().unwrap();
@@ -168,8 +167,8 @@ async fn history_written_anew_is_followed_and_the_old_one_known() {
     fs::write(upstream.dir.join("file"), "two again").unwrap();
     upstream.hg(&["commit", "--quiet", "--amend", "-m", "two again"]);
     let mut shell = world.shell();
-    let since = Since { last: Some(old), last_success: None };
-    let request = Request { since, ..world.request(Some(wanted(&url, branch("default")))) };
+    let earlier = EarlierRevisions { last: Some(old), last_success: None };
+    let request = ContextRequest { earlier, ..world.request(Some(wanted(&url, branch("default")))) };
     let prepared = prepare(&request, &mut shell).await.unwrap();
     assert_eq!(text(&prepared, "file"), "two again");
     let checkout = prepared.checkout.unwrap();
@@ -184,13 +183,13 @@ async fn what_is_built_by_default_may_change() {
     let world = World::new();
     let upstream = Upstream::new(&world, "up/demo");
     let url = upstream.url();
-    let request = world.request(Some(wanted(&url, Want::Default)));
+    let request = world.request(Some(wanted(&url, RevisionSpec::Default)));
     upstream.hg(&["branch", "--quiet", "main"]);
     upstream.commit("on main");
     let default = upstream.id("default");
     assert_eq!(tip(&request, &mut world.shell()).await.unwrap(), Some(default.clone()));
     upstream.hg(&["bookmark", "@"]);
-    let (prepared, _) = build(&world, &url, Want::Default).await;
+    let (prepared, _) = build(&world, &url, RevisionSpec::Default).await;
     let prepared = prepared.unwrap();
     assert_eq!(text(&prepared, "file"), "on main");
     assert_eq!(fs::read_to_string(prepared.cwd.join(".hg/bookmarks.current")).unwrap(), "@");
@@ -200,7 +199,7 @@ async fn what_is_built_by_default_may_change() {
     // Taken back.
     upstream.hg(&["bookmark", "--delete", "@"]);
     assert_eq!(tip(&request, &mut world.shell()).await.unwrap(), Some(default));
-    assert_eq!(built(&world, &url, Want::Default).await, "one");
+    assert_eq!(built(&world, &url, RevisionSpec::Default).await, "one");
 }
 
 #[tokio::test]
@@ -208,7 +207,7 @@ async fn a_closed_default() {
     let world = World::new();
     let upstream = Upstream::new(&world, "up/demo");
     upstream.hg(&["commit", "--quiet", "--close-branch", "-m", "closed"]);
-    let prepared = build(&world, &upstream.url(), Want::Default).await.0.unwrap();
+    let prepared = build(&world, &upstream.url(), RevisionSpec::Default).await.0.unwrap();
     assert_eq!(prepared.checkout.unwrap().revision, upstream.id("default"));
 }
 
@@ -218,11 +217,11 @@ async fn no_default() {
     fs::write(world.path("home/.hgrc"), "[ui]\nusername = Ann <ann@example.org>\n").unwrap();
     let other = Upstream { world: &world, dir: world.path("other") };
     hg(&world, world.dir.path(), &["init", "other"]);
-    let error = build(&world, &other.url(), Want::Default).await.0.unwrap_err();
+    let error = build(&world, &other.url(), RevisionSpec::Default).await.0.unwrap_err();
     assert!(matches!(error, Error::NoDefaultBranch(_)), "{error:?}");
     other.hg(&["branch", "--quiet", "main"]);
     other.commit("main");
-    let prepared = build(&world, &other.url(), Want::Default).await.0.unwrap();
+    let prepared = build(&world, &other.url(), RevisionSpec::Default).await.0.unwrap();
     assert_eq!(prepared.checkout.unwrap().command, format!("HgClone({}, tip)", other.url()));
 }
 
@@ -254,7 +253,7 @@ async fn names_are_names_of_their_kind_and_nothing_else() {
     upstream.commit("two");
     upstream.hg(&["bookmark", "v1", "-r", "2"]);
     // A tag and a bookmark.
-    let tag = build(&world, &url, Want::Tag("v1".to_owned())).await.0.unwrap();
+    let tag = build(&world, &url, RevisionSpec::Tag("v1".to_owned())).await.0.unwrap();
     assert_eq!(text(&tag, "file"), "one");
     assert_eq!(built(&world, &url, branch("v1")).await, "two");
     // First digits of an id are no branch.
@@ -274,7 +273,7 @@ async fn revisions_are_ids() {
     let url = upstream.url();
     let id = upstream.id("0");
     upstream.commit("two");
-    let of = |id: &str| Want::Revision(id.to_owned());
+    let of = |id: &str| RevisionSpec::Revision(id.to_owned());
     assert_eq!(built(&world, &url, of(&id[..6])).await, "one");
     let (prepared, shell) = build(&world, &url, of(&id.to_uppercase())).await;
     assert_eq!(prepared.unwrap().checkout.unwrap().revision, id);
@@ -303,8 +302,9 @@ async fn what_came_since_is_recorded() {
     upstream.commit("two\n\nmore");
     let second = upstream.id(".");
     let run = async |last: &str, last_success: &str| {
-        let since = Since { last: Some(last.to_owned()), last_success: Some(last_success.to_owned()) };
-        let request = Request { since, ..world.request(Some(wanted(&url, branch("default")))) };
+        let earlier =
+            EarlierRevisions { last: Some(last.to_owned()), last_success: Some(last_success.to_owned()) };
+        let request = ContextRequest { earlier, ..world.request(Some(wanted(&url, branch("default")))) };
         prepare(&request, &mut world.shell()).await.unwrap().checkout.unwrap()
     };
     let checkout = run(&second, &first).await;
@@ -318,9 +318,9 @@ async fn what_came_since_is_recorded() {
     assert_eq!((checkout.changes_since_last, checkout.changes_since_success), (None, None));
 
     let request = world.request(Some(wanted(&url, branch("default"))));
-    let paths = moved(&request, &first, &mut world.shell()).await.unwrap();
+    let paths = changed_files(&request, &first, &mut world.shell()).await.unwrap();
     assert_eq!(paths.unwrap(), ["file", "n\u{e4}w"]);
-    assert_eq!(moved(&request, &"a1".repeat(20), &mut world.shell()).await.unwrap(), None);
+    assert_eq!(changed_files(&request, &"a1".repeat(20), &mut world.shell()).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -330,14 +330,14 @@ async fn a_lasting_tree_keeps_what_is_not_known() {
     fs::create_dir(upstream.dir.join("sub")).unwrap();
     fs::write(upstream.dir.join("sub/x"), "").unwrap();
     upstream.commit("with sub");
-    let place = Place::Directory("../lasting".into());
-    let source = Source::Hg(Wanted {
+    let working_dir = WorkingDir::Directory("../lasting".into());
+    let source = SourceSpec::Hg(HgSpec {
         url: upstream.url().parse().unwrap(),
-        want: branch("default"),
+        revision: branch("default"),
         subdir: Some("sub".into()),
         dir: None,
     });
-    let request = Request { place, ..world.request(Some(source)) };
+    let request = ContextRequest { working_dir, ..world.request(Some(source)) };
     let prepared = prepare(&request, &mut world.shell()).await.unwrap();
     assert!(prepared.cwd.ends_with("lasting/demo/sub"));
     fs::write(prepared.cwd.join("built.o"), "").unwrap();
@@ -358,9 +358,10 @@ fn ten_runs_at_once_share_one_clone() {
     let url = upstream.url();
     let id = upstream.id("0");
     let run = |index: usize| {
-        let want = if index.is_multiple_of(2) { branch("default") } else { Want::Revision(id.clone()) };
+        let revision =
+            if index.is_multiple_of(2) { branch("default") } else { RevisionSpec::Revision(id.clone()) };
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let (prepared, shell) = runtime.block_on(build(&world, &url, want));
+        let (prepared, shell) = runtime.block_on(build(&world, &url, revision));
         (text(&prepared.unwrap(), "file"), shell.count("create cache"))
     };
     let run = &run;
@@ -417,10 +418,10 @@ async fn half_a_pull_is_taken_back() {
     shell.interrupt = Some(Box::new(move |command| {
         (command.label == "cache_update").then(|| {
             fs::write(&left, "").unwrap();
-            Ended { status: -15, silent: true, ..Ended::default() }
+            CommandOutput { status: -15, quiet: true, ..CommandOutput::default() }
         })
     }));
-    let request = world.request(Some(wanted(&upstream.url(), Want::Revision(upstream.id("1")))));
+    let request = world.request(Some(wanted(&upstream.url(), RevisionSpec::Revision(upstream.id("1")))));
     let error = prepare(&request, &mut shell).await.unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }) && !journal.exists(), "{error:?}");
     // Found where it was not to be.
@@ -441,13 +442,13 @@ fn overwrite(store: &Path, name: &str) {
 async fn damaged(damages: &[(&str, Damage)]) {
     let world = World::new();
     let upstream = Upstream::new(&world, "up/demo");
-    let want = Want::Revision(upstream.id("."));
-    assert_eq!(built(&world, &upstream.url(), want.clone()).await, "one");
+    let revision = RevisionSpec::Revision(upstream.id("."));
+    assert_eq!(built(&world, &upstream.url(), revision.clone()).await, "one");
     for (what, damage) in damages {
         damage(&store(&world));
-        let (prepared, shell) = build(&world, &upstream.url(), want.clone()).await;
+        let (prepared, shell) = build(&world, &upstream.url(), revision.clone()).await;
         let said: Vec<_> =
-            shell.ran.iter().map(|(_, ended)| String::from_utf8_lossy(&ended.stderr)).collect();
+            shell.ran.iter().map(|(_, output)| String::from_utf8_lossy(&output.stderr)).collect();
         let prepared = prepared.unwrap_or_else(|error| panic!("{what}: {error:?}: {said:#?}"));
         assert_eq!(text(&prepared, "file"), "one");
         assert!(shell.notes.iter().any(|note| note.contains("damaged")), "{what}: {:?}", shell.notes);
@@ -463,7 +464,7 @@ async fn a_stop_while_pulling_leaves_nothing_that_is_trusted() {
     for label in ["cache_update", "create cache"] {
         let mut shell = world.shell();
         shell.interrupt = Some(Box::new(move |command| {
-            let stopped = Ended { status: -15, stopped: true, ..Ended::default() };
+            let stopped = CommandOutput { status: -15, stopped: true, ..CommandOutput::default() };
             (command.label == label).then_some(stopped)
         }));
         let request = world.request(Some(wanted(&upstream.url(), branch("default"))));

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use pony_contexts::{Command, Ended, Error, Network, Request, hg::Want, prepare, tip};
+use pony_contexts::{Command, CommandOutput, ContextRequest, Error, Network, RevisionSpec, prepare, tip};
 
 use crate::{
     hg::{Upstream, branch, build, built, hg, wanted},
@@ -94,11 +94,11 @@ fn assert_nowhere(world: &World, shell: &Real, secrets: &[&str]) {
     let holds = |bytes: &[u8]| {
         secrets.iter().find(|secret| bytes.windows(secret.len()).any(|window| window == secret.as_bytes()))
     };
-    for (command, ended) in &shell.ran {
+    for (command, output) in &shell.ran {
         for bytes in command.argv.iter().map(|arg| arg.as_encoded_bytes()) {
             assert_eq!(holds(bytes), None, "{:?}", command.argv);
         }
-        assert_eq!(holds(&[&ended.stdout[..], &ended.stderr].concat()), None, "{ended:?}");
+        assert_eq!(holds(&[&output.stdout[..], &output.stderr].concat()), None, "{output:?}");
     }
     assert_eq!(holds(shell.notes.concat().as_bytes()), None, "{:?}", shell.notes);
     for file in ["cache", "tmp", "home"]
@@ -116,11 +116,11 @@ async fn over_http() {
     let upstream = Upstream::new(&world, "up/demo");
     let server = Server::new(&upstream);
     let url = server.url();
-    assert_eq!(built(&world, &url, Want::Default).await, "one");
+    assert_eq!(built(&world, &url, RevisionSpec::Default).await, "one");
     upstream.commit("two");
     upstream.hg(&["bookmark", "-r", "0", "fix"]);
     assert_eq!(built(&world, &url, branch("fix")).await, "one");
-    let request = world.request(Some(wanted(&url, Want::Default)));
+    let request = world.request(Some(wanted(&url, RevisionSpec::Default)));
     let mut shell = world.shell();
     assert_eq!(tip(&request, &mut shell).await.unwrap(), Some(upstream.id("1")));
     assert_eq!((shell.ran.len(), shell.downloads), (0, 1));
@@ -132,7 +132,7 @@ async fn over_http() {
         let error = build(&world, &url, branch(name)).await.0.unwrap_err();
         assert!(matches!(error, Error::NoSuchName { .. }), "{name}: {error:?}");
     }
-    let error = build(&world, &format!("{url}absent"), Want::Default).await.0.unwrap_err();
+    let error = build(&world, &format!("{url}absent"), RevisionSpec::Default).await.0.unwrap_err();
     assert!(matches!(error, Error::NoSuchRepository { .. }), "{error:?}");
 }
 
@@ -186,10 +186,11 @@ async fn a_network_that_fails_is_tried_again_then_done_without() {
     let upstream = Upstream::new(&world, "up/demo");
     let server = Server::new(&upstream);
     let url = server.url();
-    let waits = vec![Duration::from_secs(5), Duration::from_secs(20)];
-    let with = |want: Want, offline: bool| {
-        let network = Network { offline, waits: waits.clone(), silence: Duration::from_mins(1) };
-        Request { network, ..world.request(Some(wanted(&url, want))) }
+    let retry_delays = vec![Duration::from_secs(5), Duration::from_secs(20)];
+    let with = |revision: RevisionSpec, offline: bool| {
+        let network =
+            Network { offline, retry_delays: retry_delays.clone(), quiet_timeout: Duration::from_mins(1) };
+        ContextRequest { network, ..world.request(Some(wanted(&url, revision))) }
     };
     // Not even the first time.
     let error = prepare(&with(branch("default"), true), &mut world.shell()).await.unwrap_err();
@@ -199,10 +200,10 @@ async fn a_network_that_fails_is_tried_again_then_done_without() {
     let mut shell = world.shell();
     let prepared = prepare(&with(branch("default"), false), &mut shell).await.unwrap();
     assert_eq!(text(&prepared, "file"), "one");
-    assert_eq!(shell.pauses, waits);
-    assert!(prepared.checkout.unwrap().offline.unwrap().contains("cannot be reached"));
+    assert_eq!(shell.pauses, retry_delays);
+    assert!(prepared.checkout.unwrap().offline.unwrap().contains("cannot reach"));
     let prepared = prepare(&with(branch("default"), true), &mut world.shell()).await.unwrap();
-    assert_eq!(prepared.checkout.unwrap().offline, Some(format!("`{url}` is not asked, being offline")));
+    assert_eq!(prepared.checkout.unwrap().offline, Some(format!("cannot fetch `{url}` while offline")));
     let error = prepare(&with(branch("nope"), true), &mut world.shell()).await.unwrap_err();
     assert!(matches!(error, Error::Offline(_)), "{error:?}");
 }
@@ -213,21 +214,21 @@ async fn a_pull_that_is_cut_is_done_without() {
     let upstream = Upstream::new(&world, "up/demo");
     let server = Server::new(&upstream);
     let url = server.url();
-    assert_eq!(built(&world, &url, Want::Default).await, "one");
+    assert_eq!(built(&world, &url, RevisionSpec::Default).await, "one");
     // Upstream says that there is another tip, which then does not arrive.
     upstream.commit("two");
-    for want in [Want::Default, branch("default")] {
+    for revision in [RevisionSpec::Default, branch("default")] {
         let mut shell = world.shell();
         shell.interrupt = Some(Box::new(|command| {
             let said = b"abort: HTTP request error (incomplete response; expected 65536 bytes got 18897)\n";
-            let cut = Ended { status: 255, stderr: said.to_vec(), ..Ended::default() };
+            let cut = CommandOutput { status: 255, stderr: said.to_vec(), ..CommandOutput::default() };
             (command.label == "cache_update").then_some(cut)
         }));
-        let prepared = prepare(&world.request(Some(wanted(&url, want))), &mut shell).await.unwrap();
+        let prepared = prepare(&world.request(Some(wanted(&url, revision))), &mut shell).await.unwrap();
         assert_eq!(text(&prepared, "file"), "one");
         assert!(prepared.checkout.unwrap().offline.unwrap().contains("incomplete response"));
     }
-    assert_eq!(built(&world, &url, Want::Default).await, "two");
+    assert_eq!(built(&world, &url, RevisionSpec::Default).await, "two");
 }
 
 #[tokio::test]
@@ -251,22 +252,22 @@ async fn a_server_that_hangs_and_none_at_all() {
     let mut shell = world.shell();
     shell.interrupt = Some(Box::new(move |command: &Command| {
         // What the runner does with a command that has nothing to say for that long.
-        assert_eq!(command.silence, Some(Duration::from_mins(1)));
+        assert_eq!(command.quiet_timeout, Some(Duration::from_mins(1)));
         let mut child = program("timeout", &home);
         let status = child.arg("0.5").args(&command.argv).status().unwrap();
         assert_eq!(status.code(), Some(124));
-        Some(Ended { status: -15, silent: true, ..Ended::default() })
+        Some(CommandOutput { status: -15, quiet: true, ..CommandOutput::default() })
     }));
-    let request = world.request(Some(wanted(&format!("http://{address}/"), Want::Default)));
+    let request = world.request(Some(wanted(&format!("http://{address}/"), RevisionSpec::Default)));
     let error = prepare(&request, &mut shell).await.unwrap_err();
-    assert_eq!(error.to_string(), format!("`http://{address}/` cannot be reached (it fell silent)"));
+    assert_eq!(error.to_string(), format!("cannot reach `http://{address}/` (no output for too long)"));
 
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let error = build(&world, &format!("http://{free}/"), Want::Default).await.0.unwrap_err();
+    let error = build(&world, &format!("http://{free}/"), RevisionSpec::Default).await.0.unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
-    let error = build(&world, "http://no..such..host/x", Want::Default).await.0.unwrap_err();
+    let error = build(&world, "http://no..such..host/x", RevisionSpec::Default).await.0.unwrap_err();
     assert!(matches!(error, Error::NoSuchHost { .. }), "{error:?}");
     let nothing = format!("{}-absent", upstream.url());
-    let error = build(&world, &nothing, Want::Default).await.0.unwrap_err();
+    let error = build(&world, &nothing, RevisionSpec::Default).await.0.unwrap_err();
     assert!(matches!(error, Error::NoSuchRepository { .. }), "{error:?}");
 }

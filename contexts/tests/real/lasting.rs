@@ -2,13 +2,15 @@
 
 use std::{fs, path::PathBuf};
 
-use pony_contexts::{Ended, Error, Place, Prepared, Request, Source, git::Want, prepare};
+use pony_contexts::{
+    CommandOutput, ContextRequest, Error, Prepared, RevisionSpec, SourceSpec, WorkingDir, prepare,
+};
 
 use crate::support::{Real, Repository, World, branch, text, wanted};
 
-fn request(upstream: &Repository<'_>, want: Want) -> Request {
-    let request = upstream.world.request(Some(Source::Git(wanted(&upstream.url(), want))));
-    Request { place: Place::Directory("../lasting".into()), ..request }
+fn request(upstream: &Repository<'_>, revision: RevisionSpec) -> ContextRequest {
+    let request = upstream.world.request(Some(SourceSpec::Git(wanted(&upstream.url(), revision))));
+    ContextRequest { working_dir: WorkingDir::Directory("../lasting".into()), ..request }
 }
 
 async fn build(upstream: &Repository<'_>, shell: &mut Real) -> Result<Prepared, Error> {
@@ -30,7 +32,11 @@ async fn it_stays_where_a_run_ends_before_the_tree_is_touched() {
     let product = built(&upstream).await;
     let mut shell = world.shell();
     shell.interrupt = Some(Box::new(|command| {
-        (command.label == "cache_update").then(|| Ended { status: -15, stopped: true, ..Ended::default() })
+        (command.label == "cache_update").then(|| CommandOutput {
+            status: -15,
+            stopped: true,
+            ..CommandOutput::default()
+        })
     }));
     let error = build(&upstream, &mut shell).await.unwrap_err();
     assert!(matches!(error, Error::Stopped), "{error:?}");
@@ -51,7 +57,11 @@ async fn it_goes_where_a_run_ends_while_the_tree_is_changed() {
     upstream.commit("two");
     let mut shell = world.shell();
     shell.interrupt = Some(Box::new(|command| {
-        (command.label == "checkout").then(|| Ended { status: -15, stopped: true, ..Ended::default() })
+        (command.label == "checkout").then(|| CommandOutput {
+            status: -15,
+            stopped: true,
+            ..CommandOutput::default()
+        })
     }));
     build(&upstream, &mut shell).await.unwrap_err();
     let prepared = build(&upstream, &mut world.shell()).await.unwrap();

@@ -5,12 +5,17 @@ use std::{
     os::unix::fs::{PermissionsExt, symlink},
 };
 
-use pony_contexts::{Error, Place, Prepared, Request, Source, path::Wanted, prepare, remove_tree};
+use pony_contexts::{
+    ContextRequest, Error, PathSpec, Prepared, SourceSpec, WorkingDir, prepare, remove_tree,
+};
 
 use crate::support::{World, text};
 
-fn request(world: &World, dir: &str, place: Place) -> Request {
-    Request { place, ..world.request(Some(Source::Path(Wanted { dir: dir.into(), gitignore: false }))) }
+fn request(world: &World, dir: &str, working_dir: WorkingDir) -> ContextRequest {
+    ContextRequest {
+        working_dir,
+        ..world.request(Some(SourceSpec::Path(PathSpec { dir: dir.into(), gitignore: false })))
+    }
 }
 
 #[tokio::test]
@@ -22,12 +27,12 @@ async fn no_source_is_an_empty_directory_or_the_recipes_own() {
     assert_eq!(fs::read_dir(&prepared.cwd).unwrap().count(), 0);
     assert_eq!(prepared.checkout, None);
 
-    request.place = Place::Here;
+    request.working_dir = WorkingDir::Here;
     let mut shell = world.shell();
     let prepared = prepare(&request, &mut shell).await.unwrap();
     assert_eq!(prepared.cwd.canonicalize().unwrap(), world.path("recipes").canonicalize().unwrap());
     assert_eq!(prepared.tempdir, None);
-    assert!(!prepared.facts.contains_key("tempdir") && shell.ran.is_empty());
+    assert!(!prepared.client_info.contains_key("tempdir") && shell.ran.is_empty());
 }
 
 #[tokio::test]
@@ -42,7 +47,7 @@ async fn a_folder_is_copied_with_what_is_not_committed() {
     fs::set_permissions(repository.dir.join("closed"), fs::Permissions::from_mode(0o555)).unwrap();
 
     let prepared =
-        prepare(&request(&world, "../code/demo", Place::Tempdir), &mut world.shell()).await.unwrap();
+        prepare(&request(&world, "../code/demo", WorkingDir::Tempdir), &mut world.shell()).await.unwrap();
     assert!(prepared.cwd.starts_with(world.path("tmp")) && prepared.cwd.ends_with("demo"));
     assert_eq!((text(&prepared, "file").as_str(), text(&prepared, "new").as_str()), ("changed", "new"));
     assert_eq!(fs::read_link(prepared.cwd.join("link")).unwrap().to_str(), Some("/etc"));
@@ -64,7 +69,7 @@ async fn a_folder_is_built_in_place() {
     let repository = world.repository("code/demo");
     fs::create_dir(repository.dir.join("sub")).unwrap();
     let run = async |dir: &str| -> Prepared {
-        prepare(&request(&world, dir, Place::Here), &mut world.shell()).await.unwrap()
+        prepare(&request(&world, dir, WorkingDir::Here), &mut world.shell()).await.unwrap()
     };
     let prepared = run("../code/demo").await;
     assert_eq!(text(&prepared, "file"), "one");
@@ -80,7 +85,7 @@ async fn git_that_cannot_say_is_no_obstacle() {
     fs::create_dir_all(&dir).unwrap();
     world.git(&dir, &["init", "--quiet"]);
     let mut shell = world.shell();
-    let prepared = prepare(&request(&world, "../code/unborn", Place::Here), &mut shell).await.unwrap();
+    let prepared = prepare(&request(&world, "../code/unborn", WorkingDir::Here), &mut shell).await.unwrap();
     assert_eq!(prepared.checkout, None);
     assert!(shell.notes[0].starts_with("no version recorded"), "{:?}", shell.notes);
 }
@@ -89,9 +94,10 @@ async fn git_that_cannot_say_is_no_obstacle() {
 async fn what_is_no_directory() {
     let world = World::new();
     fs::write(world.path("recipes/file"), "x").unwrap();
-    for place in [Place::Here, Place::Tempdir] {
+    for working_dir in [WorkingDir::Here, WorkingDir::Tempdir] {
         for dir in ["file", "absent", "file/x"] {
-            let error = prepare(&request(&world, dir, place.clone()), &mut world.shell()).await.unwrap_err();
+            let error =
+                prepare(&request(&world, dir, working_dir.clone()), &mut world.shell()).await.unwrap_err();
             assert!(matches!(error, Error::NotADirectory(_)), "{error:?}");
             assert!(error.to_string().contains(dir) && error.hint().is_some());
         }
@@ -103,6 +109,6 @@ async fn what_is_no_directory() {
 async fn the_place_for_temporary_directories_may_lie_in_what_is_copied() {
     let world = World::new();
     fs::write(world.path("file"), "x").unwrap();
-    let prepared = prepare(&request(&world, "..", Place::Tempdir), &mut world.shell()).await.unwrap();
+    let prepared = prepare(&request(&world, "..", WorkingDir::Tempdir), &mut world.shell()).await.unwrap();
     assert_eq!(text(&prepared, "file"), "x");
 }

@@ -10,10 +10,7 @@ use std::{
     thread,
 };
 
-use pony_contexts::{
-    Error,
-    git::{Want, Wanted},
-};
+use pony_contexts::{Error, GitSpec, RevisionSpec};
 
 use crate::support::{Real, World, branch, files, program, revision, tag, text, wanted};
 
@@ -73,12 +70,12 @@ pub fn assert_nowhere(world: &World, shell: &Real, secrets: &[&str]) {
     let holds = |bytes: &[u8]| {
         secrets.iter().find(|secret| bytes.windows(secret.len()).any(|window| window == secret.as_bytes()))
     };
-    for (command, ended) in &shell.ran {
+    for (command, output) in &shell.ran {
         for bytes in command.argv.iter().map(|arg| arg.as_encoded_bytes()) {
             assert_eq!(holds(bytes), None, "{:?}", command.argv);
         }
-        assert_eq!(holds(&ended.stdout), None);
-        assert_eq!(holds(&ended.stderr), None, "{}", String::from_utf8_lossy(&ended.stderr));
+        assert_eq!(holds(&output.stdout), None);
+        assert_eq!(holds(&output.stderr), None, "{}", String::from_utf8_lossy(&output.stderr));
     }
     assert_eq!(holds(shell.notes.concat().as_bytes()), None, "{:?}", shell.notes);
     for root in ["cache", "tmp", "home"] {
@@ -113,7 +110,7 @@ async fn a_login_in_the_address_works_and_stays_secret() {
     publish(&world, &repository.dir, "demo");
 
     let url = format!("http://ann:p%40ss%2Fword@{address}/demo.git");
-    let wanted = Wanted { submodules: true, ..wanted(&url, Want::Default) };
+    let wanted = GitSpec { submodules: true, ..wanted(&url, RevisionSpec::Default) };
     assert_eq!(wanted.url.secrets(), ["ann:p%40ss%2Fword", "p%40ss%2Fword", "p@ss/word"]);
     let (prepared, shell) = world.prepare_wanted(wanted).await;
     let prepared = prepared.unwrap();
@@ -132,12 +129,13 @@ async fn a_wrong_login_or_none_is_an_error_without_a_question() {
     publish(&world, &repository.dir, "demo");
     let address = web(world.path("up"));
     for login in ["", "ann@", "ann:wr0ng-one@", "tok3n-tok3n-tok3n-tok3n@"] {
-        for want in [Want::Default, branch("main")] {
-            let (prepared, shell) = world.prepare(&format!("http://{login}{address}/demo.git"), want).await;
+        for revision in [RevisionSpec::Default, branch("main")] {
+            let (prepared, shell) =
+                world.prepare(&format!("http://{login}{address}/demo.git"), revision).await;
             let error = prepared.unwrap_err();
             assert!(matches!(error, Error::Authentication { .. }), "{login}: {error:?}");
             assert!(
-                error.to_string().starts_with(&format!("`http://{address}/demo.git` wants a login (")),
+                error.to_string().starts_with(&format!("login required for `http://{address}/demo.git` (")),
                 "{error}"
             );
             assert!(error.hint().unwrap().contains("credential helper"));
@@ -172,10 +170,13 @@ async fn over_the_git_protocol() {
     upstream.commit("two");
     let url = format!("git://{}/demo", daemon(&world, &world.path("up")));
     world.configure("[protocol \"file\"]\n\tallow = never\n");
-    for (want, expected) in
-        [(Want::Default, "two"), (branch("main"), "two"), (tag("v1"), "one"), (revision(&lost), "lost")]
-    {
-        let prepared = world.prepare(&url, want).await.0.unwrap();
+    for (revision, expected) in [
+        (RevisionSpec::Default, "two"),
+        (branch("main"), "two"),
+        (tag("v1"), "one"),
+        (revision(&lost), "lost"),
+    ] {
+        let prepared = world.prepare(&url, revision).await.0.unwrap();
         assert_eq!(text(&prepared, "file"), expected);
     }
     let error = world.prepare(&url.replace("demo", "absent"), branch("main")).await.0.unwrap_err();
@@ -213,7 +214,7 @@ async fn over_ssh_as_the_person_has_set_it_up() {
     shell.env.push(("GIT_SSH_COMMAND", ssh.display().to_string()));
     shell.env.push(("GIT_SSH_VARIANT", "ssh".to_owned()));
     for url in [format!("git@host:{}", upstream.url()), format!("ssh://git@host:2222{}", upstream.url())] {
-        let prepared = world.prepare_with(&url, Want::Default, &mut shell).await.unwrap();
+        let prepared = world.prepare_with(&url, RevisionSpec::Default, &mut shell).await.unwrap();
         assert_eq!(text(&prepared, "file"), "one");
         assert_eq!(world.git(&prepared.cwd, &["remote", "get-url", "origin"]), url);
     }
@@ -237,7 +238,7 @@ async fn a_repository_from_elsewhere_does_not_reach_into_this_machine() {
     upstream.commit("submodule");
     let url = format!("git://{}/demo", daemon(&world, &world.path("up")));
     let (prepared, _) =
-        world.prepare_wanted(Wanted { submodules: true, ..wanted(&url, Want::Default) }).await;
+        world.prepare_wanted(GitSpec { submodules: true, ..wanted(&url, RevisionSpec::Default) }).await;
     let error = prepared.unwrap_err();
     assert!(error.to_string().contains("transport 'file' not allowed"), "{error}");
 }

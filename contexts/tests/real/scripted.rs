@@ -8,9 +8,7 @@ use std::{
 };
 
 use pony_contexts::{
-    Command, Ended, Error, Shell, Source, Stage,
-    git::Want,
-    prepare,
+    Command, CommandOutput, Error, RevisionSpec, Shell, SourceSpec, Stage, prepare,
     shell::{Download, DownloadError, Downloaded},
 };
 
@@ -25,10 +23,10 @@ struct Script {
 }
 
 impl Shell for Script {
-    async fn run(&mut self, command: Command) -> Ended {
+    async fn run(&mut self, command: Command) -> CommandOutput {
         self.asked.push(command);
         let (status, stdout) = self.answers.pop_front().unwrap();
-        Ended { status, stdout: stdout.into_bytes(), ..Ended::default() }
+        CommandOutput { status, stdout: stdout.into_bytes(), ..CommandOutput::default() }
     }
 
     async fn download(&mut self, _: Download) -> Result<Downloaded, DownloadError> {
@@ -41,7 +39,7 @@ impl Shell for Script {
         None
     }
 
-    async fn ask(&mut self, _: Command, _: Duration) -> Ended {
+    async fn capture(&mut self, _: Command, _: Duration) -> CommandOutput {
         unreachable!("nothing is to be found out")
     }
 
@@ -78,7 +76,7 @@ async fn a_tag_from_nothing_on() {
     let id = format!("{ID}\n");
     let mut script =
         Script::new(&[(0, ""), (0, ""), (0, ""), (0, &id), (0, ""), (0, ""), (0, ""), (0, &log)]);
-    let request = world.request(Some(Source::Git(wanted("https://ann:pw@host/demo.git", tag("v1")))));
+    let request = world.request(Some(SourceSpec::Git(wanted("https://ann:pw@host/demo.git", tag("v1")))));
     let prepared = prepare(&request, &mut script).await.unwrap();
 
     let mirror = world.mirror();
@@ -136,7 +134,7 @@ async fn a_head_that_upstream_does_not_have() {
     let world = World::new();
     for answer in ["", "garbage\tHEAD\n", "ref: refs/heads/main\tHEAD\n"] {
         let mut script = Script::new(&[(0, answer)]);
-        let request = world.request(Some(Source::Git(wanted("git@host:demo", Want::Default))));
+        let request = world.request(Some(SourceSpec::Git(wanted("git@host:demo", RevisionSpec::Default))));
         let error = prepare(&request, &mut script).await.unwrap_err();
         assert!(matches!(error, Error::NoDefaultBranch(_)), "{error:?}");
         assert_eq!(script.asked(&world), ["remote_head: ls-remote --symref -- git@host:demo HEAD"]);

@@ -10,9 +10,8 @@ use std::{
 };
 
 use pony_contexts::{
-    Command, Ended, Error, Network, Place, Prepared, Private, Request, Shell, Since, Source, Stage,
-    git::{Want, Wanted},
-    prepare,
+    Command, CommandOutput, ContextRequest, EarlierRevisions, Error, GitSpec, Network, Prepared, PrivateDirs,
+    RevisionSpec, Shell, SourceSpec, Stage, WorkingDir, prepare,
     shell::{Download, DownloadError, Downloaded},
 };
 use tempfile::TempDir;
@@ -32,14 +31,14 @@ pub fn program(name: impl AsRef<OsStr>, home: &Path) -> process::Command {
 }
 
 /// Looks at a command before it runs; an answer is taken in its place.
-pub type Interrupt = Box<dyn FnMut(&Command) -> Option<Ended> + Send>;
+pub type Interrupt = Box<dyn FnMut(&Command) -> Option<CommandOutput> + Send>;
 
 /// Runs what it is asked to, and keeps the record.
 pub struct Real {
     home: PathBuf,
     /// On top of the closed world's environment.
     pub env: Vec<(&'static str, String)>,
-    pub ran: Vec<(Command, Ended)>,
+    pub ran: Vec<(Command, CommandOutput)>,
     pub notes: Vec<String>,
     /// Each with what was said when it was complete.
     pub stages: Vec<(Stage, Option<String>)>,
@@ -50,10 +49,10 @@ pub struct Real {
 }
 
 impl Shell for Real {
-    async fn run(&mut self, command: Command) -> Ended {
-        if let Some(ended) = self.interrupt.as_mut().and_then(|interrupt| interrupt(&command)) {
-            self.ran.push((command, ended.clone()));
-            return ended;
+    async fn run(&mut self, command: Command) -> CommandOutput {
+        if let Some(output) = self.interrupt.as_mut().and_then(|interrupt| interrupt(&command)) {
+            self.ran.push((command, output.clone()));
+            return output;
         }
         let mut child = program(&command.argv[0], &self.home);
         child.args(&command.argv[1..]).current_dir(&command.cwd).envs(self.env.iter().cloned());
@@ -63,23 +62,25 @@ impl Shell for Real {
                 None => child.env_remove(name),
             };
         }
-        let ended = match child.output() {
-            Ok(output) => Ended {
+        let output = match child.output() {
+            Ok(output) => CommandOutput {
                 status: output.status.code().map_or(-9, i64::from),
                 stdout: output.stdout,
                 stderr: output.stderr,
-                ..Ended::default()
+                ..CommandOutput::default()
             },
-            Err(error) => Ended { status: -1, stderr: error.to_string().into(), ..Ended::default() },
+            Err(error) => {
+                CommandOutput { status: -1, stderr: error.to_string().into(), ..CommandOutput::default() }
+            }
         };
-        self.ran.push((command, ended.clone()));
-        ended
+        self.ran.push((command, output.clone()));
+        output
     }
 
-    async fn ask(&mut self, command: Command, _: Duration) -> Ended {
-        let ended = self.run(command).await;
+    async fn capture(&mut self, command: Command, _: Duration) -> CommandOutput {
+        let output = self.run(command).await;
         self.ran.pop();
-        ended
+        output
     }
 
     /// With curl in place of the runner's own client.
@@ -121,8 +122,8 @@ impl Shell for Real {
         self.stages.push((stage, None));
     }
 
-    fn complete(&mut self, words: String) {
-        self.stages.last_mut().unwrap().1 = Some(words);
+    fn complete(&mut self, summary: String) {
+        self.stages.last_mut().unwrap().1 = Some(summary);
     }
 
     fn note(&mut self, text: &str) {
@@ -198,40 +199,49 @@ impl World {
         repository
     }
 
-    pub fn request(&self, source: Option<Source>) -> Request {
+    pub fn request(&self, source: Option<SourceSpec>) -> ContextRequest {
         static RUNS: AtomicUsize = AtomicUsize::new(0);
         let run = RUNS.fetch_add(1, Ordering::Relaxed);
-        Request {
+        ContextRequest {
             recipe_dir: self.path("recipes"),
             home: Some(self.path("home")),
             cache: self.path("cache"),
             tempdir: self.path("tmp").join(format!("run-{run}")),
             source,
             path: std::env::var_os("PATH").unwrap(),
-            place: Place::Tempdir,
+            working_dir: WorkingDir::Tempdir,
             virtualenv: None,
-            handed: Vec::new(),
+            dependencies: Vec::new(),
             search: std::collections::BTreeMap::new(),
-            private: Private::default(),
+            private_dirs: PrivateDirs::default(),
             tools: Vec::new(),
-            since: Since::default(),
-            network: Network { offline: false, waits: Vec::new(), silence: Duration::from_mins(1) },
+            earlier: EarlierRevisions::default(),
+            network: Network {
+                offline: false,
+                retry_delays: Vec::new(),
+                quiet_timeout: Duration::from_mins(1),
+            },
         }
     }
 
-    pub async fn prepare(&self, url: &str, want: Want) -> (Result<Prepared, Error>, Real) {
-        self.prepare_wanted(wanted(url, want)).await
+    pub async fn prepare(&self, url: &str, revision: RevisionSpec) -> (Result<Prepared, Error>, Real) {
+        self.prepare_wanted(wanted(url, revision)).await
     }
 
-    pub async fn prepare_wanted(&self, wanted: Wanted) -> (Result<Prepared, Error>, Real) {
+    pub async fn prepare_wanted(&self, wanted: GitSpec) -> (Result<Prepared, Error>, Real) {
         let mut shell = self.shell();
-        let prepared = prepare(&self.request(Some(Source::Git(wanted))), &mut shell).await;
+        let prepared = prepare(&self.request(Some(SourceSpec::Git(wanted))), &mut shell).await;
         (prepared, shell)
     }
 
     /// Prepares with a shell of the test's own.
-    pub async fn prepare_with(&self, url: &str, want: Want, shell: &mut Real) -> Result<Prepared, Error> {
-        prepare(&self.request(Some(Source::Git(wanted(url, want)))), shell).await
+    pub async fn prepare_with(
+        &self,
+        url: &str,
+        revision: RevisionSpec,
+        shell: &mut Real,
+    ) -> Result<Prepared, Error> {
+        prepare(&self.request(Some(SourceSpec::Git(wanted(url, revision)))), shell).await
     }
 
     /// The one mirror in the cache.
@@ -253,20 +263,20 @@ impl World {
     }
 }
 
-pub fn wanted(url: &str, want: Want) -> Wanted {
-    Wanted { url: url.parse().unwrap(), want, submodules: false, subdir: None, dir: None }
+pub fn wanted(url: &str, revision: RevisionSpec) -> GitSpec {
+    GitSpec { url: url.parse().unwrap(), revision, submodules: false, subdir: None, dir: None }
 }
 
-pub fn branch(name: &str) -> Want {
-    Want::Branch(name.to_owned())
+pub fn branch(name: &str) -> RevisionSpec {
+    RevisionSpec::Branch(name.to_owned())
 }
 
-pub fn tag(name: &str) -> Want {
-    Want::Tag(name.to_owned())
+pub fn tag(name: &str) -> RevisionSpec {
+    RevisionSpec::Tag(name.to_owned())
 }
 
-pub fn revision(id: &str) -> Want {
-    Want::Revision(id.to_owned())
+pub fn revision(id: &str) -> RevisionSpec {
+    RevisionSpec::Revision(id.to_owned())
 }
 
 /// All files below `dir`, links not followed.

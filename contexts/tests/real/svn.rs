@@ -10,7 +10,8 @@ use std::{
 };
 
 use pony_contexts::{
-    Ended, Error, Place, Prepared, Request, Since, Source, moved, prepare, svn::Wanted, tip,
+    CommandOutput, ContextRequest, EarlierRevisions, Error, Prepared, SourceSpec, SvnSpec, WorkingDir,
+    changed_files, prepare, tip,
 };
 
 use crate::support::{Real, World, program, text};
@@ -82,9 +83,14 @@ pub fn run(world: &World, name: &str, args: impl IntoIterator<Item = impl AsRef<
     String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
 }
 
-pub fn asking(world: &World, url: &str, revision: Option<&str>) -> Request {
+pub fn asking(world: &World, url: &str, revision: Option<&str>) -> ContextRequest {
     let revision = revision.map(str::to_owned);
-    world.request(Some(Source::Svn(Wanted { url: url.parse().unwrap(), revision, subdir: None, dir: None })))
+    world.request(Some(SourceSpec::Svn(SvnSpec {
+        url: url.parse().unwrap(),
+        revision,
+        subdir: None,
+        dir: None,
+    })))
 }
 
 pub async fn build(world: &World, url: &str, revision: Option<&str>) -> (Result<Prepared, Error>, Real) {
@@ -154,8 +160,8 @@ async fn a_new_commit_updates_the_cache_and_is_recorded() {
     upstream.put("two & more\n\nwith a body", &[("trunk/file", "two"), ("trunk/a b/\u{e4}@2", "x")]);
     upstream.put("elsewhere", &[("branches/file", "x")]);
     upstream.commit("four");
-    let request = Request {
-        since: Since { last: Some("2".to_owned()), last_success: Some("1".to_owned()) },
+    let request = ContextRequest {
+        earlier: EarlierRevisions { last: Some("2".to_owned()), last_success: Some("1".to_owned()) },
         ..asking(&world, &url, None)
     };
     let mut shell = world.shell();
@@ -177,11 +183,11 @@ async fn a_new_commit_updates_the_cache_and_is_recorded() {
     assert_eq!(success.files, ["a b/", "a b/\u{e4}@2", "file"]);
 
     let mut shell = world.shell();
-    let files = moved(&request, "1", &mut shell).await.unwrap().unwrap();
+    let files = changed_files(&request, "1", &mut shell).await.unwrap().unwrap();
     assert_eq!(files, ["a b/", "a b/\u{e4}@2", "file"]);
-    assert_eq!(moved(&request, "4", &mut shell).await.unwrap().unwrap(), [""; 0]);
+    assert_eq!(changed_files(&request, "4", &mut shell).await.unwrap().unwrap(), [""; 0]);
     for unknown in ["99", "none"] {
-        assert_eq!(moved(&request, unknown, &mut shell).await.unwrap(), None);
+        assert_eq!(changed_files(&request, unknown, &mut shell).await.unwrap(), None);
     }
 }
 
@@ -191,9 +197,9 @@ async fn no_news_since_the_last_run_needs_no_log() {
     let upstream = Upstream::new(&world, "up/demo");
     let url = upstream.url("trunk");
     for (last, changes) in [("1", Some(0)), ("7", None), ("abc", None)] {
-        let since = Since { last: Some(last.to_owned()), last_success: None };
+        let earlier = EarlierRevisions { last: Some(last.to_owned()), last_success: None };
         let mut shell = world.shell();
-        let prepared = prepare(&Request { since, ..asking(&world, &url, None) }, &mut shell).await;
+        let prepared = prepare(&ContextRequest { earlier, ..asking(&world, &url, None) }, &mut shell).await;
         let checkout = prepared.unwrap().checkout.unwrap();
         assert_eq!(checkout.changes_since_last.map(|changes| changes.commits.len()), changes);
         assert_eq!(shell.count("log"), 0);
@@ -239,12 +245,12 @@ async fn a_repository_that_was_replaced() {
             run(&world, "svnadmin", ["setuuid", upstream.dir.to_str().unwrap(), &uuid]);
         }
         upstream.commit(commits[0]);
-        let since = Since { last: Some("1".to_owned()), last_success: None };
+        let earlier = EarlierRevisions { last: Some("1".to_owned()), last_success: None };
         let mut shell = world.shell();
-        let request = Request { since, ..asking(&world, &url, None) };
+        let request = ContextRequest { earlier, ..asking(&world, &url, None) };
         let prepared = prepare(&request, &mut shell).await.unwrap();
         assert_eq!(text(&prepared, "file"), commits[0]);
-        assert!(shell.notes[0].contains("is another repository than it was"), "{:?}", shell.notes);
+        assert!(shell.notes[0].contains("is another repository than before"), "{:?}", shell.notes);
         assert_eq!((shell.count("create cache"), shell.count("log")), (1, 0));
         assert_eq!(prepared.checkout.unwrap().changes_since_last, None);
         upstream.commit(commits[1]);
@@ -309,9 +315,9 @@ async fn revisions_by_number_date_and_peg() {
     }
     for (revision, message) in [
         ("99", format!("no revision `99` in `{url}`")),
-        ("x", "`x` is not a revision of Subversion".to_owned()),
-        ("{2026-99-99}", "`{2026-99-99}` is not a revision of Subversion".to_owned()),
-        ("--help", "`--help` is not a revision of Subversion".to_owned()),
+        ("x", "`x` is not a Subversion revision".to_owned()),
+        ("{2026-99-99}", "`{2026-99-99}` is not a Subversion revision".to_owned()),
+        ("--help", "`--help` is not a Subversion revision".to_owned()),
     ] {
         let error = build(&world, &url, Some(revision)).await.0.unwrap_err();
         assert_eq!(error.to_string(), message);
@@ -320,7 +326,7 @@ async fn revisions_by_number_date_and_peg() {
     assert!(matches!(early, Error::NoSuchFolder { .. }), "{early:?}");
     for (url, expected) in [
         (upstream.url("trunk/file"), "it is a file"),
-        ("host:path".to_owned(), "`host:path` is not the address"),
+        ("host:path".to_owned(), "`host:path` is not an address"),
         (world.path("up/none").to_str().unwrap().to_owned(), "no repository at"),
     ] {
         let error = build(&world, &url, None).await.0.unwrap_err();
@@ -341,8 +347,8 @@ async fn odd_names() {
         assert_eq!(prepared.checkout.unwrap().version_info, "2");
     }
     let wanted =
-        Wanted { url: url.parse().unwrap(), revision: None, subdir: Some("\u{fc} @3".into()), dir: None };
-    let prepared = prepare(&world.request(Some(Source::Svn(wanted))), &mut world.shell()).await.unwrap();
+        SvnSpec { url: url.parse().unwrap(), revision: None, subdir: Some("\u{fc} @3".into()), dir: None };
+    let prepared = prepare(&world.request(Some(SourceSpec::Svn(wanted))), &mut world.shell()).await.unwrap();
     assert_eq!(text(&prepared, "file@HEAD"), "odd");
 }
 
@@ -427,7 +433,7 @@ async fn a_killed_update_leaves_a_cache_that_is_made_anew() {
         }
         let mut shell = world.shell();
         shell.interrupt = Some(Box::new(move |command| {
-            let killed = Ended { status: -9, stopped: true, ..Ended::default() };
+            let killed = CommandOutput { status: -9, stopped: true, ..CommandOutput::default() };
             (command.label == label).then_some(killed)
         }));
         let error = prepare(&asking(&world, &url, None), &mut shell).await.unwrap_err();
@@ -478,7 +484,7 @@ async fn a_cache_that_somebody_changed_is_made_anew() {
     fs::write(cached(&world).join("file"), "changed").unwrap();
     let (prepared, shell) = built(&world, &url, None).await;
     assert_eq!((text(&prepared, "file").as_str(), shell.count("create cache")), ("one", 1));
-    assert!(shell.notes[0].contains("was changed: making it anew"), "{:?}", shell.notes);
+    assert!(shell.notes[0].contains("was changed: rebuilding it"), "{:?}", shell.notes);
     fs::remove_file(cached(&world).join("file")).unwrap();
     let (prepared, _) = built(&world, &url, None).await;
     assert_eq!(text(&prepared, "file"), "one");
@@ -501,10 +507,10 @@ async fn a_lasting_tree_keeps_what_builds_leave() {
     upstream.put("lib", &[("lib/a", "a")]);
     upstream.change("externals", &["propset", "svn:externals", "^/lib lib", "trunk"]);
     let url = upstream.url("trunk");
-    let place = Place::Directory("../lasting".into());
+    let working_dir = WorkingDir::Directory("../lasting".into());
     let run_in = async |revision: Option<&str>| {
         let mut shell = world.shell();
-        let request = Request { place: place.clone(), ..asking(&world, &url, revision) };
+        let request = ContextRequest { working_dir: working_dir.clone(), ..asking(&world, &url, revision) };
         (prepare(&request, &mut shell).await.unwrap(), shell)
     };
     let (first, _) = run_in(None).await;
@@ -512,7 +518,7 @@ async fn a_lasting_tree_keeps_what_builds_leave() {
     fs::write(first.cwd.join("file"), "changed").unwrap();
     fs::write(first.cwd.join("lib/a"), "changed").unwrap();
     fs::write(first.cwd.join("new"), "in the way").unwrap();
-    drop(first.held);
+    drop(first.lock);
     upstream.put("two", &[("trunk/new", "new")]);
     let (second, shell) = run_in(None).await;
     assert_eq!((&second.cwd, &shell.notes[..]), (&first.cwd, &[] as &[String]), "{:?}", labels(&shell));
@@ -522,21 +528,21 @@ async fn a_lasting_tree_keeps_what_builds_leave() {
     let checkout = second.checkout.unwrap();
     assert_eq!((checkout.version_info.as_str(), checkout.dirty), ("4", false));
     assert_eq!(shell.count("create cache") + shell.count("cache_update"), 0);
-    drop(second.held);
+    drop(second.lock);
 
     // Back, and what a merge would be needed for is none.
     fs::remove_file(first.cwd.join("file")).unwrap();
     let (third, _) = run_in(Some("1")).await;
     assert_eq!((text(&third, "file").as_str(), text(&third, "product").as_str()), ("one", "kept"));
     assert_eq!(third.checkout.unwrap().version_info, "1");
-    drop(third.held);
+    drop(third.lock);
 
     // What cannot be mended is made afresh.
     fs::write(third.cwd.join(".svn/wc.db"), "").unwrap();
     let (fourth, shell) = run_in(None).await;
     assert_eq!(text(&fourth, "new"), "new");
     assert!(shell.notes[0].contains("starting afresh"), "{:?}", shell.notes);
-    drop(fourth.held);
+    drop(fourth.lock);
     fs::remove_file(first.cwd.join("new")).unwrap();
     fs::create_dir(first.cwd.join("new")).unwrap();
     fs::write(first.cwd.join("new/x"), "").unwrap();
@@ -559,7 +565,7 @@ async fn a_full_disk_and_a_program_that_is_not_there() {
             "svn: E200030: sqlite[S13]: database or disk is full\n",
             "the disk is full (svn: E200030: sqlite[S13]: database or disk is full)",
         ),
-        (-1, "No such file or directory", "`svn` could not be started (No such file or directory)"),
+        (-1, "No such file or directory", "cannot start `svn` (No such file or directory)"),
         (
             1,
             "svn: E125001: what is this\n",
@@ -568,10 +574,10 @@ async fn a_full_disk_and_a_program_that_is_not_there() {
     ] {
         let mut shell = world.shell();
         shell.interrupt = Some(Box::new(move |command| {
-            (command.label == "create cache").then(|| Ended {
+            (command.label == "create cache").then(|| CommandOutput {
                 status,
                 stderr: stderr.into(),
-                ..Ended::default()
+                ..CommandOutput::default()
             })
         }));
         let request = asking(&world, &upstream.url("trunk"), None);

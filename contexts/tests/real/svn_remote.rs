@@ -17,7 +17,9 @@ use std::{
     time::Duration,
 };
 
-use pony_contexts::{Ended, Error, Network, Place, Prepared, Request, moved, prepare, tip};
+use pony_contexts::{
+    CommandOutput, ContextRequest, Error, Network, Prepared, WorkingDir, changed_files, prepare, tip,
+};
 
 use crate::{
     remote::{assert_nowhere, listen},
@@ -183,15 +185,15 @@ fn noise(mut state: u64, length: usize) -> String {
     (0..length).map(|_| next()).collect()
 }
 
-fn patient(request: Request, tries: usize) -> Request {
-    Request {
-        network: Network { waits: vec![Duration::from_secs(7); tries], ..request.network.clone() },
+fn patient(request: ContextRequest, tries: usize) -> ContextRequest {
+    ContextRequest {
+        network: Network { retry_delays: vec![Duration::from_secs(7); tries], ..request.network.clone() },
         ..request
     }
 }
 
-fn offline(request: Request) -> Request {
-    Request { network: Network { offline: true, ..request.network.clone() }, ..request }
+fn offline(request: ContextRequest) -> ContextRequest {
+    ContextRequest { network: Network { offline: true, ..request.network.clone() }, ..request }
 }
 
 #[tokio::test]
@@ -224,7 +226,7 @@ async fn serves(upstream: &Upstream<'_>, base: &str) {
     let request = asking(world, &url, None);
     let mut shell = world.shell();
     let news = tip(&request, &mut shell).await.unwrap().unwrap();
-    assert!(moved(&request, "3", &mut shell).await.unwrap().unwrap().contains(&"b".to_owned()));
+    assert!(changed_files(&request, "3", &mut shell).await.unwrap().unwrap().contains(&"b".to_owned()));
     let (prepared, shell) = build(world, &url, None).await;
     let prepared = prepared.unwrap();
     assert_eq!((text(&prepared, "b"), prepared.tip), (base.to_owned(), Some(news)));
@@ -268,7 +270,10 @@ async fn logins() {
             let (prepared, shell) = build(&world, &format!("{scheme}://{login}{rest}"), None).await;
             let error = prepared.unwrap_err();
             assert!(matches!(error, Error::Authentication { .. }), "{login}: {error:?}");
-            assert!(error.to_string().starts_with(&format!("`{clean}` wants a login (svn: E")), "{error}");
+            assert!(
+                error.to_string().starts_with(&format!("login required for `{clean}` (svn: E")),
+                "{error}"
+            );
             assert!(error.hint().unwrap().contains("svn info"));
             assert_nowhere(&world, &shell, &["wr0ng-one", "tok3n-tok3n"]);
             assert_eq!(shell.ran.len(), 1);
@@ -386,7 +391,7 @@ async fn is_cut(upstream: &Upstream<'_>, line: &Line, url: &str) {
     let world = upstream.world;
     let large = noise(1, 400_000);
     upstream.put("large", &[("trunk/a/large", &large), ("trunk/b/large", &large[1..])]);
-    let go = async |request: Request| -> (Result<Prepared, Error>, Real) {
+    let go = async |request: ContextRequest| -> (Result<Prepared, Error>, Real) {
         let mut shell = world.shell();
         let cut = line.clone();
         shell.interrupt = Some(Box::new(move |command| {
@@ -426,20 +431,20 @@ async fn a_server_that_hangs_is_given_up_and_tried_again() {
     let world = World::new();
     let upstream = Upstream::new(&world, "up/demo");
     let url = format!("svn://{}/demo/trunk", svnserve(&world));
-    let silent = || Ended { status: -15, silent: true, ..Ended::default() };
+    let silent = || CommandOutput { status: -15, quiet: true, ..CommandOutput::default() };
     for hanging in ["info", "create cache"] {
         let mut shell = world.shell();
         shell.interrupt = Some(Box::new(move |command| (command.label == hanging).then(silent)));
         let prepared = prepare(&patient(asking(&world, &url, None), 1), &mut shell).await.unwrap();
         assert_eq!(text(&prepared, "file"), "one");
         assert_eq!(shell.pauses, [Duration::from_secs(7)]);
-        assert!(shell.notes.iter().any(|note| note.contains("(it fell silent); trying again in 7 s")));
+        assert!(shell.notes.iter().any(|note| note.contains("(no output for too long); retrying in 7 s")));
         fs::remove_dir_all(world.path("cache")).unwrap();
     }
     let mut shell = world.shell();
     shell.interrupt = Some(Box::new(move |command| command.label.starts_with("info").then(silent)));
     let error = prepare(&patient(asking(&world, &url, None), 2), &mut shell).await.unwrap_err();
-    assert_eq!(error.to_string(), format!("`{url}` cannot be reached (it fell silent)"));
+    assert_eq!(error.to_string(), format!("cannot reach `{url}` (no output for too long)"));
     assert_eq!(shell.pauses.len(), 2);
 
     // Killed with its locks in place: cleaned up before the next try.
@@ -473,24 +478,24 @@ async fn offline_the_cache_stands_in() {
     line.dead.store(true, Ordering::Relaxed);
     let dead = async |url: &str, revision: Option<&str>| {
         let mut shell = world.shell();
-        let since = pony_contexts::Since { last: Some("1".to_owned()), last_success: None };
-        let request = Request { since, ..patient(asking(&world, url, revision), 1) };
+        let earlier = pony_contexts::EarlierRevisions { last: Some("1".to_owned()), last_success: None };
+        let request = ContextRequest { earlier, ..patient(asking(&world, url, revision), 1) };
         (prepare(&request, &mut shell).await, shell)
     };
     for revision in [None, Some("HEAD"), Some("3"), Some("4")] {
         let (prepared, shell) = dead(&url, revision).await;
         let prepared = prepared.unwrap();
         assert_eq!((text(&prepared, "file").as_str(), text(&prepared, "lib/a").as_str()), ("one", "a"));
-        assert!(shell.notes.iter().any(|note| note.starts_with("building what is here already, revision 4")));
+        assert!(shell.notes.iter().any(|note| note.starts_with("using the cached revision 4")));
         let checkout = prepared.checkout.unwrap();
-        assert!(checkout.offline.unwrap().contains("cannot be reached"));
+        assert!(checkout.offline.unwrap().contains("cannot reach"));
         assert_eq!((checkout.revision.as_str(), checkout.changes_since_last), ("3", None));
         assert_eq!(shell.pauses.len(), 1);
     }
     let request = offline(asking(&world, &format!("{url}@4"), None));
     let mut shell = world.shell();
     let prepared = prepare(&request, &mut shell).await.unwrap();
-    assert!(prepared.checkout.unwrap().offline.unwrap().contains("is not asked, being offline"));
+    assert!(prepared.checkout.unwrap().offline.unwrap().contains("while offline"));
     assert_eq!(shell.count("info"), 0);
 
     for (url, revision) in [
@@ -511,16 +516,19 @@ async fn offline_a_lasting_tree_stands_for_itself() {
     let upstream = Upstream::new(&world, "up/demo");
     let line = Line::to(svnserve(&world));
     let url = format!("svn://{}/demo/trunk", line.address);
-    let request = || Request { place: Place::Directory("../lasting".into()), ..asking(&world, &url, None) };
+    let request = || ContextRequest {
+        working_dir: WorkingDir::Directory("../lasting".into()),
+        ..asking(&world, &url, None)
+    };
     let first = prepare(&request(), &mut world.shell()).await.unwrap();
     fs::write(first.cwd.join("file"), "changed").unwrap();
     fs::write(first.cwd.join("product"), "kept").unwrap();
-    drop(first.held);
+    drop(first.lock);
     upstream.commit("two");
     let second = prepare(&offline(request()), &mut world.shell()).await.unwrap();
     assert_eq!((text(&second, "file").as_str(), text(&second, "product").as_str()), ("one", "kept"));
     assert!(second.checkout.unwrap().offline.is_some());
-    drop(second.held);
+    drop(second.lock);
     let third = prepare(&request(), &mut world.shell()).await.unwrap();
     assert_eq!((text(&third, "file").as_str(), text(&third, "product").as_str()), ("two", "kept"));
 }

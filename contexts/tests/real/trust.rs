@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::symlink, path::Path};
 
-use pony_contexts::{Prepared, Request, Source, git::Want, git::Wanted, path, prepare};
+use pony_contexts::{ContextRequest, GitSpec, PathSpec, Prepared, RevisionSpec, SourceSpec, prepare};
 
 use crate::{
     hg,
@@ -20,7 +20,7 @@ fn submodule(upstream: &Repository<'_>, definition: &str) {
 }
 
 async fn with_submodules(upstream: &Repository<'_>) -> Result<Prepared, String> {
-    let wanted = Wanted { submodules: true, ..wanted(&upstream.url(), branch("main")) };
+    let wanted = GitSpec { submodules: true, ..wanted(&upstream.url(), branch("main")) };
     upstream.world.prepare_wanted(wanted).await.0.map_err(|error| error.to_string())
 }
 
@@ -73,7 +73,7 @@ async fn filters_are_those_of_the_person() {
     )
     .unwrap();
     world.configure("[filter \"mine\"]\n\tsmudge = tr a-z A-Z\n");
-    let prepared = world.prepare(&upstream.url(), Want::Default).await.0.unwrap();
+    let prepared = world.prepare(&upstream.url(), RevisionSpec::Default).await.0.unwrap();
     assert_eq!((text(&prepared, "file"), text(&prepared, "other")), ("ONE".to_owned(), "other".to_owned()));
     assert!(!mark.exists());
 }
@@ -90,7 +90,7 @@ async fn links_out_of_the_tree_stay_links() {
     let upstream = world.repository("up/git");
     symlink(&outside, upstream.dir.join("out")).unwrap();
     upstream.commit("link");
-    check(&world.prepare(&upstream.url(), Want::Default).await.0.unwrap().cwd);
+    check(&world.prepare(&upstream.url(), RevisionSpec::Default).await.0.unwrap().cwd);
     let upstream = hg::Upstream::new(&world, "up/hg");
     symlink(&outside, upstream.dir.join("out")).unwrap();
     upstream.commit("link");
@@ -111,9 +111,9 @@ async fn what_looks_like_a_repository_inside_a_folder_is_none() {
     fs::write(bare.join("config"), config).unwrap();
     fs::write(bare.join(".gitattributes"), "file filter=x\n").unwrap();
     fs::write(bare.join("file"), "changed").unwrap();
-    let source = Source::Path(path::Wanted { dir: "work/data".into(), gitignore: false });
+    let source = SourceSpec::Path(PathSpec { dir: "work/data".into(), gitignore: false });
     let mut shell = world.shell();
-    let prepared = prepare(&Request { ..world.request(Some(source)) }, &mut shell).await.unwrap();
+    let prepared = prepare(&ContextRequest { ..world.request(Some(source)) }, &mut shell).await.unwrap();
     assert!(prepared.checkout.is_none());
     assert!(shell.notes.iter().any(|note| note.starts_with("no version recorded")), "{:?}", shell.notes);
     assert!(!mark.exists());

@@ -11,10 +11,10 @@ use std::{
 };
 
 use pony_contexts::{
-    Ended, Error, Fact, Place, Prepared, Request,
-    chain::{Handed, Use},
+    CommandOutput, ContextRequest, Error, InfoValue, Prepared, VirtualenvSpec, WorkingDir,
+    chain::{DependencyOutputs, EnvironmentUse},
     prepare,
-    virtualenv::{Installer, Wanted},
+    virtualenv::Installer,
 };
 
 use crate::support::{Real, World, files, program};
@@ -123,20 +123,20 @@ impl Lab {
         shell
     }
 
-    fn request(&self, wanted: Wanted) -> Request {
-        Request {
+    fn request(&self, wanted: VirtualenvSpec) -> ContextRequest {
+        ContextRequest {
             path: self.path.clone(),
-            place: Place::Here,
+            working_dir: WorkingDir::Here,
             virtualenv: Some(wanted),
             ..self.world.request(None)
         }
     }
 
-    async fn prepare_in(&self, wanted: Wanted, shell: &mut Real) -> Result<Prepared, Error> {
+    async fn prepare_in(&self, wanted: VirtualenvSpec, shell: &mut Real) -> Result<Prepared, Error> {
         prepare(&self.request(wanted), shell).await
     }
 
-    async fn prepare(&self, wanted: Wanted) -> (Result<Prepared, Error>, Real) {
+    async fn prepare(&self, wanted: VirtualenvSpec) -> (Result<Prepared, Error>, Real) {
         let mut shell = self.shell();
         let prepared = self.prepare_in(wanted, &mut shell).await;
         (prepared, shell)
@@ -170,25 +170,25 @@ impl Lab {
     }
 }
 
-fn wanted(requirements: &[&str], optional: &[&str]) -> Wanted {
+fn wanted(requirements: &[&str], optional: &[&str]) -> VirtualenvSpec {
     let all = |list: &[&str]| list.iter().map(|&entry| entry.to_owned()).collect();
-    Wanted { requirements: all(requirements), optional: all(optional), ..Wanted::default() }
+    VirtualenvSpec { requirements: all(requirements), optional: all(optional), ..VirtualenvSpec::default() }
 }
 
-fn of(python: &str) -> Wanted {
-    Wanted { python: Some(python.to_owned()), ..Wanted::default() }
+fn of(python: &str) -> VirtualenvSpec {
+    VirtualenvSpec { python: Some(python.to_owned()), ..VirtualenvSpec::default() }
 }
 
 fn list(prepared: &Prepared, name: &str) -> Vec<String> {
-    match &prepared.facts[name] {
-        Fact::List(list) => list.clone(),
+    match &prepared.client_info[name] {
+        InfoValue::List(list) => list.clone(),
         other => panic!("{name}: {other:?}"),
     }
 }
 
 fn text(prepared: &Prepared, name: &str) -> String {
-    match &prepared.facts[name] {
-        Fact::Text(text) => text.clone(),
+    match &prepared.client_info[name] {
+        InfoValue::Text(text) => text.clone(),
         other => panic!("{name}: {other:?}"),
     }
 }
@@ -234,7 +234,7 @@ async fn is_filled(installer: Installer) {
     assert!(String::from_utf8_lossy(&pip.stdout).contains(room.to_str().unwrap()), "{pip:?}");
 
     let asked = ["-c limits.txt", "tiny>=1 ; python_version > '3'", "dev.txt", "-e ./project"];
-    assert_eq!(prepared.facts["virtualenv"], Fact::Flag(true));
+    assert_eq!(prepared.client_info["virtualenv"], InfoValue::Flag(true));
     assert_eq!(list(&prepared, "dependencies"), asked);
     assert_eq!(list(&prepared, "optional"), ["absent>=9", "wheels/tiny-2.0-py3-none-any.whl"]);
     assert_eq!(list(&prepared, "optional_missing"), ["absent>=9", "wheels/tiny-2.0-py3-none-any.whl"]);
@@ -248,7 +248,7 @@ async fn is_filled(installer: Installer) {
     let maker = text(&prepared, "installer");
     assert!(maker.starts_with(&installer.to_string()), "{maker}");
     assert!(
-        shell.notes.iter().any(|note| note.starts_with("without the optional `absent>=9`: ")),
+        shell.notes.iter().any(|note| note.starts_with("optional `absent>=9` not installed: ")),
         "{:?}",
         shell.notes
     );
@@ -287,10 +287,10 @@ async fn required_ones_that_are_not_to_be_had() {
         let lab = Lab::with(installer);
         let (prepared, shell) = lab.prepare(wanted(&["tiny", "absent>=9"], &["more"])).await;
         let error = prepared.unwrap_err();
-        let Error::Install { said, network: false } = &error else { panic!("{error:?}") };
-        assert!(said.contains("absent"), "{said}");
-        assert!(!said.contains("Using Python") && said.lines().count() <= 10, "{said}");
-        assert!(error.hint().is_some() && !error.is_of_the_network());
+        let Error::Install { detail, network: false } = &error else { panic!("{error:?}") };
+        assert!(detail.contains("absent"), "{detail}");
+        assert!(!detail.contains("Using Python") && detail.lines().count() <= 10, "{detail}");
+        assert!(error.hint().is_some() && !error.is_network_error());
         assert_eq!(shell.count("install optional"), 0);
         assert_eq!(lab.world.temporary(), [""; 0].map(PathBuf::from));
     }
@@ -328,7 +328,7 @@ async fn interpreters_by_name_path_and_version() {
         assert_eq!(text(&prepared.unwrap(), "python"), format!("CPython {version}"), "{name}");
         assert_eq!(labels(&shell), ["create virtualenv", "install pip"], "{name}");
     }
-    let wanted = Wanted { installer: Some(Installer::Virtualenv), ..of(minor) };
+    let wanted = VirtualenvSpec { installer: Some(Installer::Virtualenv), ..of(minor) };
     let (prepared, shell) = lab.prepare(wanted).await;
     assert_eq!(text(&prepared.unwrap(), "python"), format!("CPython {version}"));
     assert_eq!(labels(&shell), ["python version", "create virtualenv"]);
@@ -340,10 +340,10 @@ async fn interpreters_that_are_not_there() {
     let there = lab.version();
     for name in ["3.99", "python9", "./absent", "~/absent"] {
         for installer in [None, Some(Installer::Virtualenv)] {
-            let (prepared, _) = lab.prepare(Wanted { installer, ..of(name) }).await;
+            let (prepared, _) = lab.prepare(VirtualenvSpec { installer, ..of(name) }).await;
             let error = prepared.unwrap_err();
             assert_eq!(error.to_string(), format!("no Python interpreter `{name}`"));
-            assert!(error.hint().unwrap().starts_with(&format!("there is {there}; ")), "{error:?}");
+            assert!(error.hint().unwrap().starts_with(&format!("installed: {there}; ")), "{error:?}");
         }
     }
 }
@@ -352,7 +352,7 @@ async fn interpreters_that_are_not_there() {
 async fn a_path_with_nothing_on_it() {
     let mut lab = Lab::new(&[]);
     lab.path = lab.world.path("nowhere").into();
-    let (prepared, shell) = lab.prepare(Wanted::default()).await;
+    let (prepared, shell) = lab.prepare(VirtualenvSpec::default()).await;
     let error = prepared.unwrap_err();
     assert_eq!(error.to_string(), "no Python interpreter `python3`");
     assert!(error.hint().unwrap().contains("install Python"));
@@ -363,9 +363,10 @@ async fn a_path_with_nothing_on_it() {
 async fn an_installer_that_is_not_there() {
     let lab = Lab::new(&[]);
     for installer in [Installer::Uv, Installer::Virtualenv] {
-        let (prepared, shell) = lab.prepare(Wanted { installer: Some(installer), ..Wanted::default() }).await;
+        let (prepared, shell) =
+            lab.prepare(VirtualenvSpec { installer: Some(installer), ..VirtualenvSpec::default() }).await;
         let error = prepared.unwrap_err();
-        assert_eq!(error.to_string(), format!("`{installer}` could not be started (it is not on `PATH`)"));
+        assert_eq!(error.to_string(), format!("cannot start `{installer}` (not found on `PATH`)"));
         assert!(error.hint().unwrap().contains("install"));
         assert!(shell.ran.is_empty());
     }
@@ -375,11 +376,12 @@ async fn an_installer_that_is_not_there() {
 async fn what_one_refuses_is_tried_with_the_next() {
     let lab = Lab::new(&["virtualenv"]);
     lab.script("uv", "echo 'error: Python 3.7 is too old' >&2; exit 2");
-    let (prepared, shell) = lab.prepare(Wanted::default()).await;
+    let (prepared, shell) = lab.prepare(VirtualenvSpec::default()).await;
     assert!(text(&prepared.unwrap(), "installer").starts_with("virtualenv "));
     assert_eq!(shell.notes, ["uv: error: Python 3.7 is too old; trying virtualenv"]);
     // Asked for by name, it is the only one.
-    let (prepared, _) = lab.prepare(Wanted { installer: Some(Installer::Uv), ..Wanted::default() }).await;
+    let (prepared, _) =
+        lab.prepare(VirtualenvSpec { installer: Some(Installer::Uv), ..VirtualenvSpec::default() }).await;
     let error = prepared.unwrap_err();
     assert!(matches!(error, Error::Environment { .. }), "{error:?}");
     assert!(error.to_string().ends_with("uv: error: Python 3.7 is too old"), "{error}");
@@ -393,9 +395,9 @@ async fn a_broken_interpreter() {
     let (prepared, shell) = lab.prepare(of("broken")).await;
     let error = prepared.unwrap_err();
     assert!(matches!(error, Error::Environment { .. }), "{error:?}");
-    let said = error.to_string();
+    let detail = error.to_string();
     for name in ["uv: ", "virtualenv: ", "venv: error: no such library"] {
-        assert!(said.contains(name), "{said}");
+        assert!(detail.contains(name), "{detail}");
     }
     assert_eq!(shell.notes.len(), 2);
 }
@@ -405,10 +407,12 @@ async fn a_broken_interpreter() {
 async fn a_python_without_ensurepip() {
     let lab = Lab::new(&[]);
     let mut shell = lab.shell();
-    let said = "The virtual environment was not created successfully because ensurepip is not\navailable.\n";
-    shell.interrupt =
-        Some(Box::new(move |_| Some(Ended { status: 1, stdout: said.into(), ..Ended::default() })));
-    let error = lab.prepare_in(Wanted::default(), &mut shell).await.unwrap_err();
+    let detail =
+        "The virtual environment was not created successfully because ensurepip is not\navailable.\n";
+    shell.interrupt = Some(Box::new(move |_| {
+        Some(CommandOutput { status: 1, stdout: detail.into(), ..CommandOutput::default() })
+    }));
+    let error = lab.prepare_in(VirtualenvSpec::default(), &mut shell).await.unwrap_err();
     assert!(error.to_string().contains("ensurepip is not"), "{error}");
     assert!(error.hint().unwrap().contains("apt install python3-venv"));
 }
@@ -418,7 +422,8 @@ async fn packages_of_the_interpreter_can_be_seen() {
     for installer in [Installer::Uv, Installer::Virtualenv] {
         let lab = Lab::with(installer);
         for seen in [false, true] {
-            let (prepared, _) = lab.prepare(Wanted { system_site_packages: seen, ..Wanted::default() }).await;
+            let (prepared, _) =
+                lab.prepare(VirtualenvSpec { system_site_packages: seen, ..VirtualenvSpec::default() }).await;
             let prepared = prepared.unwrap();
             let paths = lab.says(&prepared, "sys", "'\\n'.join(sys.path)");
             let packages = paths.lines().filter(|path| path.ends_with("-packages")).count();
@@ -436,10 +441,10 @@ async fn an_index_that_cannot_be_reached_is_tried_again() {
     let wanted = wanted(&["tiny"], &[]);
     shell.env.push(("UV_INDEX_URL", format!("http://{free}/")));
     let mut request = lab.request(wanted);
-    request.network.waits = vec![Duration::from_secs(1), Duration::from_secs(5)];
+    request.network.retry_delays = vec![Duration::from_secs(1), Duration::from_secs(5)];
     let error = prepare(&request, &mut shell).await.unwrap_err();
-    assert!(error.is_of_the_network(), "{error:?}");
-    assert_eq!(shell.pauses, request.network.waits);
+    assert!(error.is_network_error(), "{error:?}");
+    assert_eq!(shell.pauses, request.network.retry_delays);
     assert_eq!(labels(&shell), ["create virtualenv", "install pip", "install", "install 2", "install 3"]);
     assert!(shell.notes.iter().all(|note| note.ends_with(" s") && !note.contains('\n')), "{:?}", shell.notes);
 }
@@ -449,7 +454,7 @@ async fn offline() {
     let lab = Lab::new(&["uv", "virtualenv"]);
     for (installer, option) in [(Installer::Uv, "--offline"), (Installer::Virtualenv, "--no-index")] {
         let offline = |wanted| {
-            let mut request = lab.request(Wanted { installer: Some(installer), ..wanted });
+            let mut request = lab.request(VirtualenvSpec { installer: Some(installer), ..wanted });
             request.network.offline = true;
             request
         };
@@ -481,7 +486,8 @@ async fn logins_stay_secret() {
         assert_eq!(list(&prepared, "optional"), shown);
         assert_eq!(list(&prepared, "optional_missing"), shown);
         let commands: Vec<_> = shell.ran.iter().map(|(command, _)| command).collect();
-        let recorded = format!("{commands:?} {:?} {:?} {:?}", shell.notes, prepared.facts, prepared.env);
+        let recorded =
+            format!("{commands:?} {:?} {:?} {:?}", shell.notes, prepared.client_info, prepared.env);
         assert!(!recorded.contains("s3cret"), "{recorded}");
         for file in files(prepared.tempdir.as_deref().unwrap()) {
             let bytes = fs::read(&file).unwrap_or_default();
@@ -497,14 +503,10 @@ async fn what_is_no_requirement_is_said_before_anything_is_made() {
         (
             &["--target /usr"][..],
             &[][..],
-            "`--target /usr` cannot be installed: the option `--target` is not for recipes",
+            "cannot install `--target /usr`: the option `--target` is not allowed in recipes",
         ),
-        (&[], &["-e"], "`-e` cannot be installed: `-e` wants a value"),
-        (
-            &[],
-            &["--pre"],
-            "`--pre` cannot be installed: it brings no package; in `requirements` it holds for all",
-        ),
+        (&[], &["-e"], "cannot install `-e`: `-e` needs a value"),
+        (&[], &["--pre"], "cannot install `--pre`: it names no package; options belong in `requirements`"),
     ] {
         let (prepared, shell) = lab.prepare(wanted(required, optional)).await;
         let error = prepared.unwrap_err();
@@ -520,14 +522,22 @@ async fn stopped_and_out_of_room() {
     for label in ["create virtualenv", "install pip", "install", "install optional"] {
         let mut shell = lab.shell();
         shell.interrupt = Some(Box::new(move |command| {
-            (command.label == label).then(|| Ended { status: -15, stopped: true, ..Ended::default() })
+            (command.label == label).then(|| CommandOutput {
+                status: -15,
+                stopped: true,
+                ..CommandOutput::default()
+            })
         }));
         let error = lab.prepare_in(wanted(&["tiny"], &["more"]), &mut shell).await.unwrap_err();
         assert!(matches!(error, Error::Stopped), "{label}: {error:?}");
 
         let full = "error: Failed to write\n  cause: No space left on device (os error 28)\n";
         shell.interrupt = Some(Box::new(move |command| {
-            (command.label == label).then(|| Ended { status: 2, stderr: full.into(), ..Ended::default() })
+            (command.label == label).then(|| CommandOutput {
+                status: 2,
+                stderr: full.into(),
+                ..CommandOutput::default()
+            })
         }));
         let error = lab.prepare_in(wanted(&["tiny"], &["more"]), &mut shell).await.unwrap_err();
         assert!(matches!(error, Error::DiskFull { .. }), "{label}: {error:?}");
@@ -560,13 +570,13 @@ async fn takes_what_is_handed_on(installer: Installer) {
     fs::create_dir_all(prefix.join("bin")).unwrap();
     fs::create_dir_all(prefix.join("lib")).unwrap();
     let outputs = [("prefix", prefix.clone()), ("wheels", lab.world.path("dist"))];
-    let handed = Handed {
+    let handed = DependencyOutputs {
         name: "library".to_owned(),
         outputs: outputs.map(|(name, path)| (name.to_owned(), path)).into(),
-        without: BTreeSet::new(),
+        except: BTreeSet::new(),
     };
-    let request = Request {
-        handed: vec![handed],
+    let request = ContextRequest {
+        dependencies: vec![handed],
         search: [("LD_LIBRARY_PATH".to_owned(), OsString::from("/opt/lib"))].into(),
         ..lab.request(wanted(&["tiny>=1"], &["absent"]))
     };
@@ -577,7 +587,7 @@ async fn takes_what_is_handed_on(installer: Installer) {
     let wheels = ["more-1.0-py3-none-any.whl", "tiny-1.0-py3-none-any.whl"];
     assert_eq!(list(&prepared, "dependencies"), [wheels[0], wheels[1], "tiny>=1"]);
     let chain = ["prefix", "wheels"]
-        .map(|name| format!("library.{name}={}", request.handed[0].outputs[name].display()));
+        .map(|name| format!("library.{name}={}", request.dependencies[0].outputs[name].display()));
     assert_eq!(list(&prepared, "chain"), chain);
 
     let path = prepared.env["PATH"].as_ref().unwrap();
@@ -607,15 +617,15 @@ async fn handed_wheels_that_are_none_are_an_error_and_can_be_let_be() {
     let lab = Lab::with(Installer::Uv);
     fs::create_dir(lab.world.path("dist")).unwrap();
     let outputs = [("wheels".to_owned(), lab.world.path("dist"))].into();
-    let handed = Handed { name: "library".to_owned(), outputs, without: BTreeSet::new() };
-    let mut request = Request { handed: vec![handed], ..lab.request(wanted(&[], &[])) };
+    let handed = DependencyOutputs { name: "library".to_owned(), outputs, except: BTreeSet::new() };
+    let mut request = ContextRequest { dependencies: vec![handed], ..lab.request(wanted(&[], &[])) };
     let mut shell = lab.shell();
     let error = prepare(&request, &mut shell).await.unwrap_err();
     assert!(matches!(&error, Error::NoWheels { name, .. } if name == "library"), "{error}");
     assert!(shell.ran.is_empty() && lab.world.temporary().is_empty());
     // Without an environment there is nothing that they could be for.
-    let other = Request { virtualenv: None, ..request.clone() };
+    let other = ContextRequest { virtualenv: None, ..request.clone() };
     prepare(&other, &mut shell).await.unwrap();
-    request.handed[0].without.insert(Use::Wheels);
+    request.dependencies[0].except.insert(EnvironmentUse::Wheels);
     prepare(&request, &mut shell).await.unwrap();
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use jiff::{Timestamp, tz::TimeZone};
-use pony_contexts::{Changes, Fact, Stage};
+use pony_contexts::{Changes, InfoValue, Stage};
 use pony_wire::{
     ClientInfo, Slot, StepResult, Struct, Value,
     text::{self, Colours},
@@ -305,11 +305,11 @@ fn files(changes: &Changes) -> Value {
     Value::Array(changes.files.iter().map(String::as_str).chain(more).map(string).collect())
 }
 
-fn fact(fact: &Fact) -> Value {
+fn fact(fact: &InfoValue) -> Value {
     match fact {
-        Fact::Flag(flag) => Value::Bool(*flag),
-        Fact::Text(text) => string(text),
-        Fact::List(list) => Value::Array(list.iter().map(|text| string(text)).collect()),
+        InfoValue::Flag(flag) => Value::Bool(*flag),
+        InfoValue::Text(text) => string(text),
+        InfoValue::List(list) => Value::Array(list.iter().map(|text| string(text)).collect()),
     }
 }
 

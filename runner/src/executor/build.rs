@@ -2,7 +2,7 @@
 
 use std::{fs, io, path::Path};
 
-use pony_contexts::chain::Found;
+use pony_contexts::cache::outputs::StoredOutputs;
 
 use super::cleanup::clear;
 use crate::{
@@ -40,7 +40,7 @@ pub(super) struct Over {
     /// Its result, if it could be recorded.
     pub(super) parcel: Option<Parcel>,
     /// What it hands on. Stays as long as this does.
-    pub(super) kept: Option<Found>,
+    pub(super) kept: Option<StoredOutputs>,
 }
 
 /// Runs it.

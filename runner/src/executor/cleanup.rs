@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use pony_contexts::{bytes_of, cache, chain};
+use pony_contexts::{
+    cache::{self, outputs},
+    disk_usage,
+};
 
 use crate::{
     config::Config,
@@ -25,7 +28,7 @@ pub(super) async fn clear(
     let Some(tempdir) = record.tempdir.as_ref().map(Path::new) else { return Ok(()) };
     if !record.kept {
         // Unless its outputs stay there.
-        return if chain::is_kept(tempdir) { Ok(()) } else { remove(console, signals, tempdir).await };
+        return if outputs::is_stored(tempdir) { Ok(()) } else { remove(console, signals, tempdir).await };
     }
     let (run_id, since) = (record.run_id.clone(), record.ended);
     let mut kept = Kept { run_id, tempdir: tempdir.to_owned(), bytes: 0, since };
@@ -35,7 +38,7 @@ pub(super) async fn clear(
         return Ok(());
     }
     let tree = tempdir.to_owned();
-    kept.bytes = aside(signals, move || bytes_of(&tree)).await?;
+    kept.bytes = aside(signals, move || disk_usage(&tree)).await?;
     let _ = retained::note(home, &kept);
     Ok(())
 }
@@ -57,7 +60,7 @@ pub(crate) async fn bounds(
         retained::forget(home, tree);
     }
     let entries = cache::list(&home.cache()).unwrap_or_default();
-    for entry in cache::surplus(&entries, config.cache.size.as_u64()) {
+    for entry in cache::prune_candidates(&entries, config.cache.size.as_u64()) {
         let held = entry.clone();
         match aside(signals, move || held.remove()).await? {
             Ok(true) => console.note(format!("removed {} from the cache, which was too large", entry.name())),
@@ -70,7 +73,7 @@ pub(crate) async fn bounds(
 
 async fn remove(console: &Console, signals: &mut Signals, dir: &Path) -> Result<(), Exit> {
     let tree = dir.to_owned();
-    if let Err(left) = aside(signals, move || chain::discard(&tree)).await? {
+    if let Err(left) = aside(signals, move || outputs::discard(&tree)).await? {
         console.note(format!("cannot remove {}: {left}", dir.display()));
     }
     Ok(())

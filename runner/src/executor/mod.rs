@@ -11,7 +11,10 @@ use std::{
 };
 
 use jiff::Timestamp;
-use pony_contexts::chain::{Found, Handed, Use};
+use pony_contexts::{
+    cache::outputs::StoredOutputs,
+    chain::{DependencyOutputs, EnvironmentUse},
+};
 use tokio::{
     sync::mpsc,
     task::{JoinError, JoinSet},
@@ -67,7 +70,7 @@ struct Made {
     outputs: BTreeMap<String, PathBuf>,
     ended: Timestamp,
     /// Nobody removes them until all is over.
-    _found: Option<Found>,
+    _found: Option<StoredOutputs>,
 }
 
 /// What is to be done.
@@ -88,7 +91,7 @@ pub(crate) struct Work<'c> {
 struct Way {
     depth: usize,
     name: String,
-    without: BTreeSet<Use>,
+    without: BTreeSet<EnvironmentUse>,
 }
 
 /// Builds under way.
@@ -174,19 +177,19 @@ impl<'c> Executor<'c> {
         let verdicts = std::mem::take(&mut self.survey.verdicts);
         for (index, verdict) in verdicts.into_iter().enumerate() {
             let Verdict::Reuse(found) = verdict else { continue };
-            let card = found.card.clone();
+            let manifest = found.manifest.clone();
             let record = NeedRecord {
-                name: card.name,
-                package: card.package,
-                run_id: card.run_id,
-                revision: card.revision,
+                name: manifest.name,
+                package: manifest.package,
+                run_id: manifest.run_id,
+                revision: manifest.revision,
                 outcome: Outcome::Passed,
                 reused: true,
             };
-            let ended = card.ended.parse().unwrap_or_else(|_| self.console.clock.wall());
+            let ended = manifest.ended.parse().unwrap_or_else(|_| self.console.clock.wall());
             let content = self.survey.contents[index].clone();
             self.made[index] =
-                Some(Made { record, content, outputs: card.outputs, ended, _found: holding(found) });
+                Some(Made { record, content, outputs: manifest.outputs, ended, _found: holding(found) });
         }
     }
 
@@ -338,7 +341,7 @@ impl<'c> Executor<'c> {
 
     /// What a build is handed: of what it needs first, then of what that needs. Something is not made of outputs if it is not
     /// on any of the ways to them.
-    fn handed(&self, index: usize) -> Vec<Handed> {
+    fn handed(&self, index: usize) -> Vec<DependencyOutputs> {
         let mut ways: BTreeMap<usize, Way> = BTreeMap::new();
         let start = Way { depth: 0, name: String::new(), without: BTreeSet::new() };
         ways.insert(index, start);
@@ -348,7 +351,7 @@ impl<'c> Executor<'c> {
             let node = &self.graph.builds[place];
             for (need, to) in node.recipe.needs.iter().zip(&node.needs) {
                 let name = if depth == 0 { &need.name } else { &self.graph.builds[*to].name };
-                let without: BTreeSet<Use> = without.union(&need.except).copied().collect();
+                let without: BTreeSet<EnvironmentUse> = without.union(&need.except).copied().collect();
                 let way = ways.entry(*to).or_insert_with(|| Way {
                     depth: depth + 1,
                     name: name.clone(),
@@ -367,10 +370,10 @@ impl<'c> Executor<'c> {
         ways.sort_by_key(|(place, way)| (way.depth, position(place), std::cmp::Reverse(*place)));
         let handed = |(place, way): (usize, Way)| {
             let outputs = &self.made[place].as_ref()?.outputs;
-            (!outputs.is_empty()).then(|| Handed {
+            (!outputs.is_empty()).then(|| DependencyOutputs {
                 name: way.name,
                 outputs: outputs.clone(),
-                without: way.without,
+                except: way.without,
             })
         };
         ways.into_iter().filter_map(handed).collect()
@@ -409,7 +412,7 @@ impl<'c> Executor<'c> {
                     outcome: parcel.record.outcome,
                     reused: false,
                 };
-                let outputs = kept.iter().flat_map(|kept| kept.card.outputs.clone()).collect();
+                let outputs = kept.iter().flat_map(|kept| kept.manifest.outputs.clone()).collect();
                 let content = self.survey.facts[index].as_ref().and_then(|facts| {
                     let RunRecord { made_from, tip, .. } = &parcel.record;
                     content(made_from, node.recipe.source.as_ref(), tip.as_deref(), facts)
@@ -466,8 +469,8 @@ impl<'c> Executor<'c> {
 }
 
 /// Where there is something to hold: very many builds may hand on nothing, and files that are open at once are few.
-fn holding(found: Found) -> Option<Found> {
-    (!found.card.outputs.is_empty()).then_some(found)
+fn holding(found: StoredOutputs) -> Option<StoredOutputs> {
+    (!found.manifest.outputs.is_empty()).then_some(found)
 }
 
 fn recalled(home: &Home, mut build: Build) -> Build {

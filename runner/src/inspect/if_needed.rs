@@ -86,12 +86,12 @@ async fn upstream(build: &Build, memory: &Memory, asker: &mut Asker, now: jiff::
     let Build { job, .. } = build;
     let mut request = job.request();
     // The next time is soon enough.
-    request.network.waits.clear();
+    request.network.retry_delays.clear();
     let recipe = &job.recipe;
     let tip = match pony_contexts::tip(&request, asker).await {
         Ok(tip) => tip,
         // What the cache holds can be built again, if it is time.
-        Err(error) if error.is_of_the_network() => {
+        Err(error) if error.is_network_error() => {
             return if_needed::of_age(memory, recipe.force_every, now).unwrap_or_else(|| refused(&error));
         }
         Err(error) => return refused(&error),
@@ -101,7 +101,7 @@ async fn upstream(build: &Build, memory: &Memory, asker: &mut Asker, now: jiff::
     }
     let rule = if_needed::of_tip(memory, tip.as_deref(), recipe.force_every, now);
     let (Rule::Moved(Some(from), to), false) = (&rule, recipe.watch.is_all()) else { return rule };
-    match pony_contexts::moved(&request, from, asker).await {
+    match pony_contexts::changed_files(&request, from, asker).await {
         Ok(Some(files)) if !files.iter().any(|file| recipe.watch.counts(file)) => {
             if_needed::of_age(memory, recipe.force_every, now).unwrap_or_else(|| Rule::Unwatched(to.clone()))
         }
@@ -111,7 +111,7 @@ async fn upstream(build: &Build, memory: &Memory, asker: &mut Asker, now: jiff::
 }
 
 fn refused(error: &pony_contexts::Error) -> Rule {
-    if error.is_of_the_network() {
+    if error.is_network_error() {
         Rule::Unreachable(error.to_string())
     } else {
         Rule::Refused(run::words_for(error))

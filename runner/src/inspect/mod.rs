@@ -8,8 +8,8 @@ use std::{
 };
 
 use pony_contexts::{
-    Facts, Request,
-    chain::{self, Found},
+    ClientInfo, ContextRequest,
+    cache::outputs::{self, StoredOutputs},
 };
 use tokio::{sync::Semaphore, task::JoinSet};
 
@@ -40,7 +40,7 @@ pub(crate) enum Verdict {
     /// It is run: why.
     Build(String),
     /// What an earlier run of it made serves.
-    Reuse(Found),
+    Reuse(StoredOutputs),
     /// It is not run: why.
     Leave(String),
 }
@@ -53,7 +53,7 @@ pub(crate) struct Survey {
     /// What stands for each build as it would be made now, if that can be told.
     pub(crate) contents: Vec<Option<String>>,
     /// What is known of the context of each whose outputs are to be found again.
-    pub(crate) facts: Vec<Option<Facts>>,
+    pub(crate) facts: Vec<Option<ClientInfo>>,
     /// Seconds that each took when it last passed.
     pub(crate) usual: Vec<Option<f64>>,
     /// Seconds that each is expected to take.
@@ -66,7 +66,7 @@ pub(crate) struct Survey {
 #[derive(Debug, Default)]
 struct Told {
     tip: Option<String>,
-    facts: Facts,
+    facts: ClientInfo,
     /// Why nothing is said.
     why: Option<String>,
     /// Because upstream is out of reach, or not to be asked.
@@ -92,7 +92,7 @@ struct Known {
     /// Why it cannot be there, run or not.
     blocked: Option<Blocked>,
     /// Its outputs.
-    there: Option<Found>,
+    there: Option<StoredOutputs>,
     /// Why there is no telling whether it has changed.
     untold: Option<String>,
 }
@@ -165,12 +165,12 @@ pub(crate) async fn survey(
         let runs: Option<Vec<String>> = node
             .needs
             .iter()
-            .map(|need| all[*need].there.as_ref().map(|found| found.card.run_id.clone()))
+            .map(|need| all[*need].there.as_ref().map(|found| found.manifest.run_id.clone()))
             .collect();
         let can_serve = !rebuilt[index] && (!node.requested || options.if_needed);
         let found = input_hash.as_ref().zip(runs).filter(|_| can_serve);
         let there = found.and_then(|(input_hash, runs)| {
-            chain::find(&build.job.cache, &Ingredients::key(input_hash, runs.iter().map(String::as_str)))
+            outputs::find(&build.job.cache, &Ingredients::key(input_hash, runs.iter().map(String::as_str)))
         });
         survey.usual.push(memory.took);
         survey.expected.push(memory.expected());
@@ -234,7 +234,7 @@ fn unchanged(
 }
 
 /// Compilers and their flags in the environment make another build too.
-fn with_compilers(mut facts: Facts, build: &Build) -> Facts {
+fn with_compilers(mut facts: ClientInfo, build: &Build) -> ClientInfo {
     let told = environment::compilers(&build.job.environment);
     if !told.is_empty() {
         facts.insert("environment".to_owned(), told.into());
@@ -325,7 +325,7 @@ fn rebuilt(graph: &Graph, options: &RunOptions) -> Result<Vec<bool>, Failure> {
 /// Asks all of them, some at once.
 async fn ask(
     inspector: &mut Inspector<'_>,
-    questions: Vec<(usize, Request, Environment, bool)>,
+    questions: Vec<(usize, ContextRequest, Environment, bool)>,
 ) -> Result<BTreeMap<usize, Told>, Exit> {
     let room = Arc::new(Semaphore::new(AT_ONCE));
     let mut asking = JoinSet::new();
@@ -333,10 +333,10 @@ async fn ask(
         let room = Arc::clone(&room);
         asking.spawn(async move {
             let _turn = room.acquire_owned().await;
-            request.network.waits.clear();
+            request.network.retry_delays.clear();
             let mut asker = Asker::new(env);
             let mut told = Told::default();
-            match pony_contexts::facts(&request, &mut asker).await {
+            match pony_contexts::toolchain(&request, &mut asker).await {
                 Ok(facts) => told.facts = facts,
                 Err(error) => told.why = Some(words_for(&error)),
             }
@@ -347,7 +347,7 @@ async fn ask(
                     }
                     Ok(tip) => told.tip = tip,
                     Err(error) => {
-                        told.is_unreachable = error.is_of_the_network();
+                        told.is_unreachable = error.is_network_error();
                         told.why = Some(words_for(&error));
                     }
                 }

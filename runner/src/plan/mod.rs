@@ -10,7 +10,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use pony_contexts::{Since, Source, Url, chain};
+use pony_contexts::{EarlierRevisions, SourceSpec, Url, cache::outputs};
 
 use crate::{
     cli::RunOptions,
@@ -118,7 +118,7 @@ pub fn plan(
     now: Timestamp,
 ) -> Result<Build, PlanError> {
     let mut secrets = secrets(&recipe, &context.environment)?;
-    secrets.extend(recipe.source.iter().filter_map(Source::url).flat_map(Url::secrets));
+    secrets.extend(recipe.source.iter().filter_map(SourceSpec::url).flat_map(Url::secrets));
     // Where needs lie and how many jobs there are does not make another build.
     let mut planned = among.planned.take().map(|planned| *planned);
     if let Some(python) = asked.and_then(|options| options.python.as_ref()) {
@@ -148,7 +148,7 @@ pub fn plan(
         context.temp_root.join(format!("pony-{}-{run_id}", folder::slug(name)))
     } else {
         // What is handed on stays where it was built.
-        chain::room(&cache, name, &run_id)
+        outputs::workspace(&cache, name, &run_id)
     };
     let recipe_dir = std::path::absolute(&recipe.path)
         .ok()
@@ -176,7 +176,7 @@ pub fn plan(
         tempdir,
         recipe_dir,
         cache,
-        since: Since::default(),
+        since: EarlierRevisions::default(),
         usual: BTreeMap::new(),
         keep: if options.no_clean_temp { Keep::Always } else { options.keep },
         deliver_to: if options.no_report {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use pony_contexts::{
-    Command, Ended, Stage,
+    Command, CommandOutput, Stage,
     shell::{Download, DownloadError, Downloaded},
 };
 
@@ -37,12 +37,12 @@ impl Asker {
 }
 
 impl pony_contexts::Shell for Asker {
-    async fn run(&mut self, command: Command) -> Ended {
-        let limit = command.silence.unwrap_or(LIMIT);
+    async fn run(&mut self, command: Command) -> CommandOutput {
+        let limit = command.quiet_timeout.unwrap_or(LIMIT);
         ask(&spec(command, &self.env), limit).await
     }
 
-    async fn ask(&mut self, command: Command, limit: Duration) -> Ended {
+    async fn capture(&mut self, command: Command, limit: Duration) -> CommandOutput {
         ask(&spec(command, &self.env), limit).await
     }
 
@@ -92,12 +92,12 @@ pub async fn ask_briefly(argv: [&str; 2], env: &Environment) -> Option<String> {
 }
 
 /// Runs `spec`, no longer than `limit`. Dropping this kills it.
-pub(crate) async fn ask(spec: &Spec, limit: Duration) -> Ended {
+pub(crate) async fn ask(spec: &Spec, limit: Duration) -> CommandOutput {
     let mut unit = match Unit::spawn(spec) {
         Ok(unit) => unit,
         Err(error) => {
             let stderr = verdict::cannot_start(spec, &error).into_bytes();
-            return Ended { status: -1, stderr, ..Ended::default() };
+            return CommandOutput { status: -1, stderr, ..CommandOutput::default() };
         }
     };
     let _leash = Leash(unit.group());
@@ -124,7 +124,7 @@ pub(crate) async fn ask(spec: &Spec, limit: Duration) -> Ended {
     }
     let [stdout, stderr] = captures.map(Capture::into_bytes);
     let status = exit.map_or(-1, crate::run::watch::Exit::protocol_status);
-    Ended { status, stdout, stderr, silent, stopped: false }
+    CommandOutput { status, stdout, stderr, quiet: silent, stopped: false }
 }
 
 /// Nothing of a group is left when this goes.
@@ -160,12 +160,12 @@ mod tests {
     #[tokio::test]
     async fn what_takes_too_long_is_killed() {
         let ended = ask(&sh("echo begun; sleep 1000"), Duration::from_millis(50)).await;
-        assert!(ended.silent && ended.status < 0);
+        assert!(ended.quiet && ended.status < 0);
     }
 
     #[tokio::test]
     async fn who_holds_its_pipes_is_not_waited_for() {
         let ended = ask(&sh("sleep 1000 & echo done"), LONG).await;
-        assert_eq!((ended.status, ended.stdout, ended.silent), (0, b"done\n".to_vec(), false));
+        assert_eq!((ended.status, ended.stdout, ended.quiet), (0, b"done\n".to_vec(), false));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pony_contexts::{Private, Source, virtualenv};
+use pony_contexts::{PrivateDirs, SourceSpec, VirtualenvSpec, virtualenv};
 
 use super::{
     Context,
@@ -30,11 +30,11 @@ pub(super) fn check_outputs<'t>(reader: &mut Reader<'t>, fields: &Fields<'t>, co
 pub(super) fn context<'t>(
     reader: &mut Reader<'t>,
     fields: &Fields<'t>,
-    source: Option<&Source>,
+    source: Option<&SourceSpec>,
     folder: &Path,
 ) -> Context {
     let Some(node) = fields.get("context") else { return Context::default() };
-    let is_path = matches!(source, Some(Source::Path(_)));
+    let is_path = matches!(source, Some(SourceSpec::Path(_)));
     if matches!(node.value, Value::Map(_)) {
         let Some(fields) = reader.checker.fields(node, &CONTEXT, "{virtualenv: {requirements: [pytest]}}")
         else {
@@ -76,8 +76,8 @@ fn directory<'t>(reader: &mut Reader<'t>, node: &'t Node, is_path: bool, folder:
     path.map_or_else(Context::default, |path| Context::Directory(plain(&folder.join(path))))
 }
 
-fn virtualenv<'t>(reader: &mut Reader<'t>, node: &'t Node) -> virtualenv::Wanted {
-    let mut wanted = virtualenv::Wanted::default();
+fn virtualenv<'t>(reader: &mut Reader<'t>, node: &'t Node) -> VirtualenvSpec {
+    let mut wanted = VirtualenvSpec::default();
     // `virtualenv:` without a value is an empty virtualenv.
     if matches!(node.value, Value::Null) {
         return wanted;
@@ -115,8 +115,8 @@ fn requirements<'t>(reader: &mut Reader<'t>, node: Option<&'t Node>, what: &str)
 }
 
 /// Reads `private`.
-pub(super) fn private<'t>(reader: &mut Reader<'t>, node: &'t Node) -> Private {
-    let mut private = Private::default();
+pub(super) fn private<'t>(reader: &mut Reader<'t>, node: &'t Node) -> PrivateDirs {
+    let mut private = PrivateDirs::default();
     for node in reader.checker.list(node, "`private`", "[home, tmp]") {
         match reader.checker.choice(node, "an entry of `private`", PRIVATE) {
             Some("home") => private.home = true,

@@ -38,7 +38,7 @@ use std::{
 };
 
 use indexmap::IndexMap;
-use pony_contexts::{Private, Source, virtualenv};
+use pony_contexts::{PrivateDirs, SourceSpec, VirtualenvSpec};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::{
@@ -74,11 +74,11 @@ pub struct Recipe {
     /// Free labels of this build slot, each once, in the order written.
     pub tags: Vec<String>,
     /// What is checked out or copied first; `None` builds without sources.
-    pub source: Option<Source>,
+    pub source: Option<SourceSpec>,
     /// Where the steps run.
     pub context: Context,
     /// What each run gets of its own.
-    pub private: Private,
+    pub private: PrivateDirs,
     /// Which variables of pony-run's own environment steps inherit.
     pub environment_from: EnvironmentFrom,
     /// Builds that come first.
@@ -130,7 +130,7 @@ pub enum Context {
     /// A folder that persists between runs; absolute.
     Directory(PathBuf),
     /// A new folder, and a Python environment.
-    Virtualenv(virtualenv::Wanted),
+    Virtualenv(VirtualenvSpec),
 }
 
 /// Which variables of pony-run's own environment steps inherit.

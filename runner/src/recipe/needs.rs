@@ -8,7 +8,7 @@ use std::{
 };
 
 use indexmap::IndexMap;
-use pony_contexts::chain::Use;
+use pony_contexts::chain::EnvironmentUse;
 
 use super::{
     Action, DEFAULT_QUIET_TIMEOUT, Step, StepKind,
@@ -30,7 +30,7 @@ pub struct Need {
     /// Values for its variables and axes.
     pub with: Vec<(String, String)>,
     /// The recipe's key `without`: what its outputs are not used for.
-    pub except: BTreeSet<Use>,
+    pub except: BTreeSet<EnvironmentUse>,
     /// Line in the recipe, from 1.
     pub line: usize,
 }
@@ -80,35 +80,35 @@ pub(crate) fn normal(path: &Path) -> PathBuf {
 }
 
 /// The words of the key `without`.
-pub(super) fn words(except: &BTreeSet<Use>) -> Vec<&'static str> {
-    let word = |usage: &Use| match usage {
-        Use::Path => "PATH",
-        Use::PkgConfigPath => "PKG_CONFIG_PATH",
-        Use::CmakePrefixPath => "CMAKE_PREFIX_PATH",
-        Use::LdLibraryPath => "LD_LIBRARY_PATH",
-        Use::CIncludePath => "C_INCLUDE_PATH",
-        Use::LibraryPath => "LIBRARY_PATH",
-        Use::Wheels => "wheels",
+pub(super) fn words(except: &BTreeSet<EnvironmentUse>) -> Vec<&'static str> {
+    let word = |usage: &EnvironmentUse| match usage {
+        EnvironmentUse::Path => "PATH",
+        EnvironmentUse::PkgConfigPath => "PKG_CONFIG_PATH",
+        EnvironmentUse::CmakePrefixPath => "CMAKE_PREFIX_PATH",
+        EnvironmentUse::LdLibraryPath => "LD_LIBRARY_PATH",
+        EnvironmentUse::CIncludePath => "C_INCLUDE_PATH",
+        EnvironmentUse::LibraryPath => "LIBRARY_PATH",
+        EnvironmentUse::Wheels => "wheels",
     };
     except.iter().map(word).collect()
 }
 
-fn uses(word: &str) -> &'static [Use] {
+fn uses(word: &str) -> &'static [EnvironmentUse] {
     match word {
-        "PATH" => &[Use::Path],
-        "PKG_CONFIG_PATH" => &[Use::PkgConfigPath],
-        "CMAKE_PREFIX_PATH" => &[Use::CmakePrefixPath],
-        "LD_LIBRARY_PATH" => &[Use::LdLibraryPath],
-        "C_INCLUDE_PATH" => &[Use::CIncludePath],
-        "LIBRARY_PATH" => &[Use::LibraryPath],
-        "wheels" => &[Use::Wheels],
+        "PATH" => &[EnvironmentUse::Path],
+        "PKG_CONFIG_PATH" => &[EnvironmentUse::PkgConfigPath],
+        "CMAKE_PREFIX_PATH" => &[EnvironmentUse::CmakePrefixPath],
+        "LD_LIBRARY_PATH" => &[EnvironmentUse::LdLibraryPath],
+        "C_INCLUDE_PATH" => &[EnvironmentUse::CIncludePath],
+        "LIBRARY_PATH" => &[EnvironmentUse::LibraryPath],
+        "wheels" => &[EnvironmentUse::Wheels],
         _ => &[
-            Use::Path,
-            Use::PkgConfigPath,
-            Use::CmakePrefixPath,
-            Use::LdLibraryPath,
-            Use::CIncludePath,
-            Use::LibraryPath,
+            EnvironmentUse::Path,
+            EnvironmentUse::PkgConfigPath,
+            EnvironmentUse::CmakePrefixPath,
+            EnvironmentUse::LdLibraryPath,
+            EnvironmentUse::CIncludePath,
+            EnvironmentUse::LibraryPath,
         ],
     }
 }
@@ -300,7 +300,7 @@ impl<'t> Reader<'t> {
         with
     }
 
-    fn except(&mut self, node: &'t Node) -> BTreeSet<Use> {
+    fn except(&mut self, node: &'t Node) -> BTreeSet<EnvironmentUse> {
         let mut except = BTreeSet::new();
         for node in self.checker.list(node, "`without`", "[PATH]") {
             let word = self.checker.choice(node, "an entry of `without`", WITHOUT);

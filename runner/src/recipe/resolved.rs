@@ -7,7 +7,9 @@ use std::num::NonZeroUsize;
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use pony_contexts::{Source, Want, archive, git, hg, path, virtualenv};
+use pony_contexts::{
+    ArchiveSpec, GitSpec, HgSpec, PathSpec, RevisionSpec, SourceSpec, VirtualenvSpec, virtualenv::Installer,
+};
 
 use super::{
     Action, Context, EnvironmentFrom, Need, Recipe, StepKind, Upload, Watch, Weight,
@@ -218,51 +220,51 @@ impl<'r> From<&'r Recipe> for Resolved<'r> {
     }
 }
 
-fn source(source: &Source) -> ResolvedSource {
+fn source(source: &SourceSpec) -> ResolvedSource {
     let url = |url: &pony_contexts::Url| Some(escape(&url.to_string()));
     let folder =
         |dir: &Option<std::path::PathBuf>| dir.as_ref().map(|dir| escape(&dir.display().to_string()));
     let name = |dir: &Option<String>| dir.as_ref().map(|dir| escape(dir));
     match source {
-        Source::Path(path::Wanted { dir, gitignore }) => ResolvedSource {
+        SourceSpec::Path(PathSpec { dir, gitignore }) => ResolvedSource {
             path: Some(escape(&dir.display().to_string())),
             gitignore: Some(*gitignore),
             ..Default::default()
         },
-        Source::Svn(wanted) => ResolvedSource {
+        SourceSpec::Svn(wanted) => ResolvedSource {
             svn: url(&wanted.url),
             revision: wanted.revision.clone(),
             subdir: folder(&wanted.subdir),
             dir: name(&wanted.dir),
             ..Default::default()
         },
-        Source::Archive(archive::Wanted { url: from, sha256, subdir, dir }) => ResolvedSource {
+        SourceSpec::Archive(ArchiveSpec { url: from, sha256, subdir, dir }) => ResolvedSource {
             archive: url(from),
             sha256: sha256.clone(),
             subdir: folder(subdir),
             dir: name(dir),
             ..Default::default()
         },
-        Source::Hg(hg::Wanted { url: from, want, subdir, dir }) => {
-            ResolvedSource { hg: url(from), subdir: folder(subdir), dir: name(dir), ..wanted(want) }
+        SourceSpec::Hg(HgSpec { url: from, revision, subdir, dir }) => {
+            ResolvedSource { hg: url(from), subdir: folder(subdir), dir: name(dir), ..wanted(revision) }
         }
-        Source::Git(git::Wanted { url: from, want, submodules, subdir, dir }) => ResolvedSource {
+        SourceSpec::Git(GitSpec { url: from, revision, submodules, subdir, dir }) => ResolvedSource {
             git: url(from),
             submodules: Some(*submodules),
             subdir: folder(subdir),
             dir: name(dir),
-            ..wanted(want)
+            ..wanted(revision)
         },
     }
 }
 
-fn wanted(want: &Want) -> ResolvedSource {
+fn wanted(want: &RevisionSpec) -> ResolvedSource {
     let mut resolved = ResolvedSource::default();
     match want {
-        Want::Default => {}
-        Want::Branch(name) => resolved.branch = Some(escape(name)),
-        Want::Tag(name) => resolved.tag = Some(escape(name)),
-        Want::Revision(id) => resolved.revision = Some(id.clone()),
+        RevisionSpec::Default => {}
+        RevisionSpec::Branch(name) => resolved.branch = Some(escape(name)),
+        RevisionSpec::Tag(name) => resolved.tag = Some(escape(name)),
+        RevisionSpec::Revision(id) => resolved.revision = Some(id.clone()),
     }
     resolved
 }
@@ -283,7 +285,7 @@ fn context(context: &Context, uses: DeferredUses) -> ResolvedContext {
         Context::Directory(dir) => {
             ResolvedContext::Directory { directory: escape(&dir.display().to_string()) }
         }
-        Context::Virtualenv(virtualenv::Wanted {
+        Context::Virtualenv(VirtualenvSpec {
             python,
             requirements,
             optional,
@@ -299,7 +301,7 @@ fn context(context: &Context, uses: DeferredUses) -> ResolvedContext {
                     requirements: bare(requirements),
                     optional: bare(optional),
                     system_site_packages: *system_site_packages,
-                    installer: installer.map(virtualenv::Installer::name),
+                    installer: installer.map(Installer::name),
                 },
             }
         }

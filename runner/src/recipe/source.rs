@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pony_contexts::{Source, Url, Want, archive, git, hg, path, svn};
+use pony_contexts::{ArchiveSpec, GitSpec, HgSpec, PathSpec, RevisionSpec, SourceSpec, SvnSpec, Url};
 
 use super::{
     check::Fields,
@@ -13,13 +13,13 @@ use super::{
 };
 
 /// Reads `source` of a recipe in `folder`.
-pub(super) fn read<'t>(reader: &mut Reader<'t>, node: &'t Node, folder: &Path) -> Option<Source> {
+pub(super) fn read<'t>(reader: &mut Reader<'t>, node: &'t Node, folder: &Path) -> Option<SourceSpec> {
     let fields = reader.checker.fields(node, &SOURCE, "{git: https://…}")?;
     if let Some(node) = fields.get("path") {
         let dir = reader.line(node, "`path`");
         let gitignore = fields.get("gitignore").and_then(|node| reader.checker.flag(node, "`gitignore`"));
         let dir = dir.filter(|dir| reader.no_home(node, dir).is_some())?;
-        return Some(Source::Path(path::Wanted {
+        return Some(SourceSpec::Path(PathSpec {
             dir: folder.join(dir),
             gitignore: gitignore.unwrap_or(false),
         }));
@@ -29,29 +29,36 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, node: &'t Node, folder: &Path) -
     if let Some(node) = fields.get("svn") {
         let url = reader.url(node, "`svn`", folder);
         let revision = fields.get("revision").and_then(|node| reader.svn_revision(node));
-        return Some(Source::Svn(svn::Wanted { url: url?, revision, subdir, dir }));
+        return Some(SourceSpec::Svn(SvnSpec { url: url?, revision, subdir, dir }));
     }
     if let Some(node) = fields.get("archive") {
         let url = reader.url(node, "`archive`", folder);
         let sha256 = fields.get("sha256").and_then(|node| reader.sha256(node));
-        return Some(Source::Archive(archive::Wanted { url: url?, sha256, subdir, dir }));
+        return Some(SourceSpec::Archive(ArchiveSpec { url: url?, sha256, subdir, dir }));
     }
-    let want = reader.want(&fields);
+    let revision = reader.revision(&fields);
     if let Some(node) = fields.get("hg") {
         let url = reader.url(node, "`hg`", folder);
-        return Some(Source::Hg(hg::Wanted { url: url?, want, subdir, dir }));
+        return Some(SourceSpec::Hg(HgSpec { url: url?, revision, subdir, dir }));
     }
     let url = fields.get("git").and_then(|node| reader.url(node, "`git`", folder));
     let submodules = fields.get("submodules").and_then(|node| reader.checker.flag(node, "`submodules`"));
-    Some(Source::Git(git::Wanted { url: url?, want, submodules: submodules.unwrap_or(false), subdir, dir }))
+    Some(SourceSpec::Git(GitSpec {
+        url: url?,
+        revision,
+        submodules: submodules.unwrap_or(false),
+        subdir,
+        dir,
+    }))
 }
 
 impl<'t> Reader<'t> {
-    fn want(&mut self, fields: &Fields<'t>) -> Want {
-        let branch = fields.get("branch").and_then(|node| self.argument(node, "`branch`")).map(Want::Branch);
-        let tag = fields.get("tag").and_then(|node| self.argument(node, "`tag`")).map(Want::Tag);
-        let revision = fields.get("revision").and_then(|node| self.commit(node)).map(Want::Revision);
-        branch.or(tag).or(revision).unwrap_or(Want::Default)
+    fn revision(&mut self, fields: &Fields<'t>) -> RevisionSpec {
+        let branch =
+            fields.get("branch").and_then(|node| self.argument(node, "`branch`")).map(RevisionSpec::Branch);
+        let tag = fields.get("tag").and_then(|node| self.argument(node, "`tag`")).map(RevisionSpec::Tag);
+        let revision = fields.get("revision").and_then(|node| self.commit(node)).map(RevisionSpec::Revision);
+        branch.or(tag).or(revision).unwrap_or(RevisionSpec::Default)
     }
 
     /// Relative paths are relative to the recipe's folder, not to where a program happens to run.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use pony_contexts::{bytes_of, chain};
+use pony_contexts::{cache::outputs, disk_usage};
 
 use crate::{
     display,
@@ -65,11 +65,11 @@ pub fn recover(home: &Home) -> io::Result<Vec<Result<Recovered, (PathBuf, io::Er
 /// What a run does with its tree at its end.
 fn tidy_up(home: &Home, record: &RunRecord) {
     let Some(tempdir) = record.tempdir.as_ref().map(PathBuf::from) else { return };
-    if !record.kept && !chain::is_kept(&tempdir) {
+    if !record.kept && !outputs::is_stored(&tempdir) {
         remove(&tempdir, &record.run_id);
     } else if record.kept && tempdir.is_dir() && !retained::is_noted(home, &record.run_id) {
         let (run_id, since) = (record.run_id.clone(), record.ended);
-        let _ = retained::note(home, &Kept { run_id, bytes: bytes_of(&tempdir), tempdir, since });
+        let _ = retained::note(home, &Kept { run_id, bytes: disk_usage(&tempdir), tempdir, since });
     }
 }
 
@@ -84,7 +84,7 @@ fn record(home: &Home, open: Open, killed: Vec<String>) -> io::Result<Option<Rec
         remove(Path::new(tempdir), &record.run_id);
     }
     // It may have been kept in its very last moment.
-    let _ = chain::discard_of(&home.cache(), &record.run_id);
+    let _ = outputs::discard_run(&home.cache(), &record.run_id);
     open.folder.write_result(&record)?;
     Ok(Some(Recovered { open, record, killed }))
 }
@@ -93,7 +93,7 @@ fn record(home: &Home, open: Open, killed: Vec<String>) -> io::Result<Option<Rec
 fn remove(tempdir: &Path, run_id: &str) {
     let own = tempdir.file_name().is_some_and(|name| name.to_string_lossy().ends_with(run_id));
     if own {
-        let _ = chain::discard(tempdir);
+        let _ = outputs::discard(tempdir);
     }
 }
 
@@ -153,7 +153,7 @@ fn record_of(events: impl Iterator<Item = Stamped>, size: impl Fn(&str) -> Optio
                     chain,
                     needs,
                     outputs: std::collections::BTreeMap::new(),
-                    facts: pony_contexts::Facts::new(),
+                    facts: pony_contexts::ClientInfo::new(),
                     cwd: None,
                     environment_from: EnvironmentFrom::default(),
                     environment: std::collections::BTreeMap::new(),

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use pony_contexts::{Changes, Facts};
+use pony_contexts::{Changes, ClientInfo};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -266,7 +266,7 @@ pub struct RunRecord {
     pub outputs: BTreeMap<String, String>,
     /// Plain facts of the machine and the context (`kernel`, `tempdir`, …), for `client_info`.
     #[serde(default)]
-    pub facts: Facts,
+    pub facts: ClientInfo,
     /// Where steps ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,

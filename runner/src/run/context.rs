@@ -7,7 +7,7 @@ use std::{
 };
 
 use pony_contexts::{
-    Checkout, Command, Ended, Prepared, Stage,
+    Checkout, Command, CommandOutput, Prepared, Stage,
     shell::{Download, DownloadError, Downloaded},
 };
 use tokio::sync::{mpsc, oneshot};
@@ -24,7 +24,7 @@ use crate::{
 
 /// What a context asks for through its [`Handle`].
 pub(super) enum Request {
-    Run(Command, oneshot::Sender<Ended>),
+    Run(Command, oneshot::Sender<CommandOutput>),
     /// Something is over that was no command but shall be recorded as if.
     Did {
         label: String,
@@ -65,13 +65,13 @@ impl Handle {
 }
 
 impl pony_contexts::Shell for Handle {
-    async fn run(&mut self, command: Command) -> Ended {
+    async fn run(&mut self, command: Command) -> CommandOutput {
         let (reply, answer) = oneshot::channel();
         self.send(Request::Run(command, reply));
-        answer.await.unwrap_or(Ended { status: -1, stopped: true, ..Ended::default() })
+        answer.await.unwrap_or(CommandOutput { status: -1, stopped: true, ..CommandOutput::default() })
     }
 
-    async fn ask(&mut self, command: Command, limit: Duration) -> Ended {
+    async fn capture(&mut self, command: Command, limit: Duration) -> CommandOutput {
         ask(&spec(command, &self.env), limit).await
     }
 
@@ -103,8 +103,8 @@ impl pony_contexts::Shell for Handle {
         self.send(Request::Begin(stage));
     }
 
-    fn complete(&mut self, words: String) {
-        self.send(Request::Complete(words));
+    fn complete(&mut self, summary: String) {
+        self.send(Request::Complete(summary));
     }
 
     fn checked_out(&mut self, checkout: Option<&Checkout>, tip: Option<&str>) {
@@ -121,7 +121,7 @@ impl pony_contexts::Shell for Handle {
 pub(super) type Preparation = Result<Prepared, String>;
 
 /// Prepares the place to build in.
-pub(super) async fn prepare(request: pony_contexts::Request, mut shell: Handle) -> Preparation {
+pub(super) async fn prepare(request: pony_contexts::ContextRequest, mut shell: Handle) -> Preparation {
     pony_contexts::prepare(&request, &mut shell).await.map_err(|error| words_for(&error))
 }
 

@@ -11,8 +11,8 @@ use std::{
 
 use jiff::Timestamp;
 use pony_contexts::{
-    Ended, Prepared, Stage,
-    chain::{self, Card, Found},
+    CommandOutput, Prepared, Stage,
+    cache::outputs::{OutputsManifest, StoredOutputs, store, workspace},
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -55,7 +55,7 @@ pub struct Finished {
     /// The run could not be recorded to its end.
     pub not_recorded: Option<io::Error>,
     /// What it hands on, where others need it. Stays as long as this does.
-    pub kept: Option<Found>,
+    pub kept: Option<StoredOutputs>,
 }
 
 /// Runs `job` from its context to its record in `folder`.
@@ -98,7 +98,7 @@ pub fn skip(
 /// What a child runs for.
 enum Purpose {
     Step(usize),
-    Command { label: String, line: String, reply: oneshot::Sender<Ended> },
+    Command { label: String, line: String, reply: oneshot::Sender<CommandOutput> },
 }
 
 /// A stage of the context while it is under way. Its step is the next to be recorded.
@@ -112,7 +112,7 @@ struct UnderWay {
 /// What a step that runs no program makes.
 enum Collected {
     Artifacts(Vec<Artifact>),
-    Outputs(Found),
+    Outputs(StoredOutputs),
 }
 
 /// A step that runs no program: its files are being collected.
@@ -141,7 +141,7 @@ struct Run<'r> {
     collecting: Option<Collecting>,
     version: Version,
     prepared: Option<Prepared>,
-    kept: Option<Found>,
+    kept: Option<StoredOutputs>,
     /// Scripts whose first program was not there before the first step: step and program.
     doubtful: Vec<(usize, String)>,
     records: Vec<StepRecord>,
@@ -313,29 +313,32 @@ impl<'r> Run<'r> {
         }
     }
 
-    fn start_command(&mut self, command: pony_contexts::Command, reply: oneshot::Sender<Ended>) {
+    fn start_command(&mut self, command: pony_contexts::Command, reply: oneshot::Sender<CommandOutput>) {
         let words: Vec<String> =
             command.argv.iter().map(|word| word.to_string_lossy().into_owned()).collect();
         let line = job::quoted(&words);
         let step = self.records.len();
         let label = command.label.clone();
         self.reporter.emit(Event::CommandStarted { step, label: label.clone(), command: line.clone() });
-        let limits = Job::context_limits(command.silence);
+        let limits = Job::context_limits(command.quiet_timeout);
         let stage = self.stage.as_ref().map(|under_way| under_way.stage);
         let mut spec = captured::spec(command, &self.job.environment_of(stage));
         spec.env.insert("PWD".into(), spec.cwd.clone().into());
         let purpose = Purpose::Command { label, line, reply };
         if let Err((error, purpose)) = self.spawn(&spec, purpose, limits) {
             let reason = verdict::cannot_start(&spec, &error);
-            self.end_command(purpose, Ended { status: -1, stderr: reason.into_bytes(), ..Ended::default() });
+            self.end_command(
+                purpose,
+                CommandOutput { status: -1, stderr: reason.into_bytes(), ..CommandOutput::default() },
+            );
         }
     }
 
-    fn end_command(&mut self, purpose: Purpose, ended: Ended) {
+    fn end_command(&mut self, purpose: Purpose, ended: CommandOutput) {
         let Purpose::Command { label, line, reply } = purpose else { return };
         self.add_command(label, line, ended.status);
         let stopped = self.state.stopping().is_some();
-        let _ = reply.send(Ended { stopped, ..ended });
+        let _ = reply.send(CommandOutput { stopped, ..ended });
     }
 
     fn add_command(&mut self, label: String, command: String, status: i64) {
@@ -474,7 +477,7 @@ impl<'r> Run<'r> {
             }
             Action::Outputs(outputs) => {
                 let outputs = outputs.clone();
-                let Some(card) = self.card() else { return };
+                let Some(manifest) = self.manifest() else { return };
                 let place = outputs::Place {
                     tree,
                     cache: self.job.cache.clone(),
@@ -482,7 +485,7 @@ impl<'r> Run<'r> {
                     whole: self.job.keep == Keep::Always,
                 };
                 tokio::task::spawn_blocking(move || {
-                    let kept = outputs::keep(&outputs, &place, card);
+                    let kept = outputs::keep(&outputs, &place, manifest);
                     kept.map(Collected::Outputs).map_err(|error| error.to_string())
                 })
             }
@@ -546,10 +549,10 @@ impl<'r> Run<'r> {
     }
 
     /// What is to be known of what the build hands on.
-    fn card(&self) -> Option<Card> {
+    fn manifest(&self) -> Option<OutputsManifest> {
         let Version { checkout, tip } = &self.version;
         let revision = checkout.as_ref().map(|checkout| checkout.revision.as_str());
-        self.job.card(tip.as_deref(), revision, self.clock.wall())
+        self.job.manifest(tip.as_deref(), revision, self.clock.wall())
     }
 
     /// Those that need a build without outputs need to know that it passed.
@@ -557,9 +560,9 @@ impl<'r> Run<'r> {
         if !self.job.recipe.outputs.is_empty() {
             return;
         }
-        let Some(card) = self.card() else { return };
-        let room = chain::room(&self.job.cache, &self.job.name, &self.job.run_id);
-        match chain::keep(&self.job.cache, &room, card, false) {
+        let Some(manifest) = self.manifest() else { return };
+        let room = workspace(&self.job.cache, &self.job.name, &self.job.run_id);
+        match store(&self.job.cache, &room, manifest, false) {
             Ok(kept) => self.kept = Some(kept),
             Err(error) => {
                 let text =
@@ -635,7 +638,10 @@ impl<'r> Run<'r> {
             Purpose::Command { .. } => {
                 let [stdout, stderr] = over.captured;
                 let silent = over.ending.stopped == Some(Stop::Quiet);
-                self.end_command(purpose, Ended { status, stdout, stderr, silent, stopped: false });
+                self.end_command(
+                    purpose,
+                    CommandOutput { status, stdout, stderr, quiet: silent, stopped: false },
+                );
             }
             Purpose::Step(index) => {
                 let step = &self.job.recipe.steps[index];
@@ -676,7 +682,7 @@ impl<'r> Run<'r> {
         }
         let Job { recipe, tags, run_id, facts: machine, .. } = self.job;
         let mut facts = self.job.reported.clone();
-        facts.extend(self.prepared.iter().flat_map(|prepared| prepared.facts.clone()));
+        facts.extend(self.prepared.iter().flat_map(|prepared| prepared.client_info.clone()));
         let of_the_recipe =
             recipe.environment.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
         let environment: BTreeMap<String, Option<String>> = self
@@ -718,7 +724,7 @@ impl<'r> Run<'r> {
             outputs: self
                 .kept
                 .iter()
-                .flat_map(|kept| &kept.card.outputs)
+                .flat_map(|kept| &kept.manifest.outputs)
                 .map(|(name, path)| (name.clone(), path.display().to_string()))
                 .collect(),
             facts,

@@ -4,9 +4,10 @@ use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 
 use jiff::Timestamp;
 use pony_contexts::{
-    Fact, Facts, Network, Place, Request, Since, Source, Stage, archive,
-    chain::{Card, Handed, Use},
-    git, hg, path, svn, virtualenv,
+    ArchiveSpec, ClientInfo, ContextRequest, EarlierRevisions, GitSpec, HgSpec, InfoValue, Network, PathSpec,
+    SourceSpec, Stage, SvnSpec, VirtualenvSpec, WorkingDir,
+    cache::outputs::OutputsManifest,
+    chain::{DependencyOutputs, EnvironmentUse},
 };
 
 use crate::{
@@ -54,9 +55,9 @@ pub struct Among {
     /// What stands for each of them, by what it is called here.
     pub contents: BTreeMap<String, Option<String>>,
     /// What they hand on, and those that they need: the nearest first.
-    pub handed: Vec<Handed>,
+    pub handed: Vec<DependencyOutputs>,
     /// What is known of the context beforehand, where what it makes shall be found again by those that need it.
-    pub kept_for: Option<Facts>,
+    pub kept_for: Option<ClientInfo>,
     /// What makes are told of the jobserver that they share.
     pub makeflags: Option<OsString>,
     /// The recipe as it was resolved before the needs were there, where that is another one.
@@ -81,7 +82,7 @@ pub struct Job {
     /// The recipe as a recipe again, with what is known only when it begins by name: it is the same one wherever outputs of needs lie.
     pub planned: String,
     /// What is reported of this machine and its environment.
-    pub reported: BTreeMap<String, Fact>,
+    pub reported: BTreeMap<String, InfoValue>,
     /// What the build is made from, besides the code.
     pub made_from: Ingredients,
     /// What pony-run was started in: what contexts see, which need the person's own settings.
@@ -97,7 +98,7 @@ pub struct Job {
     /// Where mirrors are kept.
     pub cache: PathBuf,
     /// What was built before in this slot; see [`Job::recall`].
-    pub since: Since,
+    pub since: EarlierRevisions,
     /// Seconds that each step took last time.
     pub usual: BTreeMap<String, f64>,
     /// When the tempdir is kept.
@@ -149,8 +150,8 @@ impl Job {
     }
 
     /// What the context is asked for.
-    pub fn request(&self) -> Request {
-        Request {
+    pub fn request(&self) -> ContextRequest {
+        ContextRequest {
             home: self.inherited.get(&OsString::from("HOME")).map(PathBuf::from),
             recipe_dir: self.recipe_dir.clone(),
             cache: self.cache.clone(),
@@ -160,24 +161,24 @@ impl Job {
                 None => self.environment.get(&OsString::from("PATH")).cloned().unwrap_or_default(),
             },
             source: self.recipe.source.clone(),
-            place: match &self.recipe.context {
-                Context::Tempdir | Context::Virtualenv(_) => Place::Tempdir,
-                Context::Here => Place::Here,
-                Context::Directory(dir) => Place::Directory(dir.clone()),
+            working_dir: match &self.recipe.context {
+                Context::Tempdir | Context::Virtualenv(_) => WorkingDir::Tempdir,
+                Context::Here => WorkingDir::Here,
+                Context::Directory(dir) => WorkingDir::Directory(dir.clone()),
             },
             virtualenv: match &self.recipe.context {
                 Context::Virtualenv(wanted) => Some(wanted.clone()),
                 Context::Tempdir | Context::Here | Context::Directory(_) => None,
             },
-            handed: self.among.handed.clone(),
-            search: Use::variables()
+            dependencies: self.among.handed.clone(),
+            search: EnvironmentUse::variables()
                 .filter_map(|name| {
                     Some((name.to_owned(), self.environment.get(&OsString::from(name))?.clone()))
                 })
                 .collect(),
-            private: self.recipe.private,
+            private_dirs: self.recipe.private,
             tools: self.recipe.tools.clone(),
-            since: self.since.clone(),
+            earlier: self.since.clone(),
             network: self.network.clone(),
         }
     }
@@ -187,9 +188,9 @@ impl Job {
         Limits { total: step.timeout, quiet: Some(step.quiet_timeout) }
     }
 
-    /// How long a command of a context may take: only the run's time bounds it, and silence.
-    pub fn context_limits(silence: Option<Duration>) -> Limits {
-        Limits { total: None, quiet: Some(silence.unwrap_or(DEFAULT_QUIET_TIMEOUT)) }
+    /// How long a command of a context may take: only the time of the run limits it, and its quiet timeout.
+    pub fn context_limits(quiet_timeout: Option<Duration>) -> Limits {
+        Limits { total: None, quiet: Some(quiet_timeout.unwrap_or(DEFAULT_QUIET_TIMEOUT)) }
     }
 
     /// What the commands of a context see. What brings the source needs all that the person has set up for it; what
@@ -210,7 +211,12 @@ impl Job {
     }
 
     /// What is to be known of what it hands on: of the code at `tip`, of this `revision`. Nothing if nobody asks for it.
-    pub fn card(&self, tip: Option<&str>, revision: Option<&str>, ended: Timestamp) -> Option<Card> {
+    pub fn manifest(
+        &self,
+        tip: Option<&str>,
+        revision: Option<&str>,
+        ended: Timestamp,
+    ) -> Option<OutputsManifest> {
         let facts = self.among.kept_for.as_ref()?;
         // Where there is no telling what was built, it serves those that were begun with it, and is never found again.
         let runs = self.among.needs.iter().map(|need| need.run_id.as_str());
@@ -218,7 +224,7 @@ impl Job {
             || Ingredients::of_nothing_else(&self.run_id),
             |content| Ingredients::key(&content, runs),
         );
-        Some(Card {
+        Some(OutputsManifest {
             key,
             name: self.name.clone(),
             package: self.recipe.package.clone(),
@@ -231,7 +237,7 @@ impl Job {
     }
 
     /// What stands for a build of the code at `tip` in a context of these `facts`; nothing if that cannot be told.
-    pub fn content(&self, tip: Option<&str>, facts: &Facts) -> Option<String> {
+    pub fn content(&self, tip: Option<&str>, facts: &ClientInfo) -> Option<String> {
         content(&self.made_from, self.recipe.source.as_ref(), tip, facts)
     }
 
@@ -266,9 +272,9 @@ impl Job {
 /// What stands for a build that is made from this.
 pub fn content(
     made_from: &Ingredients,
-    source: Option<&Source>,
+    source: Option<&SourceSpec>,
     tip: Option<&str>,
-    facts: &Facts,
+    facts: &ClientInfo,
 ) -> Option<String> {
     let tip = match source {
         None => None,
@@ -310,23 +316,23 @@ pub fn quoted<S: AsRef<str>>(words: &[S]) -> String {
 }
 
 /// A source as one line for people.
-pub fn source_line(source: &Source) -> String {
+pub fn source_line(source: &SourceSpec) -> String {
     let line = |kind: &str, url: &pony_contexts::Url, named: Option<(&str, &str)>| match named {
         None => format!("{kind} {url}"),
         Some((what, name)) => format!("{kind} {url} {what} {name}"),
     };
     match source {
-        Source::Git(git::Wanted { url, want, .. }) => line("git", url, want.named()),
-        Source::Hg(hg::Wanted { url, want, .. }) => line("hg", url, want.named()),
-        Source::Svn(svn::Wanted { url, revision, .. }) => {
+        SourceSpec::Git(GitSpec { url, revision, .. }) => line("git", url, revision.named()),
+        SourceSpec::Hg(HgSpec { url, revision, .. }) => line("hg", url, revision.named()),
+        SourceSpec::Svn(SvnSpec { url, revision, .. }) => {
             line("svn", url, revision.as_deref().map(|revision| ("revision", revision)))
         }
-        Source::Archive(archive::Wanted { url, .. }) => line("archive", url, None),
-        Source::Path(path::Wanted { dir, .. }) => format!("path {}", dir.display()),
+        SourceSpec::Archive(ArchiveSpec { url, .. }) => line("archive", url, None),
+        SourceSpec::Path(PathSpec { dir, .. }) => format!("path {}", dir.display()),
     }
 }
 
-fn virtualenv_line(wanted: &virtualenv::Wanted) -> String {
+fn virtualenv_line(wanted: &VirtualenvSpec) -> String {
     let python = wanted.python.as_deref().unwrap_or("python3");
     let required = wanted.requirements.iter().map(String::as_str);
     let optional = wanted.optional.iter().map(String::as_str);

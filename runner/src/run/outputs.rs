@@ -3,7 +3,7 @@
 use std::{fs, io, path::PathBuf};
 
 use indexmap::IndexMap;
-use pony_contexts::chain::{self, Card, Found};
+use pony_contexts::cache::outputs::{self, OutputsManifest, StoredOutputs};
 
 /// Outputs that cannot be handed on.
 #[derive(Debug, thiserror::Error)]
@@ -36,12 +36,12 @@ pub(super) struct Place {
     pub(super) whole: bool,
 }
 
-/// Keeps `outputs`, each a name and a path in the tree, as `card` says. Blocks.
+/// Keeps `outputs`, each a name and a path in the tree, as `manifest` says. Blocks.
 pub(super) fn keep(
     outputs: &IndexMap<String, PathBuf>,
     place: &Place,
-    mut card: Card,
-) -> Result<Found, OutputsError> {
+    mut manifest: OutputsManifest,
+) -> Result<StoredOutputs, OutputsError> {
     let is_missing = |path: &PathBuf| fs::symlink_metadata(place.tree.join(path)).is_err();
     let missing: Vec<(String, PathBuf)> = outputs
         .iter()
@@ -52,6 +52,6 @@ pub(super) fn keep(
         return Err(OutputsError::Missing(missing));
     }
     let made = outputs.iter().map(|(name, path)| (name.clone(), place.tree.join(path)));
-    card.outputs = made.collect();
-    Ok(chain::keep(&place.cache, &place.room, card, place.whole)?)
+    manifest.outputs = made.collect();
+    Ok(outputs::store(&place.cache, &place.room, manifest, place.whole)?)
 }

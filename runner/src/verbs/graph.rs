@@ -33,7 +33,7 @@ pub(super) async fn graph(options: &RunOptions, format: Format) -> Result<Exit, 
         .into_iter()
         .map(|verdict| match verdict {
             Verdict::Build(why) => show::Decision::Build(why),
-            Verdict::Reuse(found) => show::Decision::Reuse(format!("built by run {}", found.card.run_id)),
+            Verdict::Reuse(found) => show::Decision::Reuse(format!("built by run {}", found.manifest.run_id)),
             Verdict::Leave(why) => show::Decision::Skip(why),
         })
         .collect();

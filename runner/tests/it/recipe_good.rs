@@ -7,7 +7,10 @@ use std::{
 
 use crate::support::{facts, good, load_plain, load_text};
 use indexmap::IndexMap;
-use pony_contexts::{Private, Source, archive, chain::Use, git, hg, path, svn, virtualenv};
+use pony_contexts::{
+    ArchiveSpec, GitSpec, HgSpec, PathSpec, PrivateDirs, RevisionSpec, SourceSpec, SvnSpec, VirtualenvSpec,
+    chain::EnvironmentUse, virtualenv::Installer,
+};
 use pony_runner::recipe::{
     Action, Context, DEFAULT_QUIET_TIMEOUT, DEFAULT_TIMEOUT, EnvironmentFrom, LoadOptions, Need, PublicName,
     Recipe, StepKind, Upload, Weight, load,
@@ -52,9 +55,9 @@ steps:
     assert_eq!(recipe.tags, ["python3.14", "linux-x86_64"]);
     assert_eq!(
         recipe.source,
-        Some(Source::Git(git::Wanted {
+        Some(SourceSpec::Git(GitSpec {
             url: "https://example.org/cpython.git".parse().unwrap(),
-            want: git::Want::Branch("main".into()),
+            revision: RevisionSpec::Branch("main".into()),
             submodules: true,
             subdir: Some("src/python".into()),
             dir: None,
@@ -179,7 +182,7 @@ fn a_setting_replaces_a_variable_and_what_uses_it_follows() {
     assert_eq!(recipe.variables.get("flags").map(String::as_str), Some("-j1"));
 }
 
-fn source(written: &str, path: &str) -> Source {
+fn source(written: &str, path: &str) -> SourceSpec {
     let text = format!("package: demo\nsource: {{{written}}}\nsteps: [{{run: make}}]\n");
     let recipe = load_plain(Path::new(path), text.as_bytes());
     recipe.ok().and_then(|recipe| recipe.source).unwrap_or_else(|| panic!("{text}"))
@@ -189,16 +192,16 @@ fn source(written: &str, path: &str) -> Source {
 fn every_kind_of_source_is_read() {
     assert_eq!(
         source("hg: 'https://example.org/hg/x', branch: stable, subdir: a/b, dir: demo", "x.yaml"),
-        Source::Hg(hg::Wanted {
+        SourceSpec::Hg(HgSpec {
             url: "https://example.org/hg/x".parse().unwrap(),
-            want: hg::Want::Branch("stable".into()),
+            revision: RevisionSpec::Branch("stable".into()),
             subdir: Some("a/b".into()),
             dir: Some("demo".into()),
         })
     );
     assert_eq!(
         source("svn: 'svn://example.org/x/trunk@7', revision: r5", "x.yaml"),
-        Source::Svn(svn::Wanted {
+        SourceSpec::Svn(SvnSpec {
             url: "svn://example.org/x/trunk@7".parse().unwrap(),
             revision: Some("5".into()),
             subdir: None,
@@ -208,7 +211,7 @@ fn every_kind_of_source_is_read() {
     let digest = "0123456789abcdef".repeat(4);
     assert_eq!(
         source(&format!("archive: x.tar.gz, sha256: {}", digest.to_uppercase()), "recipes/x.yaml"),
-        Source::Archive(archive::Wanted {
+        SourceSpec::Archive(ArchiveSpec {
             url: "/work/recipes/x.tar.gz".parse().unwrap(),
             sha256: Some(digest),
             subdir: None,
@@ -217,7 +220,7 @@ fn every_kind_of_source_is_read() {
     );
     assert_eq!(
         source("path: x, gitignore: true", "/x.yaml"),
-        Source::Path(path::Wanted { dir: "/x".into(), gitignore: true })
+        SourceSpec::Path(PathSpec { dir: "/x".into(), gitignore: true })
     );
 }
 
@@ -228,18 +231,18 @@ fn every_kind_of_context_is_read() {
     assert_eq!(context("tempdir"), Context::Tempdir);
     assert_eq!(context("here"), Context::Here);
     assert_eq!(context("{directory: ../build}"), Context::Directory("/work/recipes/../build".into()));
-    assert_eq!(context("{virtualenv: }"), Context::Virtualenv(virtualenv::Wanted::default()));
+    assert_eq!(context("{virtualenv: }"), Context::Virtualenv(VirtualenvSpec::default()));
     assert_eq!(
         context(
             "{virtualenv: {python: '3.12', requirements: [pytest, -r x.txt], optional: [lxml], \
              system-site-packages: true, installer: venv}}"
         ),
-        Context::Virtualenv(virtualenv::Wanted {
+        Context::Virtualenv(VirtualenvSpec {
             python: Some("3.12".into()),
             requirements: vec!["pytest".into(), "-r x.txt".into()],
             optional: vec!["lxml".into()],
             system_site_packages: true,
-            installer: Some(virtualenv::Installer::Venv),
+            installer: Some(Installer::Venv),
         })
     );
 }
@@ -257,7 +260,7 @@ steps: [{run: make}]
 ",
     );
     assert_eq!(recipe.environment_from, EnvironmentFrom::Clean);
-    assert_eq!(recipe.private, Private { home: true, tmp: true });
+    assert_eq!(recipe.private, PrivateDirs { home: true, tmp: true });
     assert_eq!(recipe.tools, ["gcc", "make"]);
     assert_eq!(recipe.force_every, Some(Duration::from_hours(7 * 24)));
     for (path, counts) in
@@ -272,9 +275,15 @@ steps: [{run: make}]
 fn sources_of_this_machine_are_found_from_the_recipe() {
     let git = |url: &str| {
         let url = url.parse().unwrap();
-        Source::Git(git::Wanted { url, want: git::Want::Default, submodules: false, subdir: None, dir: None })
+        SourceSpec::Git(GitSpec {
+            url,
+            revision: RevisionSpec::Default,
+            submodules: false,
+            subdir: None,
+            dir: None,
+        })
     };
-    let folder = |dir: &str| Source::Path(path::Wanted { dir: dir.into(), gitignore: false });
+    let folder = |dir: &str| SourceSpec::Path(PathSpec { dir: dir.into(), gitignore: false });
     assert_eq!(source("path: ..", "recipes/x.yaml"), folder("/work/recipes/.."));
     assert_eq!(source("path: src", "/x.yaml"), folder("/src"));
     assert_eq!(source("path: /usr/src", "x.yaml"), folder("/usr/src"));
@@ -341,7 +350,7 @@ jobserver: true
 steps: [{run: 'make {{needs.libpng-1.6.prefix}}'}, {run: outputs}]
 ",
     );
-    let need = |recipe: &str, name: &str, with: &[(&str, &str)], without: &[Use], line| Need {
+    let need = |recipe: &str, name: &str, with: &[(&str, &str)], without: &[EnvironmentUse], line| Need {
         recipe: recipe.into(),
         name: name.into(),
         with: with.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
@@ -349,13 +358,13 @@ steps: [{run: 'make {{needs.libpng-1.6.prefix}}'}, {run: outputs}]
         line,
     };
     let all = [
-        Use::Path,
-        Use::PkgConfigPath,
-        Use::CmakePrefixPath,
-        Use::LdLibraryPath,
-        Use::CIncludePath,
-        Use::LibraryPath,
-        Use::Wheels,
+        EnvironmentUse::Path,
+        EnvironmentUse::PkgConfigPath,
+        EnvironmentUse::CmakePrefixPath,
+        EnvironmentUse::LdLibraryPath,
+        EnvironmentUse::CIncludePath,
+        EnvironmentUse::LibraryPath,
+        EnvironmentUse::Wheels,
     ];
     assert_eq!(
         recipe.needs,
@@ -363,7 +372,7 @@ steps: [{run: 'make {{needs.libpng-1.6.prefix}}'}, {run: outputs}]
             need("/work/recipes/zlib", "zlib", &[], &[], 4),
             need("/work/images/libpng-1.6.yaml", "libpng-1.6", &[], &[], 5),
             need("/work/recipes/sub/x", "y", &[("a", "x8"), ("b", "3.10")], &all, 6),
-            need("/opt/y.yml", "z", &[], &[Use::Path, Use::LibraryPath], 7),
+            need("/opt/y.yml", "z", &[], &[EnvironmentUse::Path, EnvironmentUse::LibraryPath], 7),
         ]
     );
     let outputs: IndexMap<String, PathBuf> =

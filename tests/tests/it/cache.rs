@@ -38,16 +38,16 @@ fn entries_are_listed_checked_and_removed() {
     build(&world, "one");
     assert_eq!(entries(&world), [names[1].clone(), names[0].clone()]);
 
-    world.pony(&["cache", "verify"]).end().code(0).out_has(&format!("{}: whole", names[0]));
+    world.pony(&["cache", "verify"]).end().code(0).out_has(&format!("{}: ok", names[0]));
     let packs = world.path("pony/cache").join(&names[0]).join("objects/pack");
     let pack = fs::read_dir(packs).unwrap().map(|entry| entry.unwrap().path());
     let pack = pack.into_iter().find(|path| path.extension().is_some_and(|end| end == "pack")).unwrap();
     fs::remove_file(&pack).unwrap();
     let ended = world.pony(&["cache", "verify", &names[0]]).end().code(12).out_has("damaged");
     assert!(!ended.out().contains("two"), "{ended}");
-    world.pony(&["cache"]).end().code(0).out_has("half-made");
+    world.pony(&["cache"]).end().code(0).out_has("incomplete");
     build(&world, "one");
-    world.pony(&["cache", "verify"]).end().code(0).out_has(&format!("{}: whole", names[0]));
+    world.pony(&["cache", "verify"]).end().code(0).out_has(&format!("{}: ok", names[0]));
 
     let short = names[1].split_once('/').unwrap().1;
     world.pony(&["cache", "remove", short]).end().code(0).out_has(&format!("removed {}", names[1]));

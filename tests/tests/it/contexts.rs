@@ -18,7 +18,7 @@ fn a_folder_that_lasts_is_built_on() {
     assert!(world.temporary().is_empty(), "{:?}", world.temporary());
     // A tree that was cut short while it was changed is not built on.
     fs::remove_file(world.path("work/build/up.ready")).unwrap();
-    world.pony(&[recipe]).end().code(0).out_is("two\n1\n").err_has("half-made");
+    world.pony(&[recipe]).end().code(0).out_is("two\n1\n").err_has("incomplete");
     // Nor is one of something else.
     world.repository("work/other/up").commit("three");
     let recipe = world.recipe(
@@ -136,11 +136,11 @@ fn a_context_that_fails_without_a_source_still_tells_a_step() {
     let server = world.peer(Dialect::V2009);
     let recipe = world.recipe("steps:\n- run: 'true'\n- run: 'false'\n");
     let ended = world.pony(&["-s", &server.url(), recipe]).env("TMPDIR", "/nowhere").end().code(12);
-    assert!(ended.err().contains("could not create the directory"), "{ended}");
+    assert!(ended.err().contains("cannot create the directory"), "{ended}");
     let (client, steps) = server.submission();
     assert_eq!((&client["success"], client["outcome"].as_str()), (&false.into(), Some("infra-error")));
     assert_eq!(steps.len(), 1);
-    assert!(steps[0]["errout"].as_str().unwrap().contains("could not create the directory"), "{steps:?}");
+    assert!(steps[0]["errout"].as_str().unwrap().contains("cannot create the directory"), "{steps:?}");
 }
 
 #[test]

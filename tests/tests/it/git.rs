@@ -132,7 +132,7 @@ fn what_cannot_be_fetched_is_exit_12_and_says_why() {
         ("./plain", "no repository at"),
         ("./nowhere", "no repository at"),
         ("http://nonexistent.invalid/x.git", "no such host"),
-        ("http://127.0.0.1:1/x.git", "cannot be reached"),
+        ("http://127.0.0.1:1/x.git", "cannot reach"),
     ] {
         let ended = build(&world, &format!("{{git: '{address}'}}"), "touch never").code(12).out_is("");
         assert!(ended.err().contains(said), "{said:?} is expected: {ended}");

@@ -52,7 +52,7 @@ fn what_it_is_goes_to_every_server_in_plain_keys() {
          - run: python -m pip list\n",
     );
     let ended = world.pony(&["-s", &server.url(), recipe]).end().code(0);
-    assert!(ended.err().contains("without the optional `nothing-of-this-name`"), "{ended}");
+    assert!(ended.err().contains("optional `nothing-of-this-name` not installed"), "{ended}");
     let (client, results) = server.submission();
     assert_eq!(client["virtualenv"], true, "{client:#}");
     assert_eq!(client["dependencies"], json!(["tiny<2"]));
