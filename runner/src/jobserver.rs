@@ -277,10 +277,7 @@ mod tests {
     use std::{future::Future, pin::pin, task::Poll, time::Duration};
 
     use super::*;
-    use crate::{
-        process::spawn::{Message, Spec, Unit},
-        run::watch::Exit,
-    };
+    use crate::process::spawn::{Exit, Message, Process, Spec};
 
     /// With markers that nobody looks after.
     fn pool_of(jobs: usize) -> Jobserver {
@@ -315,18 +312,18 @@ mod tests {
         output
     }
 
-    fn spawn(cwd: &Path, script: &str, makeflags: impl Into<OsString>) -> Unit {
+    fn spawn(cwd: &Path, script: &str, makeflags: impl Into<OsString>) -> Process {
         let mut env: crate::process::spawn::Environment = std::env::vars_os().collect();
         env.insert("MAKEFLAGS".into(), makeflags.into());
         let argv = ["sh", "-c", script].map(OsString::from).to_vec();
-        Unit::spawn(&Spec { argv, cwd: cwd.to_owned(), env }).unwrap()
+        Process::spawn(&Spec { argv, cwd: cwd.to_owned(), env }).unwrap()
     }
 
-    async fn ended(unit: &mut Unit) -> (Exit, String) {
+    async fn ended(process: &mut Process) -> (Exit, String) {
         let (mut output, mut exit, mut closed) = (Vec::new(), None, 0);
         while exit.is_none() || closed < 2 {
-            match unit.next().await {
-                Message::Output(_, bytes) => output.extend_from_slice(&bytes),
+            match process.next().await {
+                Message::Output(_, bytes) => output.extend_from_slice(bytes),
                 Message::Closed(_) => closed += 1,
                 Message::Exited(how) => exit = Some(how),
             }
@@ -463,16 +460,16 @@ mod tests {
         let makefile = "all: a b c\na b c: ; @echo begun; exec sleep 1000\n";
         fs::write(room.path().join("Makefile"), makefile).unwrap();
         let first = pool.take(1).await;
-        let mut unit = spawn(room.path(), "exec make", flags);
+        let mut process = spawn(room.path(), "exec make", flags);
         let mut output = Vec::new();
         while output.len() < "begun\n".len() * 3 {
-            match unit.next().await {
-                Message::Output(_, bytes) => output.extend_from_slice(&bytes),
+            match process.next().await {
+                Message::Output(_, bytes) => output.extend_from_slice(bytes),
                 other => panic!("{other:?}: {}", String::from_utf8_lossy(&output)),
             }
         }
-        unit.group().kill();
-        assert_eq!(ended(&mut unit).await.0, Exit::Signal(9));
+        process.group().kill();
+        assert_eq!(ended(&mut process).await.0, Exit::Signal(9));
         assert!(at_once(pool.take(1)).await.is_none(), "two are lost, as long as a build may have them");
         // One who waits gets them when nobody can have them any more.
         let mut waiting = Box::pin(pool.take(3));

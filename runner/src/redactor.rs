@@ -6,7 +6,6 @@
 use std::{borrow::Cow, sync::Arc};
 
 use aho_corasick::{AhoCorasick, BuildError, MatchKind};
-use bytes::{Bytes, BytesMut};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// What is shown in place of a secret.
@@ -103,7 +102,7 @@ impl Mask {
 
     /// A mask for one stream of bytes.
     pub fn stream(&self) -> StreamMask {
-        StreamMask { finder: self.inner.clone(), held: BytesMut::new() }
+        StreamMask { finder: self.inner.clone(), held: Vec::new() }
     }
 }
 
@@ -112,18 +111,18 @@ impl Mask {
 #[derive(Debug, Clone)]
 pub struct StreamMask {
     finder: Option<Arc<Finder>>,
-    held: BytesMut,
+    held: Vec<u8>,
 }
 
 impl StreamMask {
     /// What of `chunk` (and of what was held back before) can go out now. Without secrets: the chunk, not copied.
-    pub fn push(&mut self, chunk: Bytes) -> Bytes {
-        let Some(finder) = &self.finder else { return chunk };
+    pub fn push<'c>(&mut self, chunk: &'c [u8]) -> Cow<'c, [u8]> {
+        let Some(finder) = &self.finder else { return Cow::Borrowed(chunk) };
         let mut text = std::mem::take(&mut self.held);
-        text.extend_from_slice(&chunk);
+        text.extend_from_slice(chunk);
         // From here on a secret may go on in the next chunk; what is found in there may be a part of it.
         let open = finder.first_beginning(&text);
-        let mut out = BytesMut::with_capacity(text.len());
+        let mut out = Vec::with_capacity(text.len());
         let mut done = 0;
         for found in finder.automaton.find_iter(&text).take_while(|found| found.start() < open) {
             out.extend_from_slice(&text[done..found.start()]);
@@ -133,15 +132,15 @@ impl StreamMask {
         let keep = if done <= open { open } else { finder.first_beginning(&text[done..]) + done };
         out.extend_from_slice(&text[done..keep]);
         self.held = text.split_off(keep);
-        out.freeze()
+        Cow::Owned(out)
     }
 
     /// What was held back, when nothing more comes.
-    pub fn finish(&mut self) -> Bytes {
+    pub fn finish(&mut self) -> Vec<u8> {
         let held = std::mem::take(&mut self.held);
-        let Some(finder) = &self.finder else { return held.freeze() };
+        let Some(finder) = &self.finder else { return held };
         let stars = vec![STARS.as_bytes(); finder.secrets.len()];
-        finder.automaton.replace_all_bytes(&held, &stars).into()
+        finder.automaton.replace_all_bytes(&held, &stars)
     }
 }
 
@@ -173,7 +172,7 @@ mod tests {
         let mut stream = mask.stream();
         let mut out = Vec::new();
         for chunk in chunks {
-            out.extend_from_slice(&stream.push(Bytes::copy_from_slice(chunk)));
+            out.extend_from_slice(&stream.push(chunk));
         }
         out.extend_from_slice(&stream.finish());
         out
@@ -190,8 +189,8 @@ mod tests {
     fn only_what_may_be_a_beginning_is_held_back() {
         let mask = mask(&["hunter2secret"]);
         let mut stream = mask.stream();
-        assert_eq!(&stream.push(Bytes::from_static(b"line\n"))[..], b"line\n");
-        assert_eq!(&stream.push(Bytes::from_static(b"prompt hunt"))[..], b"prompt ");
+        assert_eq!(&stream.push(b"line\n")[..], b"line\n");
+        assert_eq!(&stream.push(b"prompt hunt")[..], b"prompt ");
     }
 
     #[test]

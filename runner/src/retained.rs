@@ -11,7 +11,7 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{config::RetainedLimits, disk, home::Home, process::os};
+use crate::{config::RetainedLimits, disk, home::Home, process::group};
 
 /// One tree.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,7 +85,7 @@ pub fn surplus<'k>(kept: &'k [Kept], limits: &RetainedLimits, now: Timestamp) ->
 
 /// Whether somebody is in the tree: a shell that was opened there.
 pub fn is_in_use(tempdir: &Path) -> bool {
-    os::is_anybody_in(tempdir)
+    group::is_anybody_in(tempdir)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::{
     display::Console,
     exit::Exit,
     home::Home,
-    process::os::Signals,
+    process::signals::Signals,
     record::{
         RunRecord,
         event::Event,

@@ -1,10 +1,6 @@
 //! What pony-run itself reports, beside the output of builds.
 
-use crate::{
-    clock::Clock,
-    display::Screen,
-    record::event::{Event, Stamped},
-};
+use crate::{clock::Clock, display::Screen, record::event::Event};
 
 /// The screen, with the clock that stamps what is shown there.
 #[derive(Debug, Clone)]
@@ -16,7 +12,12 @@ pub(crate) struct Console {
 impl Console {
     /// Shows an event that belongs to no run folder, under the name of a build if it is about one that is shown.
     pub(crate) fn show(&self, build: Option<&str>, event: Event) {
-        self.screen.on(build, &Stamped::new(event, self.clock.wall(), self.clock.now()));
+        self.screen.on(build, event);
+    }
+
+    /// Shows a line as it is.
+    pub(crate) fn say(&self, text: &str) {
+        self.screen.line(text.to_owned());
     }
 
     /// Shows a message.

@@ -1,13 +1,15 @@
 //! `--message-format json`: one JSON object an event on stdout. The format is in `docs/events.md`.
 
-use std::{
-    collections::HashMap,
-    io::{self, Write},
-};
+use std::collections::HashMap;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::record::event::{Event, Stamped, Stream};
+use super::screen::write;
+use crate::record::{
+    event::{Event, Stream},
+    follow::{Item, Output},
+};
 
 /// Prints events for a program to read.
 #[derive(Debug, Default)]
@@ -17,40 +19,37 @@ pub struct Json {
 }
 
 impl Json {
-    pub(super) fn on(&mut self, build: Option<&str>, stamped: &Stamped) {
-        for line in self.lines(build, stamped) {
+    pub(super) fn on(&mut self, build: Option<&str>, item: &Item<'_>) {
+        for line in self.lines(build, item) {
             print(&line);
         }
     }
 
     /// One or more, or none as long as there is no whole character.
-    fn lines(&mut self, build: Option<&str>, stamped: &Stamped) -> Vec<Value> {
+    fn lines(&mut self, build: Option<&str>, item: &Item<'_>) -> Vec<Value> {
         let name = build.unwrap_or_default();
-        let output = |step: usize, stream: Stream, text: String| {
-            json!({
-                "time": stamped.time, "elapsed": stamped.elapsed,
-                "event": "output", "step": step, "stream": stream, "text": text,
-            })
-        };
         let mut lines = Vec::new();
-        match &stamped.event {
-            Event::Output { step, stream, bytes } => {
+        match item {
+            Item::Output(Output { step, stream, time, elapsed, bytes, .. }) => {
                 let text = self.decode(name, *stream, bytes);
                 if !text.is_empty() {
-                    lines.push(output(*step, *stream, text));
+                    lines.push(output(*time, *elapsed, *step, *stream, &text));
                 }
             }
-            event => {
-                if let Event::StepEnded { step, .. } | Event::CommandEnded { step, .. } = event {
+            Item::Event(stamped) => {
+                if let Event::StepEnded { step, .. } | Event::CommandEnded { step, .. } = &stamped.event {
                     let carried = self.carried.remove(name).unwrap_or_default();
                     for (stream, rest) in [Stream::Out, Stream::Err].into_iter().zip(carried) {
                         if !rest.is_empty() {
-                            lines.push(output(*step, stream, String::from_utf8_lossy(&rest).into_owned()));
+                            let text = String::from_utf8_lossy(&rest);
+                            lines.push(output(stamped.time, stamped.elapsed, *step, stream, &text));
                         }
                     }
                 }
                 lines.extend(serde_json::to_value(stamped));
             }
+            // Whoever reads these is told everything.
+            Item::Gap(_) => {}
         }
         if let Some(build) = build {
             for line in &mut lines {
@@ -81,6 +80,13 @@ impl Json {
     }
 }
 
+fn output(time: Timestamp, elapsed: f64, step: usize, stream: Stream, text: &str) -> Value {
+    let elapsed = (elapsed * 1e6).round() / 1e6;
+    json!({
+        "time": time, "elapsed": elapsed, "event": "output", "step": step, "stream": stream, "text": text,
+    })
+}
+
 /// How many bytes at the end of `bytes` are the beginning of a character that is not complete.
 fn cut_at_end(bytes: &[u8]) -> usize {
     (1..=bytes.len().min(3))
@@ -95,13 +101,13 @@ fn print(line: &Value) {
     // A reader that has gone away stops the messages, not the build.
     let mut text = line.to_string();
     text.push('\n');
-    let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    write(Stream::Out, text.as_bytes());
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::event::Stamped;
 
     #[test]
     fn a_character_cut_in_two_comes_whole() {
@@ -122,20 +128,22 @@ mod tests {
     #[test]
     fn characters_of_two_builds_are_not_made_one() {
         let mut json = Json::default();
-        let mut lines = |build, event| {
-            json.lines(build, &Stamped { time: jiff::Timestamp::UNIX_EPOCH, elapsed: 1.0, event })
+        let event = |event| Stamped { time: Timestamp::UNIX_EPOCH, elapsed: 1.0, event };
+        let output = |bytes: &'static [u8]| {
+            let (time, stream) = (Timestamp::UNIX_EPOCH, Stream::Out);
+            Item::Output(Output { step: 0, in_context: false, stream, time, elapsed: 1.0, offset: 0, bytes })
         };
-        let output =
-            |bytes: &'static [u8]| Event::Output { step: 0, stream: Stream::Out, bytes: bytes.into() };
         let said = |lines: &[Value]| -> Vec<String> {
             let word = |line: &Value, key| line[key].as_str().unwrap_or("-").to_owned();
             lines.iter().map(|line| ["build", "event", "text"].map(|key| word(line, key)).join(" ")).collect()
         };
-        assert!(lines(Some("a"), output(b"\xc3")).is_empty());
-        assert_eq!(said(&lines(Some("b"), output(b"\xa9"))), ["b output \u{fffd}"]);
-        let ended = Event::CommandEnded { step: 0, label: "x".to_owned(), status: 0 };
-        assert_eq!(said(&lines(Some("a"), ended)), ["a output \u{fffd}", "a command-ended -"]);
-        let note = lines(None, Event::Note { text: "n".to_owned() });
+        assert!(json.lines(Some("a"), &output(b"\xc3")).is_empty());
+        assert_eq!(said(&json.lines(Some("b"), &output(b"\xa9"))), ["b output \u{fffd}"]);
+        let ended =
+            event(Event::CommandEnded { step: 0, label: "x".to_owned(), status: 0, out: None, err: None });
+        let ended = json.lines(Some("a"), &Item::Event(&ended));
+        assert_eq!(said(&ended), ["a output \u{fffd}", "a command-ended -"]);
+        let note = json.lines(None, &Item::Event(&event(Event::Note { text: "n".to_owned() })));
         assert_eq!(said(&note), ["- note n"]);
     }
 }

@@ -1,5 +1,4 @@
-//! Where events go: the run folder first, then the screen. Called synchronously, so a slow screen slows the build
-//! instead of filling memory.
+//! What is shown of runs to whoever started them. Runs on a thread of its own beside the work, reads run folders, and may lag.
 
 mod bottom;
 mod console;
@@ -7,31 +6,26 @@ mod json;
 pub mod look;
 mod screen;
 mod several;
-mod spool;
 mod tail;
 pub mod terminal;
+mod thread;
 mod upload;
 mod verdict;
-
-use std::{
-    convert::Infallible,
-    io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
-
-use tokio::sync::Notify;
 
 pub(crate) use console::Console;
 pub use json::Json;
 pub use look::Look;
 pub use several::{Output, Several};
-pub use spool::{Spool, stem};
 pub use terminal::Terminal;
+pub use thread::Screen;
 
 use crate::{
-    clock::{Clock, Moment},
-    record::event::{Event, Stamped},
-    redactor::Mask,
+    clock::Moment,
+    record::{
+        event::Stream,
+        follow::{Gap, Item},
+    },
+    words,
 };
 
 /// What shows a run to whoever started it.
@@ -47,11 +41,37 @@ pub enum Display {
 
 impl Display {
     /// `build` is the name of the build that it belongs to, if it belongs to one.
-    fn on(&mut self, build: Option<&str>, event: &Stamped) {
+    fn on(&mut self, build: Option<&str>, item: &Item<'_>) {
         match self {
-            Self::Terminal(terminal) => terminal.on(event),
-            Self::Several(several) => several.on(build, event),
-            Self::Json(json) => json.on(build, event),
+            Self::Terminal(terminal) => terminal.on(item),
+            Self::Several(several) => several.on(build, item),
+            Self::Json(json) => json.on(build, item),
+        }
+    }
+
+    /// A line of our own, on stderr.
+    fn line(&mut self, text: &str) {
+        match self {
+            Self::Terminal(terminal) => terminal.say(text),
+            Self::Several(several) => several.line(text),
+            Self::Json(_) => screen::write(Stream::Err, format!("{text}\n").as_bytes()),
+        }
+    }
+
+    /// Several builds will be shown, not one after another. What programs read stays as it is.
+    fn share(&mut self, output: Output) {
+        if let Self::Terminal(terminal) = self {
+            let several = Several::new(terminal.look(), terminal.is_verbose(), output);
+            *self = Self::Several(Box::new(several));
+        }
+    }
+
+    /// Whether it may pass over output where it is far behind: only a person who watches it go by loses nothing.
+    fn may_skip(&self) -> bool {
+        match self {
+            Self::Terminal(terminal) => terminal.look().out_is_screen,
+            Self::Several(several) => several.look().out_is_screen,
+            Self::Json(_) => false,
         }
     }
 
@@ -74,106 +94,8 @@ impl Display {
     }
 }
 
-/// The screen that all builds of one `pony-run` share.
-#[derive(Debug, Clone)]
-pub struct Screen {
-    display: Arc<Mutex<Display>>,
-    /// Something has begun that changes by itself.
-    begun: Arc<Notify>,
-}
-
-impl Screen {
-    /// One that shows things like this.
-    pub fn new(display: Display) -> Self {
-        Self { display: Arc::new(Mutex::new(display)), begun: Arc::default() }
-    }
-
-    /// Several builds will be shown, not one after another. A screen for programs stays as it is.
-    pub fn share(&self, output: Output) {
-        let mut display = self.lock();
-        if let Display::Terminal(terminal) = &*display {
-            *display =
-                Display::Several(Box::new(Several::new(terminal.look(), terminal.is_verbose(), output)));
-        }
-    }
-
-    /// Shows an event, of the build of that name if it belongs to one.
-    pub fn on(&self, build: Option<&str>, event: &Stamped) {
-        self.lock().on(build, event);
-        if matches!(event.event, Event::StepStarted { .. }) {
-            self.begun.notify_one();
-        }
-    }
-
-    /// Redraws what changes by itself, for as long as this is waited for.
-    pub async fn keep_time(&self, clock: Clock) -> Infallible {
-        loop {
-            let next = self.lock().next_tick(clock.now());
-            tokio::select! {
-                () = clock.until(next) => self.lock().tick(clock.now()),
-                () = self.begun.notified() => {}
-            }
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Display> {
-        // Whoever panicked while drawing has drawn badly, no more.
-        self.display.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Sends one run's events on their way.
-#[derive(Debug)]
-pub struct Reporter {
-    build: String,
-    clock: Clock,
-    mask: Mask,
-    spool: Spool,
-    screen: Screen,
-    broken: Option<io::Error>,
-}
-
-impl Reporter {
-    /// Events of the build of this name go to `spool`, then to `screen`; secrets that `mask` knows go to neither.
-    pub fn new(build: String, clock: Clock, mask: Mask, spool: Spool, screen: Screen) -> Self {
-        Self { build, clock, mask, spool, screen, broken: None }
-    }
-
-    /// Records `event`, then shows it. Output bytes must have gone through the mask already.
-    pub fn emit(&mut self, event: Event) {
-        let event = self.masked(event);
-        let stamped = Stamped::new(event, self.clock.wall(), self.clock.now());
-        if self.broken.is_none()
-            && let Err(error) = self.spool.on(&stamped)
-        {
-            self.broken = Some(error);
-        }
-        self.screen.on(Some(&self.build), &stamped);
-    }
-
-    /// Why the run can be recorded no longer (a full disk); what came before is there.
-    pub fn broken(&self) -> Option<&io::Error> {
-        self.broken.as_ref()
-    }
-
-    /// Takes what [`broken`](Self::broken) tells.
-    pub fn take_broken(&mut self) -> Option<io::Error> {
-        self.broken.take()
-    }
-
-    /// What has been recorded of the step or command under way.
-    pub fn spool(&self) -> &Spool {
-        &self.spool
-    }
-
-    fn masked(&self, event: Event) -> Event {
-        if matches!(event, Event::Output { .. }) {
-            return event;
-        }
-        let masked = self.mask.data(event);
-        // Every event is plain data that survives the round trip; if one ever does not, it is not shown unmasked.
-        masked.unwrap_or_else(|_| Event::Note {
-            text: "(an event that could not be masked is not shown)".to_owned(),
-        })
-    }
+/// What is said of output that was passed over, and where it lies.
+fn left_out(gap: &Gap, folder: &str) -> String {
+    let logs: Vec<String> = gap.passed.iter().map(|passed| format!("{folder}/{}", passed.file)).collect();
+    format!("… {} left out here; all of it is in {}", words::bytes(gap.bytes()), logs.join(" and "))
 }

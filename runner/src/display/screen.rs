@@ -1,6 +1,9 @@
 //! One stream of build output on its way to the screen: passed on byte by byte, or cut into lines above a status line.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use anstream::adapter::StripBytes;
 
@@ -81,15 +84,29 @@ impl Lines {
     }
 }
 
+/// Bytes that readers of stdout and stderr have taken, or that nobody will take any more.
+static TAKEN: AtomicU64 = AtomicU64::new(0);
+
+/// How many bytes were taken so far: where it stands still, nobody reads.
+pub(super) fn taken() -> u64 {
+    TAKEN.load(Ordering::Relaxed)
+}
+
+/// So many at once, so that it shows how slowly they are taken.
+const AT_ONCE: usize = 4096;
+
 /// Shows `bytes` at once. A screen that is gone is no reason to stop a build.
 pub(super) fn write(stream: Stream, bytes: &[u8]) {
-    let _ = match stream {
-        Stream::Out => {
-            let mut out = io::stdout().lock();
-            out.write_all(bytes).and_then(|()| out.flush())
-        }
-        Stream::Err => io::stderr().lock().write_all(bytes),
-    };
+    for part in bytes.chunks(AT_ONCE) {
+        let _ = match stream {
+            Stream::Out => {
+                let mut out = io::stdout().lock();
+                out.write_all(part).and_then(|()| out.flush())
+            }
+            Stream::Err => io::stderr().lock().write_all(part),
+        };
+        TAKEN.fetch_add(part.len() as u64, Ordering::Relaxed);
+    }
 }
 
 const ESC: u8 = 0x1b;

@@ -2,17 +2,15 @@
 //!
 //! The build's stdout goes to stdout and its stderr to stderr; our own words go to stderr.
 
-use std::{
-    fmt::Write as _,
-    io::{self, Write},
-};
+use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
 use super::{
     bottom::{Bottom, columns},
+    left_out,
     look::Look,
-    screen::Lines,
+    screen::{Lines, write},
     tail::{self, Tail},
     upload::{self, UnderWay},
     verdict,
@@ -22,6 +20,7 @@ use crate::{
     record::{
         Log, RunRecord, StepRecord,
         event::{Event, Stamped, StepHead, Stream},
+        follow::Item,
     },
     words,
 };
@@ -73,7 +72,18 @@ impl Terminal {
         self.verbose
     }
 
-    pub(super) fn on(&mut self, stamped: &Stamped) {
+    pub(super) fn on(&mut self, item: &Item<'_>) {
+        match item {
+            Item::Event(stamped) => self.event(stamped),
+            Item::Output(output) => {
+                let now = Moment::try_from_secs_f64(output.elapsed).unwrap_or_default();
+                self.output(output.stream, output.bytes, now);
+            }
+            Item::Gap(gap) => self.say(&left_out(gap, &self.folder)),
+        }
+    }
+
+    fn event(&mut self, stamped: &Stamped) {
         let now = Moment::try_from_secs_f64(stamped.elapsed).unwrap_or_default();
         match &stamped.event {
             Event::RunStarted { package, host, arch, folder, steps, .. } => {
@@ -95,9 +105,8 @@ impl Terminal {
                     self.say(&format!("+ {command}"));
                 }
             }
-            Event::Output { stream, bytes, .. } => self.output(*stream, bytes, now),
             Event::StepEnded { step, record } => self.step_ended(*step, record),
-            Event::RunEnded { record } => self.run_ended(record),
+            Event::RunEnded { record, .. } => record.iter().for_each(|record| self.run_ended(record)),
             Event::Delivered { server, result_key, page } => {
                 self.say(&words::stored(server, result_key.as_deref(), page.as_deref()));
             }
@@ -125,6 +134,10 @@ impl Terminal {
             | Event::Reused { .. }
             | Event::NotBegun { .. }
             | Event::ChainEnded { .. }
+            // The record tells of them.
+            | Event::CheckedOut { .. }
+            | Event::Prepared { .. }
+            | Event::Outputs { .. }
             | Event::Spawned { .. } => {}
         }
     }
@@ -223,12 +236,12 @@ impl Terminal {
     }
 
     /// One or more lines of our own, on stderr.
-    fn say(&mut self, text: &str) {
+    pub(super) fn say(&mut self, text: &str) {
         self.finish_lines();
         self.bottom.above(|| {
             let mut text = text.to_owned();
             text.push('\n');
-            let _ = io::stderr().lock().write_all(text.as_bytes());
+            write(Stream::Err, text.as_bytes());
         });
     }
 

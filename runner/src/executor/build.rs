@@ -7,14 +7,16 @@ use pony_contexts::cache::outputs::StoredOutputs;
 use super::cleanup::clear;
 use crate::{
     delivery::deliverer::not_delivered,
-    display::{Console, Reporter, Spool},
+    display::Console,
     exit::Exit,
     home::Home,
     plan::Build,
-    process::os::Signals,
+    process::signals::Signals,
     record::{
         RunRecord,
+        event::Event,
         folder::{Active, RunFolder},
+        recorder::Recorder,
     },
     run,
     slots::Memory,
@@ -46,14 +48,16 @@ pub(super) struct Over {
 /// Runs it.
 pub(super) async fn build(home: &Home, console: &Console, signals: &mut Signals, build: &Build) -> Over {
     let Build { job, mask, .. } = build;
-    let Recording { folder, active, mut reporter } = match record(home, console, build) {
+    let Recording { folder, active, recorder } = match record(home, console, build) {
         Ok(recording) => recording,
         Err(exit) => return Over { exit, begun: false, parcel: None, kept: None },
     };
-    let finished = run::run(job, &folder, console.clock, mask, &mut reporter, signals).await;
+    let finished = run::run(job, &folder, console.clock, mask, recorder, signals).await;
     let record = finished.record;
     let cleared = clear(home, console, signals, &record).await;
     if let Some(error) = finished.not_recorded {
+        // What the folder does not hold, it cannot show.
+        console.show(Some(&job.name), Event::run_ended(record));
         let exit = cannot(console, folder.path(), &error);
         return Over { exit, begun: true, parcel: None, kept: None };
     }
@@ -78,8 +82,8 @@ pub(super) async fn build(home: &Home, console: &Console, signals: &mut Signals,
 /// Records that it does not run, for this reason.
 pub(super) fn skip(home: &Home, console: &Console, build: &Build, reason: String) -> Result<Parcel, Exit> {
     let Build { job, mask, .. } = build;
-    let Recording { folder, active, mut reporter } = record(home, console, build)?;
-    let finished = run::skip(job, &folder, console.clock, mask, &mut reporter, reason);
+    let Recording { folder, active, recorder } = record(home, console, build)?;
+    let finished = run::skip(job, &folder, console.clock, mask, recorder, reason);
     match finished.not_recorded {
         None => Ok(Parcel { name: Some(job.name.clone()), folder, active, record: finished.record }),
         Some(error) => Err(cannot(console, folder.path(), &error)),
@@ -95,19 +99,19 @@ pub(crate) fn remember(home: &Home, record: &RunRecord) -> io::Result<()> {
 struct Recording {
     folder: RunFolder,
     active: Active,
-    reporter: Reporter,
+    recorder: Recorder,
 }
 
 fn record(home: &Home, console: &Console, build: &Build) -> Result<Recording, Exit> {
     let Build { job, mask, .. } = build;
     let created = RunFolder::create(home, &job.recipe.package, &job.run_id);
     let (folder, active) = created.map_err(|error| cannot(console, &home.runs(), &error))?;
-    let spool = fs::write(folder.recipe(), mask.text(&job.planned).as_bytes())
-        .and_then(|()| Spool::create(folder.clone()))
+    let pulse = console.screen.pulse();
+    let recorder = fs::write(folder.recipe(), mask.text(&job.planned).as_bytes())
+        .and_then(|()| Recorder::create(folder.clone(), console.clock, mask.clone(), pulse))
         .map_err(|error| cannot(console, folder.path(), &error))?;
-    let reporter =
-        Reporter::new(job.name.clone(), console.clock, mask.clone(), spool, console.screen.clone());
-    Ok(Recording { folder, active, reporter })
+    console.screen.follow(&job.name, &folder, recorder.live());
+    Ok(Recording { folder, active, recorder })
 }
 
 fn cannot(console: &Console, what: &Path, error: &io::Error) -> Exit {

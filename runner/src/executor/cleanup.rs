@@ -12,7 +12,7 @@ use crate::{
     display::Console,
     exit::Exit,
     home::Home,
-    process::os::Signals,
+    process::signals::Signals,
     record::RunRecord,
     retained::{self, Kept},
 };

@@ -37,13 +37,13 @@ use crate::{
     inspect::{Survey, Verdict},
     jobserver::Jobserver,
     plan::{Build, PlanContext, plan_node},
-    process::os::{Relay, Signals},
+    process::signals::{Relay, Signals},
     recipe::{DeferredValues, Weight},
     record::{
         NeedRecord, Outcome, RunRecord,
         event::{BuildHead, Event},
     },
-    run::{Among, job::content},
+    run::{Among, job::content, on_one_thread},
     schedule::{Capacity, Schedule, Task},
     slots::{self, Memory},
 };
@@ -247,7 +247,7 @@ impl<'c> Executor<'c> {
                     let (home, console, mut signals) =
                         (self.home.clone(), self.console.clone(), self.signals.clone());
                     let held = self.survey.held.remove(&index);
-                    self.running.spawn(async move {
+                    let work = async move {
                         // Before it begins: waiting is no part of what it took.
                         let _share = match share {
                             None => None,
@@ -264,6 +264,14 @@ impl<'c> Executor<'c> {
                         let over = build::build(&home, &console, &mut signals, &build).await;
                         drop(held);
                         (task, over)
+                    };
+                    let console = self.console.clone();
+                    self.running.spawn_blocking(move || {
+                        on_one_thread(work).unwrap_or_else(|error| {
+                            console.note(format!("a build cannot be begun: {error}"));
+                            let exit = Exit::CannotRecord;
+                            (task, Over { exit, begun: false, parcel: None, kept: None })
+                        })
                     });
                 }
                 Err(words) => {

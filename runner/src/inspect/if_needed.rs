@@ -9,9 +9,8 @@ use crate::{
         Build, PlanContext,
         if_needed::{self, Rule},
     },
-    process::Asker,
     record::folder::RunFolder,
-    run,
+    run::{self, DirectShell},
     server::Server,
     slots::Memory,
 };
@@ -70,7 +69,7 @@ async fn here_and_upstream(
     if let Some(rule) = if_needed::before_asking(memory, &job.made_from, now, config.retry_after.0) {
         return Ok(rule);
     }
-    let mut asker = Asker::new(job.inherited.clone());
+    let mut asker = DirectShell::new(job.inherited.clone());
     let question = upstream(build, memory, &mut asker, now);
     let rule = tokio::select! {
         rule = question => rule,
@@ -82,7 +81,7 @@ async fn here_and_upstream(
     Ok(rule)
 }
 
-async fn upstream(build: &Build, memory: &Memory, asker: &mut Asker, now: jiff::Timestamp) -> Rule {
+async fn upstream(build: &Build, memory: &Memory, asker: &mut DirectShell, now: jiff::Timestamp) -> Rule {
     let Build { job, .. } = build;
     let mut request = job.request();
     // The next time is soon enough.

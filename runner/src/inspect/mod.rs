@@ -25,9 +25,9 @@ use crate::{
     home::Home,
     inputs::Ingredients,
     plan::{Build, PlanContext, if_needed as rules, plan_node},
-    process::{Asker, os::Signals, spawn::Environment},
+    process::{signals::Signals, spawn::Environment},
     record::Outcome,
-    run::{Among, words_for},
+    run::{Among, DirectShell, words_for},
     slots::{self, Memory},
 };
 
@@ -334,7 +334,7 @@ async fn ask(
         asking.spawn(async move {
             let _turn = room.acquire_owned().await;
             request.network.retry_delays.clear();
-            let mut asker = Asker::new(env);
+            let mut asker = DirectShell::new(env);
             let mut told = Told::default();
             match pony_contexts::toolchain(&request, &mut asker).await {
                 Ok(facts) => told.facts = facts,

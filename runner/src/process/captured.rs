@@ -1,71 +1,14 @@
 //! Commands whose output is wanted and nothing else: no step, no record, nothing on screen.
 
-use std::{
-    ffi::OsStr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{ffi::OsStr, time::Duration};
 
-use pony_contexts::{
-    Command, CommandOutput, Stage,
-    shell::{Download, DownloadError, Downloaded},
-};
+use pony_contexts::{Command, CommandOutput};
 
 use super::{
     capture::Capture,
-    os::Group,
-    spawn::{Environment, Message, Spec, Unit},
+    group::Group,
+    spawn::{Environment, Exit, Message, Process, Spec},
 };
-use crate::{download, run::verdict};
-
-/// No question takes longer.
-const LIMIT: Duration = Duration::from_mins(10);
-
-/// The `Shell` for questions that are asked without a run.
-#[derive(Debug)]
-pub struct Asker {
-    env: Environment,
-    /// What the person is to be told.
-    pub notes: Vec<String>,
-}
-
-impl Asker {
-    /// Its commands see `env`.
-    pub fn new(env: Environment) -> Self {
-        Self { env, notes: Vec::new() }
-    }
-}
-
-impl pony_contexts::Shell for Asker {
-    async fn run(&mut self, command: Command) -> CommandOutput {
-        let limit = command.quiet_timeout.unwrap_or(LIMIT);
-        ask(&spec(command, &self.env), limit).await
-    }
-
-    async fn capture(&mut self, command: Command, limit: Duration) -> CommandOutput {
-        ask(&spec(command, &self.env), limit).await
-    }
-
-    async fn download(&mut self, download: Download) -> Result<Downloaded, DownloadError> {
-        download::fetch(&download).await
-    }
-
-    async fn pause(&mut self, time: Duration) {
-        tokio::time::sleep(time).await;
-    }
-
-    fn find(&self, program: &OsStr, path: &OsStr, cwd: &Path) -> Option<PathBuf> {
-        which::which_in(program, Some(path), cwd).ok()
-    }
-
-    fn begin(&mut self, _: Stage) {}
-
-    fn complete(&mut self, _: String) {}
-
-    fn note(&mut self, text: &str) {
-        self.notes.push(text.to_owned());
-    }
-}
 
 /// How long is waited for who still holds the pipes of a command that has ended.
 const LINGER: Duration = Duration::from_millis(500);
@@ -93,21 +36,21 @@ pub async fn ask_briefly(argv: [&str; 2], env: &Environment) -> Option<String> {
 
 /// Runs `spec`, no longer than `limit`. Dropping this kills it.
 pub(crate) async fn ask(spec: &Spec, limit: Duration) -> CommandOutput {
-    let mut unit = match Unit::spawn(spec) {
-        Ok(unit) => unit,
+    let mut process = match Process::spawn(spec) {
+        Ok(process) => process,
         Err(error) => {
-            let stderr = verdict::cannot_start(spec, &error).into_bytes();
+            let stderr = spec.cannot_start(&error).into_bytes();
             return CommandOutput { status: -1, stderr, ..CommandOutput::default() };
         }
     };
-    let _leash = Leash(unit.group());
+    let _guard = KillGuard(process.group());
     let mut captures = [Capture::default(), Capture::default()];
     let (mut exit, mut open, mut silent) = (None, 2, false);
     let mut deadline = Box::pin(tokio::time::sleep(limit));
     while exit.is_none() || open > 0 {
         tokio::select! {
-            message = unit.next() => match message {
-                Message::Output(stream, bytes) => captures[stream.index()].push(&bytes),
+            message = process.next() => match message {
+                Message::Output(stream, bytes) => captures[stream.index()].push(bytes),
                 Message::Closed(_) => open -= 1,
                 Message::Exited(how) => {
                     exit = Some(how);
@@ -116,21 +59,21 @@ pub(crate) async fn ask(spec: &Spec, limit: Duration) -> CommandOutput {
             },
             () = &mut deadline => {
                 silent |= exit.is_none();
-                unit.group().kill();
-                unit.abandon();
+                process.group().kill();
+                process.abandon();
                 deadline.set(tokio::time::sleep(limit.max(LINGER)));
             }
         }
     }
     let [stdout, stderr] = captures.map(Capture::into_bytes);
-    let status = exit.map_or(-1, crate::run::watch::Exit::protocol_status);
+    let status = exit.map_or(-1, Exit::protocol_status);
     CommandOutput { status, stdout, stderr, quiet: silent, stopped: false }
 }
 
 /// Nothing of a group is left when this goes.
-struct Leash(Group);
+struct KillGuard(Group);
 
-impl Drop for Leash {
+impl Drop for KillGuard {
     fn drop(&mut self) {
         self.0.kill();
     }

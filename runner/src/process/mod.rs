@@ -1,8 +1,10 @@
-//! Child processes: spawning ([`spawn`]), groups and signals ([`os`]), commands whose output is wanted and nothing else.
+//! Child processes: spawning ([`spawn`]), process groups ([`group`]), signals ([`signals`]), and commands whose output is
+//! wanted and nothing else ([`captured`]).
 
 pub(crate) mod capture;
 pub(crate) mod captured;
-pub mod os;
+pub mod group;
+pub mod signals;
 pub mod spawn;
 
-pub use captured::{Asker, ask_briefly};
+pub use captured::ask_briefly;

@@ -1,14 +1,18 @@
-//! Everything that happens in a run, as one owned enum: what is recorded, shown and printed as JSON.
+//! Everything that happens in a run, as one owned enum: what is recorded, shown and printed as JSON. What a run's events say
+//! together is its record ([`fold`](super::fold)).
 
-use bytes::Bytes;
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
+use pony_contexts::ClientInfo;
 use serde::{Deserialize, Serialize};
+
+use super::{CheckoutRecord, Log, NeedRecord, Outcome, RunRecord, StepRecord, format::Format};
 
 use crate::{
     clock::Moment,
     inputs::Ingredients,
-    recipe::StepKind,
-    record::{NeedRecord, RunRecord, StepRecord},
+    recipe::{EnvironmentFrom, StepKind},
 };
 
 /// Which pipe of a child.
@@ -90,10 +94,15 @@ pub struct RefusedFile {
 /// One thing that happened. Steps are counted from 0, the checkout being one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
-#[expect(clippy::large_enum_variant, reason = "the large ones come once a run, and nothing keeps events")]
 pub enum Event {
     /// A run begins; first of its events.
     RunStarted {
+        /// The version of this file.
+        #[serde(default)]
+        format: Format,
+        /// What writes it: `pony-run VERSION`.
+        #[serde(default)]
+        client: String,
         /// Unique; also the run folder's name.
         run_id: String,
         /// What servers file the result under.
@@ -106,6 +115,12 @@ pub enum Event {
         arch: String,
         /// The recipe's path as given.
         recipe: String,
+        /// The folder that the recipe lies in, absolute.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        recipe_folder: Option<String>,
+        /// The recipe's variables, as they were set.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        variables: BTreeMap<String, String>,
         /// The run folder.
         folder: String,
         /// Where the context makes its tempdir, if it makes one.
@@ -121,6 +136,18 @@ pub enum Event {
         /// Builds that it needs.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         needs: Vec<NeedRecord>,
+        /// Plain facts of the machine.
+        #[serde(default)]
+        facts: ClientInfo,
+        /// What of the surrounding environment steps see.
+        #[serde(default)]
+        environment_from: EnvironmentFrom,
+        /// What the recipe sets for every step.
+        #[serde(default)]
+        environment: BTreeMap<String, Option<String>>,
+        /// Names of variables that steps see in any case, and whose values are nowhere.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        secrets: Vec<String>,
         /// Every step there is.
         steps: Vec<StepHead>,
     },
@@ -174,16 +201,6 @@ pub enum Event {
         /// Process id, and id of its group.
         pid: i32,
     },
-    /// A child printed something. Never recorded as an event: the bytes are in their own files.
-    Output {
-        /// Of which step.
-        step: usize,
-        /// On which pipe.
-        stream: Stream,
-        /// Masked, else as printed.
-        #[serde(skip)]
-        bytes: Bytes,
-    },
     /// A command of a context has ended.
     CommandEnded {
         /// Of which step.
@@ -192,6 +209,35 @@ pub enum Event {
         label: String,
         /// As the protocol wants it.
         status: i64,
+        /// What it printed on stdout; absent if nothing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        out: Option<Log>,
+        /// What it printed on stderr; absent if nothing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        err: Option<Log>,
+    },
+    /// The source is checked out.
+    CheckedOut {
+        /// What; absent if it is not under version control.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        checkout: Option<CheckoutRecord>,
+        /// What upstream's tip was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tip: Option<String>,
+    },
+    /// The context is ready for the first step.
+    Prepared {
+        /// Where steps run.
+        cwd: String,
+        /// What the context sets (or removes) for every step.
+        environment: BTreeMap<String, Option<String>>,
+        /// Plain facts of the context.
+        facts: ClientInfo,
+    },
+    /// What the build hands on is kept for those that need it.
+    Outputs {
+        /// Absolute paths by their names.
+        outputs: BTreeMap<String, String>,
     },
     /// A step has ended, or was skipped.
     StepEnded {
@@ -202,8 +248,23 @@ pub enum Event {
     },
     /// The run is over; `result.json` is written.
     RunEnded {
-        /// All about it.
-        record: Box<RunRecord>,
+        /// How it ended.
+        outcome: Outcome,
+        /// A sentence where the outcome alone does not say it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// The signal that cancelled it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signal: Option<u8>,
+        /// The folder that the context made for the build.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tempdir: Option<String>,
+        /// It is still there, to be looked at.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        kept: bool,
+        /// What all events say together: added by whoever reads them, never recorded.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        record: Option<Box<RunRecord>>,
     },
     /// The result is stored on a server.
     Delivered {
@@ -238,6 +299,20 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The end of the run that this is the record of.
+    pub fn run_ended(record: RunRecord) -> Self {
+        Self::RunEnded {
+            outcome: record.outcome,
+            reason: record.reason.clone(),
+            signal: record.signal,
+            tempdir: record.tempdir.clone(),
+            kept: record.kept,
+            record: Some(Box::new(record)),
+        }
+    }
+}
+
 /// An event with its time: one line of `events.jsonl` and of `--message-format json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Stamped {
@@ -251,6 +326,9 @@ pub struct Stamped {
 }
 
 impl Stamped {
+    /// The version of `events.jsonl` that this program writes.
+    pub const FORMAT: Format = Format::new(2, 0);
+
     /// `event`, at this time.
     pub fn new(event: Event, time: Timestamp, elapsed: Moment) -> Self {
         Self { time, elapsed: (elapsed.as_secs_f64() * 1e6).round() / 1e6, event }

@@ -14,11 +14,14 @@ use std::{
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use super::{
+    RunRecord,
+    format::{self, ParseError},
+};
 use crate::{
     delivery::receipt::{Receipt, Waiting},
     disk::{self, Lock},
     home::Home,
-    record::RunRecord,
 };
 
 /// The folder of one run.
@@ -55,12 +58,12 @@ pub enum ReadError {
         source: io::Error,
     },
     /// What is in it.
-    #[error("`{}` is not a result: {source}", path.display())]
+    #[error("cannot read the result `{}`: {source}", path.display())]
     Content {
         /// Which.
         path: PathBuf,
         /// Why.
-        source: serde_json::Error,
+        source: ParseError,
     },
 }
 
@@ -137,7 +140,7 @@ impl RunFolder {
     pub fn read_result(&self) -> Result<RunRecord, ReadError> {
         let path = self.result();
         let text = fs::read(&path).map_err(|source| ReadError::File { path: path.clone(), source })?;
-        serde_json::from_slice(&text).map_err(|source| ReadError::Content { path, source })
+        format::parse(&text, RunRecord::FORMAT).map_err(|source| ReadError::Content { path, source })
     }
 
     /// Notes that a server has the result.
@@ -223,6 +226,16 @@ fn take_up(marker: PathBuf, runs: &Path) -> Option<Open> {
         let _ = active.close();
         None
     }
+}
+
+/// What the logs of a step are called, without `.out`, `.err` and `.idx`; steps are counted from 0.
+pub fn step_stem(step: usize, name: &str) -> String {
+    format!("{:02}-{}", step + 1, slug(name))
+}
+
+/// What those of a command of the context are called that runs in this step as the `place`th, from 1.
+pub(super) fn command_stem(step: usize, name: &str, place: usize, label: &str) -> String {
+    format!("{}.{place}-{}", step_stem(step, name), slug(label))
 }
 
 /// `text` as one file name, readable and different for different texts.

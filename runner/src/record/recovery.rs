@@ -5,20 +5,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jiff::Timestamp;
 use pony_contexts::{cache::outputs, disk_usage};
 
+use super::{
+    Outcome, RunRecord,
+    fold::Fold,
+    folder::{Open, RunFolder, open_runs},
+};
 use crate::{
-    display,
     home::Home,
     jobserver::Jobserver,
-    process::os,
-    recipe::EnvironmentFrom,
-    record::{
-        Log, Outcome, RunRecord, StepRecord,
-        event::{Event, Stamped},
-        folder::{Open, RunFolder, open_runs},
-    },
+    process::group,
     retained::{self, Kept},
     run::job::MARK,
 };
@@ -51,7 +48,7 @@ pub fn recover(home: &Home) -> io::Result<Vec<Result<Recovered, (PathBuf, io::Er
             }
             continue;
         }
-        let killed = os::kill_marked(&format!("{MARK}={}", open.folder.run_id()));
+        let killed = group::kill_marked(&format!("{MARK}={}", open.folder.run_id()));
         let path = open.folder.path().to_path_buf();
         match record(home, open, killed) {
             Ok(run) => recovered.extend(run.map(Ok)),
@@ -75,16 +72,21 @@ fn tidy_up(home: &Home, record: &RunRecord) {
 
 /// Writes the result of a run that crashed. None where it was cut short before its first event: nothing had begun.
 fn record(home: &Home, open: Open, killed: Vec<String>) -> io::Result<Option<Recovered>> {
-    let Some(record) = crashed(&open.folder) else {
+    let Some(record) = folded(&open.folder)? else {
         fs::remove_dir_all(open.folder.path())?;
         open.active.close()?;
         return Ok(None);
     };
-    if let Some(tempdir) = &record.tempdir {
-        remove(Path::new(tempdir), &record.run_id);
+    if record.outcome == Outcome::Crashed {
+        if let Some(tempdir) = &record.tempdir {
+            remove(Path::new(tempdir), &record.run_id);
+        }
+        // It may have been kept in its very last moment.
+        let _ = outputs::discard_run(&home.cache(), &record.run_id);
+    } else {
+        // Over, but for its result.
+        tidy_up(home, &record);
     }
-    // It may have been kept in its very last moment.
-    let _ = outputs::discard_run(&home.cache(), &record.run_id);
     open.folder.write_result(&record)?;
     Ok(Some(Recovered { open, record, killed }))
 }
@@ -97,172 +99,11 @@ fn remove(tempdir: &Path, run_id: &str) {
     }
 }
 
-fn crashed(folder: &RunFolder) -> Option<RunRecord> {
-    let text = fs::read(folder.events()).ok()?;
-    // The last line may be half written.
-    let events =
-        text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Stamped>(line).ok());
-    let size = |name: &str| fs::metadata(folder.path().join(name)).ok().map(|data| data.len());
-    record_of(events, size)
-}
-
-/// The result of a run of which these events are known; `size` tells the size of a file in its folder. Pure.
-fn record_of(events: impl Iterator<Item = Stamped>, size: impl Fn(&str) -> Option<u64>) -> Option<RunRecord> {
-    let mut record: Option<RunRecord> = None;
-    let mut under_way: Option<(usize, Timestamp)> = None;
-    let mut heads = Vec::new();
-    let mut first = 0.0;
-    for Stamped { time, elapsed, event } in events {
-        match event {
-            Event::RunStarted {
-                run_id,
-                package,
-                tags,
-                host,
-                arch,
-                recipe,
-                tempdir,
-                deliver_to,
-                made_from,
-                chain,
-                needs,
-                steps,
-                ..
-            } => {
-                first = elapsed;
-                heads = steps;
-                record = Some(RunRecord {
-                    format: 1,
-                    run_id,
-                    package,
-                    tags,
-                    host,
-                    arch,
-                    outcome: Outcome::Crashed,
-                    reason: Some("pony-run or the machine went down".to_owned()),
-                    signal: None,
-                    started: time,
-                    ended: time,
-                    duration: 0.0,
-                    recipe,
-                    recipe_folder: None,
-                    variables: std::collections::BTreeMap::new(),
-                    checkout: None,
-                    made_from: *made_from,
-                    tip: None,
-                    chain,
-                    needs,
-                    outputs: std::collections::BTreeMap::new(),
-                    facts: pony_contexts::ClientInfo::new(),
-                    cwd: None,
-                    environment_from: EnvironmentFrom::default(),
-                    environment: std::collections::BTreeMap::new(),
-                    secrets: Vec::new(),
-                    tempdir: Some(tempdir),
-                    kept: false,
-                    steps: Vec::new(),
-                    deliver_to,
-                    client: concat!("pony-run ", env!("CARGO_PKG_VERSION")).to_owned(),
-                });
-            }
-            Event::StepStarted { step } => under_way = Some((step, time)),
-            Event::StepEnded { record: step, .. } => {
-                under_way = None;
-                if let Some(record) = &mut record {
-                    record.steps.push(*step);
-                }
-            }
-            _ => {}
-        }
-        if let Some(record) = &mut record {
-            record.ended = time;
-            record.duration = elapsed - first;
-        }
-    }
-    let record = record.as_mut()?;
-    for (index, head) in heads.iter().enumerate().skip(record.steps.len()) {
-        let mut step = StepRecord::of(&head.name, head.kind, head.command.clone(), Outcome::Skipped, 0);
-        if let Some((_, started)) = under_way.filter(|(under_way, _)| *under_way == index) {
-            let log = |ending: &str| {
-                let file = format!("{}.{ending}", display::stem(index, &head.name));
-                size(&file).map(|bytes| Log { file, bytes })
-            };
-            step = StepRecord {
-                outcome: Outcome::Crashed,
-                status: -1,
-                started: Some(started),
-                duration: (record.ended.duration_since(started)).as_secs_f64(),
-                out: log("out"),
-                err: log("err"),
-                ..step
-            };
-            record.reason = Some(format!("pony-run or the machine went down during step `{}`", head.name));
-        } else {
-            step.reason = Some("pony-run or the machine went down".to_owned());
-        }
-        record.steps.push(step);
-    }
-    Some(record.clone())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::{recipe::StepKind, record::event::StepHead};
-
-    fn at(second: i64, event: Event) -> Stamped {
-        let elapsed = Duration::from_secs(u64::try_from(second).unwrap());
-        Stamped::new(event, Timestamp::from_second(1_700_000_000 + second).unwrap(), elapsed)
-    }
-
-    fn started() -> Event {
-        let head = |name: &str| StepHead {
-            name: name.into(),
-            kind: StepKind::Build,
-            command: format!("run {name}"),
-            usual: None,
-        };
-        Event::RunStarted {
-            run_id: "r1".into(),
-            package: "p".into(),
-            tags: vec![],
-            host: "h".into(),
-            arch: "a".into(),
-            recipe: "p.yaml".into(),
-            folder: "/f".into(),
-            tempdir: "/tmp/pony-p-r1".into(),
-            deliver_to: vec!["embedded".into()],
-            made_from: Box::default(),
-            chain: None,
-            needs: Vec::new(),
-            steps: ["one", "two", "three"].map(head).into(),
-        }
-    }
-
-    #[test]
-    fn the_step_that_was_under_way_has_crashed_and_the_rest_was_skipped() {
-        let one = StepRecord::of("one", StepKind::Build, "run one".into(), Outcome::Passed, 0);
-        let events = [
-            at(10, started()),
-            at(11, Event::StepStarted { step: 0 }),
-            at(12, Event::StepEnded { step: 0, record: Box::new(one) }),
-            at(12, Event::StepStarted { step: 1 }),
-            at(15, Event::Note { text: "x".into() }),
-        ];
-        let record = record_of(events.into_iter(), |name| (name == "02-two.out").then_some(77)).unwrap();
-        assert_eq!(record.outcome, Outcome::Crashed);
-        assert!((record.duration - 5.0).abs() < 1e-9);
-        let outcomes: Vec<Outcome> = record.steps.iter().map(|step| step.outcome).collect();
-        assert_eq!(outcomes, [Outcome::Passed, Outcome::Crashed, Outcome::Skipped]);
-        assert_eq!(record.steps[1].out, Some(Log { file: "02-two.out".into(), bytes: 77 }));
-        assert_eq!(record.steps[1].err, None);
-        assert_eq!(record.deliver_to, ["embedded"]);
-    }
-
-    #[test]
-    fn nothing_is_made_of_no_events() {
-        assert!(record_of(std::iter::empty(), |_| None).is_none());
-    }
+fn folded(folder: &RunFolder) -> io::Result<Option<RunRecord>> {
+    let events = fs::read(folder.events()).or_else(|error| match error.kind() {
+        io::ErrorKind::NotFound => Ok(Vec::new()),
+        _ => Err(error),
+    })?;
+    let fold = Fold::of_lines(&events).map_err(io::Error::other)?;
+    Ok(fold.record(|name| fs::metadata(folder.path().join(name)).ok().map(|data| data.len())))
 }

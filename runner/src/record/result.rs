@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use pony_contexts::{Changes, ClientInfo};
 use serde::{Deserialize, Serialize};
 
+use super::format::Format;
 use crate::{
     inputs::Ingredients,
     recipe::{EnvironmentFrom, StepKind},
@@ -212,8 +213,8 @@ pub struct CheckoutRecord {
 /// A whole run: `result.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
-    /// Version of this format: 1.
-    pub format: u32,
+    /// The version of this format.
+    pub format: Format,
     /// Unique; also the run folder's name.
     pub run_id: String,
     /// What servers file the result under.
@@ -295,6 +296,9 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
+    /// The version of `result.json` that this program writes.
+    pub const FORMAT: Format = Format::new(1, 1);
+
     /// The step that decided a bad outcome.
     pub fn culprit(&self) -> Option<&StepRecord> {
         self.steps

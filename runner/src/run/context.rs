@@ -17,12 +17,12 @@ use crate::{
     download,
     process::{
         captured::{ask, spec},
-        spawn::Environment,
+        spawn::{self, Environment},
     },
     record::CheckoutRecord,
 };
 
-/// What a context asks for through its [`Handle`].
+/// What a context asks for through its [`RecordedShell`].
 pub(super) enum Request {
     Run(Command, oneshot::Sender<CommandOutput>),
     /// Something is over that was no command but shall be recorded as if.
@@ -46,13 +46,13 @@ pub(super) struct Version {
 }
 
 /// The `Shell` that contexts are handed: what is recorded goes through the loop.
-pub(super) struct Handle {
+pub(super) struct RecordedShell {
     requests: mpsc::UnboundedSender<Request>,
     clock: Clock,
     env: Environment,
 }
 
-impl Handle {
+impl RecordedShell {
     /// A shell whose requests come out at the other end of `requests`; what it asks without a record sees `env`.
     pub(super) fn new(requests: mpsc::UnboundedSender<Request>, clock: Clock, env: Environment) -> Self {
         Self { requests, clock, env }
@@ -64,7 +64,7 @@ impl Handle {
     }
 }
 
-impl pony_contexts::Shell for Handle {
+impl pony_contexts::Shell for RecordedShell {
     async fn run(&mut self, command: Command) -> CommandOutput {
         let (reply, answer) = oneshot::channel();
         self.send(Request::Run(command, reply));
@@ -96,7 +96,7 @@ impl pony_contexts::Shell for Handle {
     }
 
     fn find(&self, program: &OsStr, path: &OsStr, cwd: &Path) -> Option<PathBuf> {
-        which::which_in(program, Some(path), cwd).ok()
+        spawn::find(program, path, cwd)
     }
 
     fn begin(&mut self, stage: Stage) {
@@ -121,7 +121,7 @@ impl pony_contexts::Shell for Handle {
 pub(super) type Preparation = Result<Prepared, String>;
 
 /// Prepares the place to build in.
-pub(super) async fn prepare(request: pony_contexts::ContextRequest, mut shell: Handle) -> Preparation {
+pub(super) async fn prepare(request: pony_contexts::ContextRequest, mut shell: RecordedShell) -> Preparation {
     pony_contexts::prepare(&request, &mut shell).await.map_err(|error| words_for(&error))
 }
 

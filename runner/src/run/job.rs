@@ -15,7 +15,7 @@ use crate::{
     process::spawn::Environment,
     recipe::{self, Action, Context, DEFAULT_QUIET_TIMEOUT, Recipe, Step, StepKind},
     record::{NeedRecord, Outcome, event::StepHead},
-    run::watch::Limits,
+    run::supervisor::Limits,
     slots::Memory,
 };
 

@@ -1,18 +1,24 @@
 //! Running one build: its context, its steps, its record.
 //!
-//! `state` and `watch` decide, `dispatch` is the one loop, `child` carries out what a watch decides.
+//! [`state`] and [`supervisor`] decide, and are pure. `loop` is the one loop; what it does by what they decide is in
+//! `preparing` (the context), `steps` and `collecting`. It writes the run folder and waits for nobody who reads it.
 
-mod child;
+mod collecting;
 mod context;
-mod dispatch;
 pub mod job;
+mod r#loop;
 mod outputs;
 mod preflight;
+mod preparing;
+mod questions;
 pub mod state;
+mod steps;
+mod supervised;
+pub mod supervisor;
 mod upload;
-pub(crate) mod verdict;
-pub mod watch;
+mod verdict;
 
 pub use context::words_for;
-pub use dispatch::{Finished, run, skip};
 pub use job::{Among, Job, Keep};
+pub use r#loop::{Finished, on_one_thread, run, skip};
+pub(crate) use questions::DirectShell;

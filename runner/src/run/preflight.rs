@@ -15,7 +15,7 @@ pub(super) struct Missing {
 
 /// Looks at every step; `there` says whether a program is on its step's PATH. A program with a slash in it may be what the
 /// build makes, so it is not looked for.
-pub(super) fn missing(steps: &[Step], there: impl Fn(&Step, &str) -> bool) -> Vec<Missing> {
+pub(super) fn missing(steps: &[Step], mut there: impl FnMut(&Step, &str) -> bool) -> Vec<Missing> {
     let mut missing = Vec::new();
     for (index, step) in steps.iter().enumerate() {
         let (program, certain) = match &step.action {

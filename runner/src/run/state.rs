@@ -1,6 +1,6 @@
 //! One build's course as a pure state machine: which step is next, what is skipped and why, how the build ends.
 
-use crate::{clock::Moment, record::Outcome, run::watch::Stop};
+use crate::{clock::Moment, record::Outcome, run::supervisor::Stop};
 
 /// What the course of a build depends on, of each step.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,12 +2,12 @@
 
 use std::{io, time::Duration};
 
-use super::watch::{Ending, Exit, Limits, Stop};
-use crate::{process::spawn::Spec, record::Outcome, words};
+use super::supervisor::{Ending, Limits, Stop};
+use crate::{process::spawn::Exit, record::Outcome, words};
 
 /// Outcome of a step, and a sentence where the outcome alone does not say it. `doubt`: the program that the script begins
 /// with and that was not there before the first step.
-pub(crate) fn of(
+pub(super) fn of(
     ending: Ending,
     limits: Limits,
     run_limit: Duration,
@@ -35,7 +35,7 @@ pub(crate) fn of(
 
 /// Status as the protocol wants it. What was told to stop and then ended with 0 did not succeed: it counts as ended by the
 /// signal that it was sent.
-pub(crate) fn status(ending: Ending) -> i64 {
+pub(super) fn status(ending: Ending) -> i64 {
     const TERM: i64 = -15;
     match ending.exit.protocol_status() {
         0 if ending.stopped.is_some() => TERM,
@@ -47,7 +47,7 @@ pub(crate) fn status(ending: Ending) -> i64 {
 const NOT_FOUND: i32 = 127;
 
 /// Whose fault it is that a program cannot be started: what the tree should hold is the code's, the rest the machine's.
-pub(crate) fn outcome_of_start(error: &io::Error) -> Outcome {
+pub(super) fn outcome_of_start(error: &io::Error) -> Outcome {
     const EXEC_FORMAT: i32 = 8;
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory => {
@@ -57,15 +57,6 @@ pub(crate) fn outcome_of_start(error: &io::Error) -> Outcome {
         io::ErrorKind::ArgumentListTooLong => Outcome::Failed,
         _ => Outcome::InfraError,
     }
-}
-
-/// Why a program cannot be started, with what to look at.
-pub(crate) fn cannot_start(spec: &Spec, error: &io::Error) -> String {
-    let program = spec.argv.first().map(|program| program.to_string_lossy()).unwrap_or_default();
-    if error.kind() == io::ErrorKind::NotFound && !spec.cwd.is_dir() {
-        return format!("cannot start `{program}`: there is no folder `{}`", spec.cwd.display());
-    }
-    format!("cannot start `{program}`: {error}")
 }
 
 fn signal_name(signal: i32) -> String {

@@ -9,7 +9,7 @@ use super::{
     Failure, print, say,
     setup::{self, cannot_record},
 };
-use crate::{cli::CacheVerb, clock::Clock, config::Config, exit::Exit, process::Asker, words};
+use crate::{cli::CacheVerb, clock::Clock, config::Config, exit::Exit, run::DirectShell, words};
 
 /// Does what is asked.
 pub(super) async fn cache(verb: CacheVerb) -> Result<Exit, Failure> {
@@ -71,7 +71,7 @@ fn is_called(entry: &CacheEntry, name: &str) -> bool {
 
 async fn verify(entries: &[CacheEntry]) -> Result<Exit, Failure> {
     let mut exit = Exit::Ok;
-    let mut asker = Asker::new(std::env::vars_os().collect());
+    let mut asker = DirectShell::new(std::env::vars_os().collect());
     for entry in entries {
         let words = match pony_contexts::verify(entry, &mut asker).await {
             Ok(Health::Intact) => "ok".to_owned(),

@@ -7,11 +7,16 @@ use super::{
 use crate::{
     cli::RunOptions,
     clock::Clock,
+    display::Console,
     exit::Exit,
-    graph::show::{self, Format, show},
+    graph::{
+        Graph,
+        show::{self, Format, show},
+    },
     inspect::{Inspector, Survey, Verdict, survey},
     plan::plan_all,
     platform::Machine,
+    process::signals::Signals,
 };
 
 /// Prints the graph of what the command line asks for.
@@ -19,15 +24,26 @@ pub(super) async fn graph(options: &RunOptions, format: Format) -> Result<Exit, 
     let machine = Machine::look();
     // Nobody is told that something will be built.
     let options = &RunOptions { explain: true, ..options.clone() };
-    let mut graph = load(&options.which, &machine.facts)?;
+    let graph = load(&options.which, &machine.facts)?;
+    let work = async |console, signals| inspected(options, machine, graph, format, &console, signals).await;
+    setup::with_console(&options.show, Clock::start(), work).await
+}
+
+async fn inspected(
+    options: &RunOptions,
+    machine: Machine,
+    mut graph: Graph,
+    format: Format,
+    console: &Console,
+    mut signals: Signals,
+) -> Result<Exit, Failure> {
     let home = setup::home()?;
     let config = setup::config(&home)?;
-    let console = setup::console(&options.show, Clock::start());
     let mut registry = setup::servers(&home, &config, &options.to);
     let servers = registry.give(&options.to.servers).map_err(|error| wrong_server(&error))?;
     let context = setup::context(&home, &config, servers, options, machine);
     plan_all(&mut graph, &context, console.clock.wall())?;
-    let mut inspector = Inspector { home: &home, console: &console, signals: &mut setup::signals()? };
+    let mut inspector = Inspector { home: &home, console, signals: &mut signals };
     let Survey { verdicts, .. } = survey(&mut inspector, &graph, &context).await?;
     let verdicts: Vec<show::Decision> = verdicts
         .into_iter()

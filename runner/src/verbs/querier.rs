@@ -12,7 +12,7 @@ use crate::{
     config::Config,
     exit::Exit,
     home::Home,
-    process::os::Signals,
+    process::signals::Signals,
     query::ask::{AskError, Asking, Last, called, find_out},
     server::{
         Server,

@@ -14,13 +14,18 @@ use crate::{
     cli::RunOptions,
     clock::Clock,
     delivery::{deliverer::Deliverer, outbox},
+    display::Console,
     executor::{Parcel, Shares, Work, bounds, execute, remember},
     exit::Exit,
+    graph::Graph,
     inspect::{Inspector, survey},
     jobserver::Jobserver,
     plan::{Build, PlanContext, plan_all, plan_node, planned},
     platform::Machine,
-    process::{ask_briefly, os::open_many_files},
+    process::{
+        ask_briefly,
+        signals::{Signals, open_many_files},
+    },
     random,
     record::{folder, recovery::Recovered},
     run::Among,
@@ -37,11 +42,21 @@ pub(super) async fn run(options: &RunOptions) -> Result<Exit, Failure> {
     }
     let clock = Clock::start();
     let machine = Machine::look();
-    let mut graph = load(&options.which, &machine.facts)?;
+    let graph = load(&options.which, &machine.facts)?;
+    let work = async |console, signals| run_all(options, machine, graph, console, signals).await;
+    setup::with_console(&options.show, clock, work).await
+}
+
+async fn run_all(
+    options: &RunOptions,
+    machine: Machine,
+    mut graph: Graph,
+    console: Console,
+    mut signals: Signals,
+) -> Result<Exit, Failure> {
+    let clock = console.clock;
     let home = setup::home()?;
     let config = setup::config(&home)?;
-    let console = setup::console(&options.show, clock);
-    let mut signals = setup::signals()?;
     let mut registry = setup::servers(&home, &config, &options.to);
     let servers = registry.give(&options.to.servers).map_err(|error| wrong_server(&error))?;
     let mut context = setup::context(&home, &config, servers, options, machine);
@@ -99,10 +114,7 @@ pub(super) async fn run(options: &RunOptions) -> Result<Exit, Failure> {
         survey,
         before: crashed.map(parcel).collect(),
     };
-    let exit = tokio::select! {
-        exit = execute(work) => exit,
-        never = console.screen.keep_time(clock) => match never {},
-    };
+    let exit = execute(work).await;
     if matches!(exit, Exit::Signal(_) | Exit::CannotRecord) {
         return Ok(exit);
     }

@@ -21,7 +21,7 @@ use crate::{
     home::Home,
     plan::PlanContext,
     platform::Machine,
-    process::os::Signals,
+    process::signals::Signals,
     server::{Server, address::AddressError, login::Sources, registry::Servers},
 };
 
@@ -48,8 +48,22 @@ pub(super) fn servers(home: &Home, config: &Config, options: &ServerOptions) -> 
     }
 }
 
-/// The screen of this pony-run.
-pub(super) fn console(options: &ShowOptions, clock: Clock) -> Console {
+/// Does `work` with a screen and with signals that are no longer the end of this process; then shows the rest of what is to
+/// be shown there.
+pub(super) async fn with_console(
+    options: &ShowOptions,
+    clock: Clock,
+    work: impl AsyncFnOnce(Console, Signals) -> Result<Exit, Failure>,
+) -> Result<Exit, Failure> {
+    let console = console(options, clock)?;
+    let signals = signals()?;
+    let ended = work(console.clone(), signals.clone()).await;
+    let exit = ended.as_ref().map_or_else(|failure| failure.exit, |exit| *exit);
+    console.screen.finish(&signals, matches!(exit, Exit::Signal(_))).await;
+    ended
+}
+
+fn console(options: &ShowOptions, clock: Clock) -> Result<Console, Failure> {
     let display = match options.message_format {
         MessageFormat::Json => Display::Json(Json::default()),
         MessageFormat::Human => Display::Terminal(Box::new(Terminal::new(
@@ -57,7 +71,9 @@ pub(super) fn console(options: &ShowOptions, clock: Clock) -> Console {
             options.verbose,
         ))),
     };
-    Console { screen: Screen::new(display), clock }
+    let screen = Screen::start(display, clock);
+    let screen = screen.map_err(|error| cannot_record(format!("cannot start a thread: {error}")))?;
+    Ok(Console { screen, clock })
 }
 
 /// What plans are made in.

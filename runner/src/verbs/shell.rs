@@ -12,7 +12,7 @@ use crate::{
     environment::of_steps,
     exit::Exit,
     home::Home,
-    process::spawn::Environment,
+    process::spawn::{self, Environment},
     record::{RunRecord, folder::RunFolder},
     retained,
 };
@@ -41,8 +41,8 @@ pub(super) fn shell(run: Option<&str>, command: &[OsString]) -> Result<Exit, Fai
         (default, &[][..])
     };
     // Looked for where steps would: a new program is found by the old environment else.
-    let path = env.get(&OsString::from("PATH"));
-    let found = which::which_in(&program, path, &cwd).unwrap_or_else(|_| PathBuf::from(&program));
+    let path = env.get(&OsString::from("PATH")).cloned().unwrap_or_default();
+    let found = spawn::find(&program, &path, &cwd).unwrap_or_else(|| PathBuf::from(&program));
     #[expect(clippy::disallowed_methods, reason = "nothing is spawned: this process becomes the shell")]
     let error = Command::new(found).args(arguments).current_dir(&cwd).env_clear().envs(env).exec();
     Err(wrong(format!("cannot start `{}`: {error}", program.display())))

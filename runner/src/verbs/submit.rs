@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use super::{
     Failure, print,
     recovery::recover,
-    say,
     setup::{self, cannot_record, wrong_server},
 };
 use crate::{
@@ -19,8 +18,10 @@ use crate::{
         outbox::{Rules, pass},
         receipt::{Receipt, Trouble, Waiting},
     },
+    display::Console,
     display::look::ColourChoice,
     exit::Exit,
+    process::signals::Signals,
     record::{
         RunRecord,
         folder::{Active, Open, RunFolder, open_runs},
@@ -37,9 +38,13 @@ pub(super) async fn submit(options: &SubmitOptions) -> Result<Exit, Failure> {
         verbose: false,
         debug: false,
     };
+    let work = async |console, signals| submit_all(options, console, signals).await;
+    setup::with_console(&show, Clock::start(), work).await
+}
+
+async fn submit_all(options: &SubmitOptions, console: Console, signals: Signals) -> Result<Exit, Failure> {
     let home = setup::home()?;
     let config = setup::config(&home)?;
-    let console = setup::console(&show, Clock::start());
     let mut registry = setup::servers(&home, &config, &options.to);
     let given = registry.give(&options.to.servers).map_err(|error| wrong_server(&error))?;
     let is_asked = options.to.servers.iter().any(|server| !server.trim().is_empty());
@@ -47,7 +52,7 @@ pub(super) async fn submit(options: &SubmitOptions) -> Result<Exit, Failure> {
     home.make().map_err(cannot_record)?;
     // Runs that crashed become results first; their locks are let go, to be taken again below.
     drop(recover(&home, &console));
-    let mut deliverer = Deliverer::new(home, config.delivery, registry, console, setup::signals()?);
+    let mut deliverer = Deliverer::new(home, config.delivery, registry, console, signals);
     if options.list {
         return Ok(list(&deliverer, options.json));
     }
@@ -63,7 +68,7 @@ pub(super) async fn submit(options: &SubmitOptions) -> Result<Exit, Failure> {
     let mut exit = Exit::Ok;
     for run in &options.runs {
         let Some(folder) = find(&deliverer, run) else {
-            say(&format!(
+            deliverer.console.say(&format!(
                 "pony-run: there is no run `{}`; `pony-run submit --list` names those that wait",
                 run.display()
             ));
@@ -73,7 +78,7 @@ pub(super) async fn submit(options: &SubmitOptions) -> Result<Exit, Failure> {
         let record = match folder.read_result() {
             Ok(record) => record,
             Err(error) => {
-                say(&format!("pony-run: {error}"));
+                deliverer.console.say(&format!("pony-run: {error}"));
                 exit = exit.worst(Exit::Usage);
                 continue;
             }
@@ -134,10 +139,12 @@ async fn all(deliverer: &mut Deliverer, servers: Vec<Server>, also_final: bool) 
             .filter(|row| !row.waiting.as_ref().is_some_and(|waiting| waiting.dropped))
             .count()
         {
-            0 => say("nothing waits"),
-            1 => say("1 result waits and was not tried; `pony-run submit --list` says why"),
+            0 => deliverer.console.say("nothing waits"),
+            1 => deliverer.console.say("1 result waits and was not tried; `pony-run submit --list` says why"),
             count => {
-                say(&format!("{count} results wait and were not tried; `pony-run submit --list` says why"));
+                deliverer.console.say(&format!(
+                    "{count} results wait and were not tried; `pony-run submit --list` says why"
+                ));
             }
         }
     }
@@ -257,7 +264,7 @@ fn list(deliverer: &Deliverer, as_json: bool) -> Exit {
         return print(&format!("{:#}", Value::Array(rows)));
     }
     if rows.is_empty() {
-        say("nothing waits");
+        deliverer.console.say("nothing waits");
         return Exit::Ok;
     }
     let now = deliverer.console.clock.wall();

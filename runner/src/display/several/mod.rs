@@ -17,7 +17,7 @@ use self::{
     summary::Builds,
 };
 use super::{
-    bottom,
+    bottom, left_out,
     look::Look,
     upload::{self, UnderWay},
     verdict,
@@ -28,6 +28,7 @@ use crate::{
     record::{
         Outcome, RunRecord, StepRecord,
         event::{BuildHead, Event, Stamped, Stream},
+        follow::{Gap, Item},
     },
     words,
 };
@@ -98,7 +99,29 @@ impl Several {
         }
     }
 
-    pub(super) fn on(&mut self, build: Option<&str>, stamped: &Stamped) {
+    pub(super) fn look(&self) -> Look {
+        self.look
+    }
+
+    pub(super) fn on(&mut self, build: Option<&str>, item: &Item<'_>) {
+        match item {
+            Item::Event(stamped) => self.event(build, stamped),
+            Item::Output(output) => {
+                let now = Moment::try_from_secs_f64(output.elapsed).unwrap_or_default();
+                if let Some(build) = build {
+                    self.output(build, output.stream, output.bytes);
+                }
+                self.tick(now);
+            }
+            Item::Gap(gap) => {
+                if let Some(build) = build {
+                    self.gap(build, gap);
+                }
+            }
+        }
+    }
+
+    fn event(&mut self, build: Option<&str>, stamped: &Stamped) {
         let now = Moment::try_from_secs_f64(stamped.elapsed).unwrap_or_default();
         match &stamped.event {
             Event::Uploading { name, sent, bytes, .. } => {
@@ -215,16 +238,12 @@ impl Several {
                 }
                 self.close_lines(at, &prefix);
             }
-            Event::Output { stream, bytes, .. } => {
-                let Some(running) = build.running() else { return };
-                running.remember(bytes);
-                if self.output == Output::Interleaved && (verbose || !running.in_context) {
-                    let whole = running.whole(*stream, bytes);
-                    self.paper.put(*stream, &prefix, &whole);
+            Event::StepEnded { step, record } => self.step_ended(at, &prefix, *step, record),
+            Event::RunEnded { record, .. } => {
+                if let Some(record) = record {
+                    self.run_ended(at, &prefix, record);
                 }
             }
-            Event::StepEnded { step, record } => self.step_ended(at, &prefix, *step, record),
-            Event::RunEnded { record } => self.run_ended(at, &prefix, record),
             Event::Delivered { server, result_key, page } => {
                 let key = result_key.as_ref().map(|key| format!("result {}", words::plain(key)));
                 let stored = match (key, page) {
@@ -249,10 +268,30 @@ impl Several {
                 }
             }
             Event::Spawned { .. }
+            | Event::CheckedOut { .. }
+            | Event::Prepared { .. }
+            | Event::Outputs { .. }
             | Event::Uploading { .. }
             | Event::ChainStarted { .. }
             | Event::ChainEnded { .. } => {}
         }
+    }
+
+    fn output(&mut self, name: &str, stream: Stream, bytes: &[u8]) {
+        let Some((at, _, build)) = self.builds.get_full_mut(name) else { return };
+        let Some(running) = build.running() else { return };
+        running.remember(bytes);
+        if self.output == Output::Interleaved && (self.verbose || !running.in_context) {
+            let whole = running.whole(stream, bytes);
+            self.paper.put(stream, &Prefix::new(name, self.width, style(self.look, at)), &whole);
+        }
+    }
+
+    fn gap(&mut self, name: &str, gap: &Gap) {
+        let Some((at, _, build)) = self.builds.get_full_mut(name) else { return };
+        let Some(running) = build.running() else { return };
+        let text = left_out(gap, &running.folder);
+        self.say(&Prefix::new(name, self.width, style(self.look, at)), &text);
     }
 
     fn step_ended(&mut self, at: usize, prefix: &Prefix, step: usize, record: &StepRecord) {
@@ -322,6 +361,11 @@ impl Several {
         }
     }
 
+    /// Lines of our own, of no build.
+    pub(super) fn line(&mut self, text: &str) {
+        self.say(&Prefix::default(), &format!("{text}\n"));
+    }
+
     /// Lines of our own.
     fn say(&mut self, prefix: &Prefix, text: &str) {
         self.paper.put(Stream::Err, prefix, text.as_bytes());
@@ -341,7 +385,6 @@ fn not_delivered(server: &str, reason: &str) -> String {
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use bytes::Bytes;
     use jiff::Timestamp;
     use serde_json::json;
 
@@ -386,7 +429,7 @@ mod tests {
 
         fn tell(&mut self, build: Option<&str>, elapsed: f64, event: Event) {
             let stamped = Stamped { time: Timestamp::UNIX_EPOCH, elapsed, event };
-            self.several.on(build, &stamped);
+            self.several.on(build, &Item::Event(&stamped));
         }
 
         fn chain(&mut self, names: &[&str]) {
@@ -407,8 +450,16 @@ mod tests {
         }
 
         fn print(&mut self, name: &str, stream: Stream, text: &str) {
-            let bytes = Bytes::copy_from_slice(text.as_bytes());
-            self.tell(Some(name), 2.0, Event::Output { step: 0, stream, bytes });
+            let output = crate::record::follow::Output {
+                step: 0,
+                in_context: false,
+                stream,
+                time: Timestamp::UNIX_EPOCH,
+                elapsed: 2.0,
+                offset: 0,
+                bytes: text.as_bytes(),
+            };
+            self.several.on(Some(name), &Item::Output(output));
         }
 
         fn end(&mut self, name: &str, outcome: Outcome, reason: Option<&str>, logs: [Option<Log>; 2]) {
@@ -428,7 +479,7 @@ mod tests {
                 "ended": "2026-01-01T00:00:42Z", "duration": 42.0, "recipe": "r", "steps": steps, "client": "c",
             });
             let record = serde_json::from_value(record).unwrap();
-            self.tell(Some(name), 43.0, Event::RunEnded { record: Box::new(record) });
+            self.tell(Some(name), 43.0, Event::run_ended(record));
         }
 
         fn delivered(&mut self, name: &str, key: &str) {

@@ -1,10 +1,10 @@
 //! One child's life as a pure state machine: deadlines, who gets which signal when, and how it is said to have ended.
 //!
-//! Nothing here spawns, kills, reads or waits: `run/dispatch` feeds [`Input`]s and carries out [`Action`]s.
+//! Nothing here spawns, kills, reads or waits: `run/child` feeds [`Input`]s and carries out [`Action`]s.
 
 use std::time::Duration;
 
-use crate::{clock::Moment, record::Outcome};
+use crate::{clock::Moment, process::spawn::Exit, record::Outcome};
 
 /// From TERM to KILL.
 pub const GRACE: Duration = Duration::from_secs(10);
@@ -49,25 +49,6 @@ impl Stop {
             Self::Timeout | Self::RunTimeout => Outcome::TimedOut,
             Self::Quiet => Outcome::Quiet,
             Self::Cancelled => Outcome::Cancelled,
-        }
-    }
-}
-
-/// How the process itself ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
-    /// It returned this status.
-    Status(i32),
-    /// A signal ended it.
-    Signal(i32),
-}
-
-impl Exit {
-    /// As the protocol wants it: `-N` for signal N.
-    pub fn protocol_status(self) -> i64 {
-        match self {
-            Self::Status(status) => i64::from(status),
-            Self::Signal(signal) => -i64::from(signal),
         }
     }
 }
@@ -150,9 +131,9 @@ enum Phase {
     Over,
 }
 
-/// One child being watched.
+/// The course of one child.
 #[derive(Debug, Clone)]
-pub struct Watch {
+pub struct Supervisor {
     limits: Limits,
     phase: Phase,
     stopped: Option<Stop>,
@@ -160,7 +141,7 @@ pub struct Watch {
     group_alive: bool,
 }
 
-impl Watch {
+impl Supervisor {
     /// A child that was started at `now`.
     pub fn new(limits: Limits, now: Moment) -> Self {
         Self {
@@ -182,7 +163,7 @@ impl Watch {
             }
             Phase::Terminating { kill_at } => Some(kill_at),
             Phase::Killed { give_up } => Some(give_up),
-            // What is left to read has an end, however long a slow screen takes over it.
+            // What is left to read has an end, however long that takes.
             Phase::Abandoned { .. } | Phase::Over => None,
             Phase::Draining { give_up, ask_at, .. } => Some(give_up.min(ask_at)),
         }
@@ -321,8 +302,8 @@ mod tests {
         Duration::from_secs_f64(seconds)
     }
 
-    fn watch() -> Watch {
-        Watch::new(Limits { total: Some(10 * MINUTE), quiet: Some(MINUTE) }, at(0.0))
+    fn supervisor() -> Supervisor {
+        Supervisor::new(Limits { total: Some(10 * MINUTE), quiet: Some(MINUTE) }, at(0.0))
     }
 
     fn ending(actions: &[Action]) -> Option<Ending> {
@@ -333,113 +314,120 @@ mod tests {
 
     #[test]
     fn a_child_that_ends_and_leaves_nothing_is_over_at_once() {
-        let mut watch = watch();
-        assert_eq!(watch.on(Input::Exited(Exit::Status(3)), at(1.0)), [Action::AskGroup]);
-        assert_eq!(watch.on(Input::Group { alive: false }, at(1.0)), []);
-        let actions = watch.on(Input::Closed, at(1.0));
+        let mut supervisor = supervisor();
+        assert_eq!(supervisor.on(Input::Exited(Exit::Status(3)), at(1.0)), [Action::AskGroup]);
+        assert_eq!(supervisor.on(Input::Group { alive: false }, at(1.0)), []);
+        let actions = supervisor.on(Input::Closed, at(1.0));
         let exit = Exit::Status(3);
         assert_eq!(ending(&actions), Some(Ending { exit, stopped: None, leaked: false }));
-        assert_eq!(watch.deadline(), None);
+        assert_eq!(supervisor.deadline(), None);
     }
 
     #[test]
     fn silence_is_counted_from_the_last_output() {
-        let mut watch = watch();
-        watch.on(Input::Spoke, at(50.0));
-        assert_eq!(watch.deadline(), Some(at(110.0)));
-        assert_eq!(watch.on(Input::Tick, at(60.0)), []);
-        assert_eq!(watch.on(Input::Tick, at(110.0)), [Action::Terminate]);
-        assert_eq!(watch.on(Input::Tick, at(119.0)), []);
-        assert_eq!(watch.on(Input::Tick, at(120.0)), [Action::Kill]);
-        assert_eq!(watch.on(Input::Exited(Exit::Signal(9)), at(120.1)), [Action::Kill, Action::AskGroup]);
-        watch.on(Input::Closed, at(120.1));
-        let over = ending(&watch.on(Input::Group { alive: false }, at(120.1))).unwrap();
+        let mut supervisor = supervisor();
+        supervisor.on(Input::Spoke, at(50.0));
+        assert_eq!(supervisor.deadline(), Some(at(110.0)));
+        assert_eq!(supervisor.on(Input::Tick, at(60.0)), []);
+        assert_eq!(supervisor.on(Input::Tick, at(110.0)), [Action::Terminate]);
+        assert_eq!(supervisor.on(Input::Tick, at(119.0)), []);
+        assert_eq!(supervisor.on(Input::Tick, at(120.0)), [Action::Kill]);
+        assert_eq!(
+            supervisor.on(Input::Exited(Exit::Signal(9)), at(120.1)),
+            [Action::Kill, Action::AskGroup]
+        );
+        supervisor.on(Input::Closed, at(120.1));
+        let over = ending(&supervisor.on(Input::Group { alive: false }, at(120.1))).unwrap();
         assert_eq!((over.stopped, over.exit.protocol_status()), (Some(Stop::Quiet), -9));
     }
 
     #[test]
     fn output_does_not_move_the_total() {
-        let mut watch = watch();
+        let mut supervisor = supervisor();
         for minute in 1..20 {
             let now = at(30.0 * f64::from(minute));
-            watch.on(Input::Spoke, now);
+            supervisor.on(Input::Spoke, now);
         }
-        assert_eq!(watch.on(Input::Tick, at(600.0)), [Action::Terminate]);
-        assert_eq!(watch.stopped, Some(Stop::Timeout));
+        assert_eq!(supervisor.on(Input::Tick, at(600.0)), [Action::Terminate]);
+        assert_eq!(supervisor.stopped, Some(Stop::Timeout));
     }
 
     #[test]
     fn the_second_ctrl_c_kills_and_the_reason_stays_the_first() {
-        let mut watch = watch();
-        assert_eq!(watch.on(Input::Stop(Stop::RunTimeout), at(1.0)), [Action::Terminate]);
-        assert_eq!(watch.on(Input::StopNow(Stop::Cancelled), at(2.0)), [Action::Kill]);
-        assert_eq!(watch.stopped, Some(Stop::RunTimeout));
-        assert_eq!(watch.on(Input::StopNow(Stop::Cancelled), at(2.1)), []);
+        let mut supervisor = supervisor();
+        assert_eq!(supervisor.on(Input::Stop(Stop::RunTimeout), at(1.0)), [Action::Terminate]);
+        assert_eq!(supervisor.on(Input::StopNow(Stop::Cancelled), at(2.0)), [Action::Kill]);
+        assert_eq!(supervisor.stopped, Some(Stop::RunTimeout));
+        assert_eq!(supervisor.on(Input::StopNow(Stop::Cancelled), at(2.1)), []);
     }
 
     #[test]
     fn a_group_that_outlives_its_leader_is_killed_and_said_to_have_leaked() {
-        let mut watch = watch();
-        watch.on(Input::Exited(Exit::Status(0)), at(1.0));
-        watch.on(Input::Closed, at(1.0));
-        assert_eq!(watch.on(Input::Group { alive: true }, at(1.0)), []);
-        assert_eq!(watch.on(Input::Tick, at(1.02)), [Action::AskGroup]);
-        watch.on(Input::Group { alive: true }, at(1.02));
-        assert_eq!(watch.on(Input::Tick, at(2.0)), [Action::AskGroup]);
-        assert_eq!(watch.on(Input::Group { alive: true }, at(2.0)), [Action::KillLeaked]);
-        assert_eq!(watch.on(Input::Tick, at(2.02)), [Action::AskGroup]);
-        let over = ending(&watch.on(Input::Group { alive: false }, at(2.02))).unwrap();
+        let mut supervisor = supervisor();
+        supervisor.on(Input::Exited(Exit::Status(0)), at(1.0));
+        supervisor.on(Input::Closed, at(1.0));
+        assert_eq!(supervisor.on(Input::Group { alive: true }, at(1.0)), []);
+        assert_eq!(supervisor.on(Input::Tick, at(1.02)), [Action::AskGroup]);
+        supervisor.on(Input::Group { alive: true }, at(1.02));
+        assert_eq!(supervisor.on(Input::Tick, at(2.0)), [Action::AskGroup]);
+        assert_eq!(supervisor.on(Input::Group { alive: true }, at(2.0)), [Action::KillLeaked]);
+        assert_eq!(supervisor.on(Input::Tick, at(2.02)), [Action::AskGroup]);
+        let over = ending(&supervisor.on(Input::Group { alive: false }, at(2.02))).unwrap();
         assert!(over.leaked);
     }
 
     #[test]
     fn an_orphan_outside_the_group_that_talks_on_cannot_hold_the_step() {
-        let mut watch = watch();
-        watch.on(Input::Exited(Exit::Status(0)), at(1.0));
-        watch.on(Input::Group { alive: false }, at(1.0));
+        let mut supervisor = supervisor();
+        supervisor.on(Input::Exited(Exit::Status(0)), at(1.0));
+        supervisor.on(Input::Group { alive: false }, at(1.0));
         for tenth in 0..10 {
-            assert_eq!(watch.on(Input::Spoke, at(1.0 + f64::from(tenth) / 10.0)), []);
+            assert_eq!(supervisor.on(Input::Spoke, at(1.0 + f64::from(tenth) / 10.0)), []);
         }
-        assert_eq!(watch.deadline(), Some(at(2.0)));
-        assert_eq!(watch.on(Input::Tick, at(2.0)), [Action::Abandon]);
-        assert_eq!(watch.deadline(), None);
-        assert_eq!(watch.on(Input::Spoke, at(90.0)), [], "what it had said is still taken, however slowly");
-        assert!(!ending(&watch.on(Input::Closed, at(90.0))).unwrap().leaked);
+        assert_eq!(supervisor.deadline(), Some(at(2.0)));
+        assert_eq!(supervisor.on(Input::Tick, at(2.0)), [Action::Abandon]);
+        assert_eq!(supervisor.deadline(), None);
+        assert_eq!(
+            supervisor.on(Input::Spoke, at(90.0)),
+            [],
+            "what it had said is still taken, however slowly"
+        );
+        assert!(!ending(&supervisor.on(Input::Closed, at(90.0))).unwrap().leaked);
     }
 
     #[test]
     fn a_group_that_ended_while_nobody_looked_has_not_leaked() {
-        let mut watch = watch();
-        watch.on(Input::Exited(Exit::Status(0)), at(1.0));
-        watch.on(Input::Group { alive: true }, at(1.0));
-        watch.on(Input::Closed, at(1.0));
-        assert_eq!(watch.on(Input::Tick, at(30.0)), [Action::AskGroup]);
-        assert!(!ending(&watch.on(Input::Group { alive: false }, at(30.0))).unwrap().leaked);
+        let mut supervisor = supervisor();
+        supervisor.on(Input::Exited(Exit::Status(0)), at(1.0));
+        supervisor.on(Input::Group { alive: true }, at(1.0));
+        supervisor.on(Input::Closed, at(1.0));
+        assert_eq!(supervisor.on(Input::Tick, at(30.0)), [Action::AskGroup]);
+        assert!(!ending(&supervisor.on(Input::Group { alive: false }, at(30.0))).unwrap().leaked);
     }
 
     #[test]
     fn a_leader_that_even_kill_does_not_end_is_given_up() {
-        let mut watch = watch();
-        watch.on(Input::StopNow(Stop::Cancelled), at(1.0));
-        assert_eq!(watch.deadline(), Some(at(31.0)));
-        assert_eq!(watch.on(Input::Tick, at(31.0)), [Action::Abandon]);
-        assert!(ending(&watch.on(Input::Closed, at(31.0))).unwrap().leaked);
+        let mut supervisor = supervisor();
+        supervisor.on(Input::StopNow(Stop::Cancelled), at(1.0));
+        assert_eq!(supervisor.deadline(), Some(at(31.0)));
+        assert_eq!(supervisor.on(Input::Tick, at(31.0)), [Action::Abandon]);
+        assert!(ending(&supervisor.on(Input::Closed, at(31.0))).unwrap().leaked);
     }
 
     #[test]
     fn a_group_that_cannot_be_killed_does_not_hold_the_step_either() {
-        let mut watch = watch();
-        watch.on(Input::Exited(Exit::Status(0)), at(1.0));
-        watch.on(Input::Closed, at(1.0));
-        assert_eq!(watch.on(Input::Tick, at(2.0)), [Action::AskGroup]);
+        let mut supervisor = supervisor();
+        supervisor.on(Input::Exited(Exit::Status(0)), at(1.0));
+        supervisor.on(Input::Closed, at(1.0));
+        assert_eq!(supervisor.on(Input::Tick, at(2.0)), [Action::AskGroup]);
         let mut now = at(2.0);
         for _ in 0..100 {
-            let Some(next) = watch.deadline() else { break };
+            let Some(next) = supervisor.deadline() else { break };
             assert!(next <= at(2.2), "the deadline must not move on");
             now = next.max(now);
-            watch.on(Input::Tick, now);
-            watch.on(Input::Group { alive: true }, now);
+            supervisor.on(Input::Tick, now);
+            supervisor.on(Input::Group { alive: true }, now);
         }
-        assert_eq!(watch.deadline(), None);
+        assert_eq!(supervisor.deadline(), None);
     }
 }
