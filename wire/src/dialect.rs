@@ -1,4 +1,4 @@
-//! The kinds of pony-build server, how each is told, and what it takes.
+//! The kinds of pony-build server: how each is detected, and what it accepts.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,13 +16,13 @@ pub enum Dialect {
     V2010,
     /// pony-serve.
     PonyServe,
-    /// devmason, spoken to by XML-RPC.
+    /// devmason, by XML-RPC.
     Devmason,
-    /// devmason, spoken to by its REST interface.
+    /// devmason, by its REST interface.
     DevmasonRest,
 }
 
-/// What an answer to a cheap call shows besides its body.
+/// The headers of an answer that tell servers apart.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Manner<'a> {
     /// `X-Pony-Build`, which only pony-serve sends.
@@ -42,7 +42,7 @@ impl Dialect {
     pub const ALL: [Self; 5] =
         [Self::V2009, Self::V2010, Self::PonyServe, Self::Devmason, Self::DevmasonRest];
 
-    /// The key to ask `get_results` for when only the dialect is wanted: no server has it. The release of 2010 wants a number.
+    /// The key for a call of `get_results` that only detects the dialect: no server has it. The 2010 release needs a number.
     pub const NO_KEY: &str = "-1";
 
     /// As people write it.
@@ -56,7 +56,7 @@ impl Dialect {
         }
     }
 
-    /// Told by the answer to `get_results(NO_KEY)`; `None` if that is the answer of no server that is known.
+    /// Detected by the answer to `get_results(NO_KEY)`; `None` if no known server answers like that.
     pub fn of_answer(answer: &Result<Value, Fault>, manner: Manner<'_>) -> Option<Self> {
         if manner.pony_build.is_some() {
             return Some(Self::PonyServe);
@@ -66,10 +66,9 @@ impl Dialect {
         match (is_unknown_method, manner.is_html()) {
             (true, true) => Some(Self::Devmason),
             (true, false) => Some(Self::V2009),
-            // No such key, or none at all.
             (false, _) => {
-                let words = ["KeyError", "ValueError"];
-                words.iter().any(|word| fault.message.contains(word)).then_some(Self::V2010)
+                let exceptions = ["KeyError", "ValueError"];
+                exceptions.iter().any(|name| fault.message.contains(name)).then_some(Self::V2010)
             }
         }
     }
@@ -174,19 +173,19 @@ fn slug(name: &str) -> String {
     slug
 }
 
-/// What the answer to `add_results` says.
+/// The answer to `add_results`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submitted {
-    /// The kind of server, as far as the answer shows it: pony-serve answers as the 2010 release does.
+    /// The kind of server. pony-serve answers as the 2010 release does.
     pub dialect: Dialect,
-    /// The result's key in decimal, where the server told it.
+    /// The result's key in decimal, if the server sends it.
     pub result_key: Option<String>,
-    /// What authorises uploads to the result, where the server told it.
+    /// The upload key of the result, if the server sends it.
     pub auth_key: Option<String>,
 }
 
 impl Submitted {
-    /// Tells the dialects apart; `None` if the value is the answer of none of them.
+    /// Tells the dialects apart; `None` if no dialect answers like that.
     pub fn from_answer(answer: &Value) -> Option<Self> {
         let without_keys = |dialect| Self { dialect, result_key: None, auth_key: None };
         match answer {
@@ -211,14 +210,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_of_server_answers_in_its_way() {
-        let told =
-            |answer: Value| Submitted::from_answer(&answer).map(|told| (told.dialect, told.result_key));
-        assert_eq!(told(1.into()), Some((Dialect::V2009, None)));
-        assert_eq!(told("Processed Correctly".into()), Some((Dialect::Devmason, None)));
+    fn the_answer_to_a_submission_shows_the_dialect() {
+        let detected =
+            |answer: Value| Submitted::from_answer(&answer).map(|found| (found.dialect, found.result_key));
+        assert_eq!(detected(1.into()), Some((Dialect::V2009, None)));
+        assert_eq!(detected("Processed Correctly".into()), Some((Dialect::Devmason, None)));
         let key = Some((Dialect::V2010, Some("7".to_owned())));
-        assert_eq!(told(Value::Array(vec![7.into(), "auth".into()])), key);
-        assert_eq!(told(Value::Array(vec!["7".into(), "auth".into()])), key);
+        assert_eq!(detected(Value::Array(vec![7.into(), "auth".into()])), key);
+        assert_eq!(detected(Value::Array(vec!["7".into(), "auth".into()])), key);
         for other in [
             Value::Nil,
             true.into(),
@@ -227,19 +226,19 @@ mod tests {
             vec![1].into(),
             vec!["a", "b", "c"].into(),
         ] {
-            assert_eq!(told(other), None);
+            assert_eq!(detected(other), None);
         }
     }
 
     #[test]
-    fn a_cheap_question_tells_them_apart() {
+    fn the_answer_to_an_unknown_key_shows_the_dialect() {
         let fault = |message: &str| Err(Fault { code: 1, message: message.to_owned() });
         let unknown = fault("<type 'exceptions.Exception'>:method \"get_results\" is not supported");
         let no_key = fault("<type 'exceptions.KeyError'>:'-1'");
         let no_number = fault("<type 'exceptions.ValueError'>:invalid literal for int() with base 10: '-'");
         let manner = |content_type| Manner { content_type: Some(content_type), ..Manner::default() };
         let ours = Manner { pony_build: Some("pony-serve/1"), ..manner("text/xml") };
-        for (answer, manner, told) in [
+        for (answer, manner, expected) in [
             (&unknown, manner("text/xml"), Some(Dialect::V2009)),
             (&unknown, manner("text/html; charset=utf-8"), Some(Dialect::Devmason)),
             (&no_key, manner("text/xml"), Some(Dialect::V2010)),
@@ -248,7 +247,7 @@ mod tests {
             (&fault("out of order"), manner("text/xml"), None),
             (&Ok(1.into()), manner("text/xml"), None),
         ] {
-            assert_eq!(Dialect::of_answer(answer, manner), told, "{answer:?} {manner:?}");
+            assert_eq!(Dialect::of_answer(answer, manner), expected, "{answer:?} {manner:?}");
         }
     }
 
@@ -261,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn devmason_is_told_its_own_slug() {
+    fn devmason_gets_its_own_slug() {
         for (name, slug) in [
             ("pony", "pony"),
             ("Pony Build", "pony-build"),

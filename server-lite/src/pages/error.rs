@@ -47,7 +47,7 @@ impl IntoResponse for PageError {
                 let content = html! {
                     h1 { "Not found" }
                     p { (what) "." }
-                    p { "It may be mistyped or removed. " a href=(root) { "All packages" } " are on the first page." }
+                    p { "The address may be mistyped, or its page removed. " a href=(root) { "All packages" } " are on the first page." }
                 };
                 (StatusCode::NOT_FOUND, page(&root, "Not found", &[], &content)).into_response()
             }

@@ -119,7 +119,9 @@ mod tests {
     #[test]
     fn other_sequences_are_removed_or_shown_as_text() {
         let shown = |text| seen(text).0;
-        assert_eq!(shown("a\u{1B}[2K\u{1B}[?25lb"), "ab");
+        assert_eq!(shown("a\u{1B}[?25lb"), "ab");
+        // Erased text is not shown, as in a terminal.
+        assert_eq!(shown("a\u{1B}[2Kb"), " b");
         assert_eq!(shown("a\u{1B}]0;title\u{7}b"), "ab");
         assert_eq!(shown("␛[2K ␛ ␛[31"), "␛[2K ␛ ␛[31");
         // Unknown parameters: the text without them.
