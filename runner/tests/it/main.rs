@@ -1,9 +1,10 @@
 //! Recipes, graphs and the order of builds, through the library's public functions.
 #![expect(clippy::unwrap_used, reason = "all of it is tests")]
 
+mod documented;
 mod graph;
 mod recipe_bad;
-mod recipe_documented;
+
 mod recipe_good;
 mod recipe_properties;
 mod recipe_shipped;
