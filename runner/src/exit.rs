@@ -1,4 +1,4 @@
-//! Exit codes of `pony-run`: public, documented in the README, one meaning each.
+//! Exit codes of `pony-run`: public, one meaning each. `docs/src/reference/exit-codes.md` lists them.
 
 use std::process::ExitCode;
 

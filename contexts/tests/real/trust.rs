@@ -1,4 +1,4 @@
-//! What a checkout may do on this machine: one test or more for each row of the table in `docs/architecture.md`.
+//! What a checkout may do on this machine: one test or more for each row of the table in `docs/src/architecture/contexts.md`.
 
 use std::{fs, os::unix::fs::symlink, path::Path};
 

@@ -1,4 +1,4 @@
-//! `--message-format json`: one JSON object an event on stdout. The format is in `docs/events.md`.
+//! `--message-format json`: one JSON object an event on stdout. The format is in `docs/src/reference/events.md`.
 
 use std::collections::HashMap;
 

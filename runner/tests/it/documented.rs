@@ -87,7 +87,8 @@ impl Page {
 
     fn anchors(&self) -> HashSet<String> {
         let headings = self.prose();
-        let headings = headings.lines().filter_map(|line| Some(line.trim_start_matches('#')).filter(|it| *it != line));
+        let headings =
+            headings.lines().filter_map(|line| Some(line.trim_start_matches('#')).filter(|it| *it != line));
         headings.map(|heading| slug(heading.trim())).collect()
     }
 
@@ -119,7 +120,8 @@ fn words(line: &str) -> Vec<String> {
             (_, c) => words.last_mut().unwrap().push(c),
         }
     }
-    let is_end = |word: &String| word == "|" || word == "&&" || word.starts_with('>') || word.starts_with("2>");
+    let is_end =
+        |word: &String| word == "|" || word == "&&" || word.starts_with('>') || word.starts_with("2>");
     let is_variable = |word: &String| {
         word.split_once('=').is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
     };
@@ -133,7 +135,9 @@ fn commands(page: &Page) -> Vec<Vec<String>> {
     for (language, block) in page.blocks() {
         match language {
             "sh" => lines.extend(block.lines().map(str::to_owned)),
-            "console" => lines.extend(block.lines().filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned)),
+            "console" => {
+                lines.extend(block.lines().filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned))
+            }
             "cron" => lines.extend(block.lines().map(|line| line.splitn(6, ' ').nth(5).unwrap().to_owned())),
             _ => {}
         }
@@ -197,7 +201,8 @@ fn the_defaults_of_the_configuration_are_the_real_ones() {
 
 #[test]
 fn every_key_of_recipes_has_its_row() {
-    let pages = ["recipes", "contexts", "chains", "if-needed"].map(|page| read(&format!("../docs/src/{page}.md")));
+    let pages =
+        ["recipes", "contexts", "chains", "if-needed"].map(|page| read(&format!("../docs/src/{page}.md")));
     let (reference, schema) = (pages.concat(), schema());
     let context = &schema["properties"]["context"]["anyOf"][1]["properties"];
     let properties = [
@@ -268,11 +273,11 @@ fn the_summary_lists_every_page_once() {
 #[test]
 fn every_file_that_is_named_exists() {
     let root = root();
-    let crates = ["runner/", "contexts/", "wire/", "server-lite/", "tests/", "docs/", "recipes/", ".ci/"];
+    let roots = ["runner/", "contexts/", "wire/", "server-lite/", "tests/", "docs/src/", "recipes/", ".ci/"];
     let mut wrong = Vec::new();
     for page in pages() {
         for code in page.code() {
-            let is_path = crates.iter().any(|name| code.starts_with(name)) && !code.contains([' ', '*', '…']);
+            let is_path = roots.iter().any(|name| code.starts_with(name)) && !code.contains([' ', '*', '…']);
             if is_path && !root.join(&code).exists() {
                 wrong.push(format!("{}: {code}", page.path));
             }

@@ -4,7 +4,6 @@
 mod documented;
 mod graph;
 mod recipe_bad;
-
 mod recipe_good;
 mod recipe_properties;
 mod recipe_shipped;

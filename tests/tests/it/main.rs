@@ -11,6 +11,7 @@ mod contexts;
 mod crashes;
 mod delivery;
 mod dialects;
+mod documented;
 mod endings;
 mod faults;
 mod git;
