@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use pony_runner::{cli::Cli, config::Config, recipe::schema};
 
 use crate::support::{load_cells, load_plain, read};
@@ -129,9 +129,14 @@ fn words(line: &str) -> Vec<String> {
     words.skip_while(is_variable).collect()
 }
 
-/// The commands of a page whose program is `pony-run`.
+/// The commands of a page whose program is `pony-run`. Of the prose, not those that only name a verb.
 fn commands(page: &Page) -> Vec<Vec<String>> {
+    let cli = Cli::command();
+    let names_verb = |code: &String| {
+        code.strip_prefix("pony-run ").is_some_and(|verb| cli.find_subcommand(verb).is_some())
+    };
     let mut lines = page.code();
+    lines.retain(|code| !names_verb(code));
     for (language, block) in page.blocks() {
         match language {
             "sh" => lines.extend(block.lines().map(str::to_owned)),
@@ -165,7 +170,7 @@ fn every_command_parses() {
             count += 1;
         }
     }
-    assert!(count > 60, "{count}");
+    assert!(count > 50, "{count}");
 }
 
 #[test]
