@@ -33,13 +33,13 @@ pub struct Config {
     pub network: NetworkSettings,
     /// Named servers.
     #[serde(deserialize_with = "or_default")]
-    pub servers: IndexMap<String, NamedServer>,
+    pub(crate) servers: IndexMap<String, NamedServer>,
     /// Time limits for sending results.
     #[serde(deserialize_with = "or_default")]
     pub delivery: DeliverySettings,
     /// Recipients of `pony-run notify`.
     #[serde(deserialize_with = "or_default")]
-    pub notify: Notify,
+    pub(crate) notify: Notify,
     /// `--if-needed` builds again this long after a failure that was not the code's.
     pub retry_after: RetryAfter,
 }
@@ -82,7 +82,7 @@ pub struct NetworkSettings {
 
 /// An entry of `servers`: an address, or a map with `url` and more.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NamedServer(pub Entry);
+pub(crate) struct NamedServer(pub(crate) Entry);
 
 /// `delivery`
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -1,12 +1,12 @@
 //! Runs builds from recipes, shows and records them, and submits one complete result.
 //!
 //! The way of a build: `cli` → `verbs` → [`recipe`] → [`run`] (context, steps) → [`display`] (run folder, screen) →
-//! [`delivery`] → [`server`]. What decides is pure; the clock is in `clock`, spawning in `process::spawn`, HTTP in `server::http`.
+//! `delivery` → `server`. What decides is pure; the clock is in `clock`, spawning in `process::spawn`, HTTP in `server::http`.
 
 pub mod cli;
 pub mod clock;
 pub mod config;
-pub mod delivery;
+mod delivery;
 pub mod disk;
 pub mod display;
 mod download;
@@ -19,11 +19,11 @@ pub mod home;
 pub mod inputs;
 mod inspect;
 pub mod jobserver;
-pub mod notify;
+mod notify;
 pub mod plan;
 pub mod platform;
 pub mod process;
-pub mod query;
+mod query;
 mod random;
 pub mod recipe;
 pub mod record;
@@ -32,7 +32,7 @@ pub mod replay;
 pub mod retained;
 pub mod run;
 pub mod schedule;
-pub mod server;
+mod server;
 pub mod slots;
 pub mod verbs;
 pub mod words;

@@ -6,10 +6,10 @@ use pony_contexts::{PathSpec, RevisionSpec, SourceSpec, Url};
 use serde_json::{Map, Value as Json};
 
 use crate::{
-    query::Full,
     recipe::{self, Context, LoadOptions, PlatformFacts, Recipe},
     record::RunRecord,
     redactor::STARS,
+    server::reported::FullResult,
 };
 
 /// The tag of what is run again, so that nobody takes it for the slot's own build.
@@ -76,7 +76,7 @@ impl Carried {
     }
 
     /// By a result on a server.
-    pub fn of_result(full: &Full) -> Result<Self, ReplayError> {
+    pub(crate) fn of_result(full: &FullResult) -> Result<Self, ReplayError> {
         let info: &Map<String, Json> = &full.client_info;
         let text = |key: &str| info.get(key).and_then(Json::as_str).map(str::to_owned);
         let Some(recipe) = text("recipe_text") else {
@@ -95,8 +95,8 @@ impl Carried {
             folder: text("recipe_folder").map(PathBuf::from),
             revision: text("revision"),
             dirty: info.get("dirty").and_then(Json::as_bool).unwrap_or(false),
-            host: full.row.slot.host.clone(),
-            tags: full.row.slot.tags.clone(),
+            host: full.summary.slot.host.clone(),
+            tags: full.summary.slot.tags.clone(),
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{clock::Moment, delivery::receipt::EMBEDDED};
+use crate::{clock::Moment, server::EMBEDDED};
 
 /// A duration as a person says it: `0.4 s`, `12 s`, `3 m 05 s`, `1 h 02 m`.
 pub fn duration(seconds: f64) -> String {

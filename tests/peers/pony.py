@@ -154,10 +154,31 @@ class Handler(base.Handler, xmlrpc.server.SimpleXMLRPCRequestHandler):
     rpc_paths = ("/xmlrpc",)
 
     def do_GET(self):
-        if self.path == "/":
-            page = b"<html><head><title>pony-build main</title></head><body></body></html>"
-            return self.respond(200, "OK", {"Content-type": "text/html"}, page)
-        self.respond(404, "Not Found", {"Content-type": "text/html"}, b"not found")
+        """Pages for people. Paths are unquoted before they are taken apart, and a result that is not there is an exception."""
+        path, _, query = self.path.partition("?")
+        words = urllib.parse.parse_qs(query)
+        with self.server.lock:
+            match urllib.parse.unquote(path).split("/")[1:], self.server.state.release:
+                case [""], _:
+                    title = "pony-build main"
+                case [package, ""], "2009":
+                    title = package
+                case [package, "detail" | "inspect"], "2009":
+                    title = self.result_of(package, words["result_key"][0])
+                case ["p", package, "" | "show_all"], "2010":
+                    title = package
+                case ["p", package, key, "" | "inspect"], "2010":
+                    title = self.result_of(package, key)
+                case _:
+                    return self.respond(404, "Not Found", {"Content-type": "text/html"}, b"not found")
+        page = f"<html><head><title>{title}</title></head><body></body></html>".encode("ascii")
+        self.respond(200, "OK", {"Content-type": "text/html"}, page)
+
+    def result_of(self, package, key):
+        records = {record[0]["result_key"]: record for record in self.server.state.records}
+        if records[str(int(key))][1]["package"] != package:
+            raise AssertionError("another package's result")
+        return f"{package} {key}"
 
     def do_POST(self):
         release = self.server.state.release

@@ -1,10 +1,9 @@
-//! The kinds of pony-build server: how each is detected, and what it accepts.
+//! The dialects of pony-build servers, and how each is detected.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::fault::Fault;
-use crate::text::Colours;
 use crate::value::Value;
 
 /// A kind of pony-build server.
@@ -72,66 +71,6 @@ impl Dialect {
             }
         }
     }
-
-    /// The most bytes of a request, a margin off where the server has a limit. Those of 2009 and devmason have none, but need a
-    /// great deal of time and memory for what they are sent.
-    pub fn request_limit(self) -> usize {
-        match self {
-            // That of 2010 refuses from 5,000,000 on.
-            Self::V2009 | Self::V2010 | Self::Devmason | Self::DevmasonRest => 4_800_000,
-            // 64 MiB if nothing else is said.
-            Self::PonyServe => 48_000_000,
-        }
-    }
-
-    /// Whether it takes files beside a result.
-    pub fn takes_uploads(self) -> bool {
-        matches!(self, Self::V2010 | Self::PonyServe)
-    }
-
-    /// The most bytes of a file, where it is known beforehand: to the release of 2010 it is a request like any other.
-    pub fn upload_limit(self) -> Option<u64> {
-        (self == Self::V2010).then_some(5_000_000)
-    }
-
-    /// The most bytes of all files of a result, where it is known beforehand: with more, the release of 2010 drops all of them.
-    pub fn uploads_limit(self) -> Option<u64> {
-        (self == Self::V2010).then_some(50_000_000)
-    }
-
-    /// Whether a `run_id` that it has is answered with the key that it has, and nothing is stored twice.
-    pub fn knows_run_ids(self) -> bool {
-        self == Self::PonyServe
-    }
-
-    /// Whether it tells builds that were cancelled or skipped from those that failed.
-    pub fn knows_outcomes(self) -> bool {
-        self == Self::PonyServe
-    }
-
-    /// Whether it answers `get_last_result_for_tagset` and `get_tagsets_for_package`.
-    pub fn answers_questions(self) -> bool {
-        matches!(self, Self::V2009 | Self::V2010 | Self::PonyServe)
-    }
-
-    /// Whether it answers `get_results`.
-    pub fn gives_results(self) -> bool {
-        matches!(self, Self::V2010 | Self::PonyServe)
-    }
-
-    /// What becomes of terminal colours.
-    pub fn colours(self) -> Colours {
-        if self == Self::PonyServe { Colours::Symbol } else { Colours::Strip }
-    }
-
-    /// The package's name as this server has to be told it: devmason silently loses a result whose package is not its own
-    /// slug (`[a-z0-9_-]+`).
-    pub fn package(self, package: &str) -> String {
-        match self {
-            Self::V2009 | Self::V2010 | Self::PonyServe => package.to_owned(),
-            Self::Devmason | Self::DevmasonRest => slug(package),
-        }
-    }
 }
 
 impl fmt::Display for Dialect {
@@ -154,23 +93,6 @@ impl FromStr for Dialect {
             .find(|dialect| dialect.word() == word)
             .ok_or_else(|| UnknownDialect(word.to_owned()))
     }
-}
-
-/// A name as devmason makes it into an address: lower case, each run of blanks and `-` one `-`, any other character `_`.
-fn slug(name: &str) -> String {
-    let mut slug = String::with_capacity(name.len());
-    for c in name.trim().chars() {
-        match c.to_ascii_lowercase() {
-            c @ ('a'..='z' | '0'..='9' | '_') => slug.push(c),
-            c if c == '-' || c.is_whitespace() => {
-                if !slug.ends_with('-') {
-                    slug.push('-');
-                }
-            }
-            _ => slug.push('_'),
-        }
-    }
-    slug
 }
 
 /// The answer to `add_results`.
@@ -257,19 +179,5 @@ mod tests {
             assert_eq!(dialect.word().parse(), Ok(dialect));
         }
         assert!("2011".parse::<Dialect>().unwrap_err().to_string().contains("`2011`"));
-    }
-
-    #[test]
-    fn devmason_gets_its_own_slug() {
-        for (name, slug) in [
-            ("pony", "pony"),
-            ("Pony Build", "pony-build"),
-            ("a.b+c", "a_b_c"),
-            (" x -  y ", "x-y"),
-            ("naïve", "na_ve"),
-        ] {
-            assert_eq!(Dialect::Devmason.package(name), slug);
-        }
-        assert_eq!(Dialect::V2010.package("A b"), "A b");
     }
 }

@@ -10,8 +10,7 @@ use crate::{display::look::ColourChoice, recipe::duration, run::Keep};
 
 /// What the exit codes of questions mean.
 pub(super) const EXIT_CODES: &str = "\
-Exit codes: 0 green, or there is an answer; 10 red; 1 neither (nothing is there, or nobody knows; of `check`: need not be built); \
-2 usage; 11 recipe invalid; 15 the server could not be asked, or does not answer this question; 128+n stopped by signal n.";
+Exit codes: 0 passing, or there is an answer; 10 failing; 1 neither (no such result, or it says nothing; of `check`: no); 2 usage; 11 recipe invalid; 15 the server could not be asked, or does not answer this question; 128+n stopped by signal n.";
 
 /// `pony-run query`
 #[derive(Debug, Clone, Args)]
@@ -28,7 +27,7 @@ pub struct AskOptions {
     /// Ask this server instead of the embedded one: its address, with or without /xmlrpc, or its name in config.yaml
     #[arg(short, long, value_name = "SERVER", env = "PONY_SERVER", hide_env_values = true)]
     pub server: Option<String>,
-    /// What the server speaks, where it is not to be found out: 2009, 2010, pony-serve, devmason or devmason-rest
+    /// Server protocol: 2009, 2010, pony-serve, devmason or devmason-rest [default: detected]
     #[arg(long, value_name = "DIALECT")]
     pub dialect: Option<Dialect>,
     /// Trust the certificates in this file (PEM) besides those of the system
@@ -68,27 +67,28 @@ pub struct SlotOptions {
 #[derive(Debug, Clone, Subcommand)]
 #[expect(missing_docs, reason = "each option is documented at its type")]
 pub enum Question {
-    /// The packages that it has results of
+    /// List the packages that have results
     Packages {
         #[command(flatten)]
         ask: AskOptions,
     },
-    /// The tagsets of a package: what is built where
-    Tagsets {
+    /// List the slots of a package: what is built where
+    #[command(alias = "tagsets")]
+    Slots {
         /// What servers file results under
         #[arg(value_name = "PACKAGE")]
         package: String,
         #[command(flatten)]
         ask: AskOptions,
     },
-    /// The last result of each tagset: red or green, when, where it failed
+    /// Show the last result of each slot: how it went, when, where it failed
     Last {
         #[command(flatten)]
         slots: SlotOptions,
         #[command(flatten)]
         ask: AskOptions,
     },
-    /// One result, with its steps and what the one that failed printed last
+    /// Show one result, with its steps and the last lines of the one that failed
     Result {
         /// The result's key on that server; on devmason PACKAGE/KEY
         #[arg(value_name = "KEY")]
@@ -96,14 +96,14 @@ pub enum Question {
         #[command(flatten)]
         ask: AskOptions,
     },
-    /// The tagsets of a package of which the last result is red
+    /// List the slots of a package whose last result failed
     Failures {
         #[command(flatten)]
         slots: SlotOptions,
         #[command(flatten)]
         ask: AskOptions,
     },
-    /// Whether a recipe is to be built, as far as the server says; reserves nothing
+    /// Ask whether the server advises to build a recipe; reserves nothing
     Check {
         #[command(flatten)]
         which: WhichOptions,
@@ -113,23 +113,23 @@ pub enum Question {
         #[command(flatten)]
         ask: AskOptions,
     },
-    /// Wait until the last results are green
+    /// Wait until the last results have passed
     Wait {
         #[command(flatten)]
         slots: SlotOptions,
-        /// Until the last result of each of these tagsets is green
+        /// Until the last result of each of these slots has passed
         #[arg(long, required = true)]
         until_green: bool,
         /// Give up after this time, such as 1h
         #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
         timeout: Option<Duration>,
-        /// How long to wait before the server is asked again
+        /// Ask the server again after this time
         #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
         every: Duration,
         #[command(flatten)]
         ask: AskOptions,
     },
-    /// What a server speaks, what that means, and what is remembered of it
+    /// Show what a server is and can do, and what is remembered of it
     Server {
         /// Its address, or its name in config.yaml
         #[arg(value_name = "SERVER")]
@@ -144,7 +144,7 @@ impl Question {
     pub fn ask(&self) -> &AskOptions {
         match self {
             Self::Packages { ask }
-            | Self::Tagsets { ask, .. }
+            | Self::Slots { ask, .. }
             | Self::Last { ask, .. }
             | Self::Result { ask, .. }
             | Self::Failures { ask, .. }
@@ -158,19 +158,19 @@ impl Question {
 /// `pony-run notify`
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-Exit codes: 0 all who had to be told were, or nobody had to; 1 there are no results; 2 usage; 13 a message was not sent, and is sent \
-by the next pony-run notify; 14 what was said cannot be remembered; 15 the server could not be asked; 128+n stopped by signal n.")]
+Exit codes: 0 every message that was due was sent; 1 there are no results; 2 usage; 13 a message was not sent, and will be by the \
+next pony-run notify; 14 a sent message cannot be noted; 15 the server could not be asked; 128+n stopped by signal n.")]
 pub struct NotifyOptions {
     /// Of which slots.
     #[command(flatten)]
     pub slots: SlotOptions,
-    /// Mail to this address; may be given several times
+    /// Send mail to this address; may be given several times
     #[arg(long, value_name = "ADDRESS")]
     pub mail_to: Vec<String>,
-    /// Post to this address, as JSON
+    /// Post JSON to this address
     #[arg(long, value_name = "URL", env = "PONY_WEBHOOK", hide_env_values = true)]
     pub webhook: Option<String>,
-    /// Show what would be sent; send and remember nothing
+    /// Show what would be sent, and send nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Which server is asked.
@@ -194,7 +194,7 @@ pub struct ReplayOptions {
     /// Submit the result to this server; to nobody if not given. It has the tag `replay`
     #[arg(short, long = "server", value_name = "SERVER")]
     pub servers: Vec<String>,
-    /// What the server that has the result speaks, where it is not to be found out
+    /// Protocol of the server that has the result [default: detected]
     #[arg(long, value_name = "DIALECT")]
     pub dialect: Option<Dialect>,
     /// Trust the certificates in this file (PEM) besides those of the system

@@ -131,7 +131,7 @@ pub struct ServerOptions {
         value_delimiter = ' '
     )]
     pub servers: Vec<String>,
-    /// What the server speaks, where it is not to be found out: 2009, 2010, pony-serve, devmason or devmason-rest
+    /// Server protocol: 2009, 2010, pony-serve, devmason or devmason-rest [default: detected]
     #[arg(long, value_name = "DIALECT")]
     pub dialect: Option<Dialect>,
     /// Trust the certificates in this file (PEM) besides those of the system
@@ -143,16 +143,16 @@ pub struct ServerOptions {
 #[derive(Debug, Clone, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one switch of the command line")]
 pub struct SubmitOptions {
-    /// Runs, by their id or folder; all that wait if none is given
+    /// Runs, by id or folder [default: every waiting result]
     #[arg(value_name = "RUN")]
     pub runs: Vec<PathBuf>,
-    /// Also those that will not be taken as far as is known
+    /// Also results that the server has rejected
     #[arg(long, conflicts_with = "runs")]
     pub all: bool,
-    /// Show what waits, why, and when it is tried next; deliver nothing
+    /// List waiting results, why they wait, and when each is tried next
     #[arg(long, conflicts_with = "drop")]
     pub list: bool,
-    /// Have these, or with --all all that wait, delivered to nobody any more; they stay in their folders
+    /// Give up these results (with --all: every waiting one); their folders stay
     #[arg(long)]
     pub drop: bool,
     /// With --list: as JSON
@@ -239,7 +239,7 @@ pub enum Verb {
     /// Ask a server what it knows
     #[command(after_help = ask::EXIT_CODES)]
     Query(QueryOptions),
-    /// Tell people by mail or webhook that a package has turned red, is still red, or has turned green (for cron)
+    /// Send mail or webhooks when a package starts to fail, still fails, or passes again (for cron)
     Notify(Box<NotifyOptions>),
     /// Run again here what a result is of: its recipe, at its revision, with its variables
     Replay(Box<ReplayOptions>),

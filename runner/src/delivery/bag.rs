@@ -9,10 +9,13 @@ use pony_wire::{
     text::{self, Colours},
 };
 
-use crate::record::{Log, NeedRecord, Outcome, RunRecord, StepRecord, folder::RunFolder};
+use crate::{
+    record::{Log, NeedRecord, Outcome, RunRecord, StepRecord, folder::RunFolder},
+    server::WALL_CLOCK,
+};
 
 /// The slot that a run belongs to.
-pub fn slot(record: &RunRecord) -> Slot {
+pub(crate) fn slot(record: &RunRecord) -> Slot {
     Slot {
         package: record.package.clone(),
         host: record.host.clone(),
@@ -312,9 +315,6 @@ fn fact(fact: &InfoValue) -> Value {
         InfoValue::List(list) => Value::Array(list.iter().map(|text| string(text)).collect()),
     }
 }
-
-/// How [`wall_clock`] writes.
-pub(super) const WALL_CLOCK: &str = "%Y-%m-%d %H:%M:%S";
 
 /// Local wall clock in the one form that every server's date parser reads.
 fn wall_clock(time: Timestamp) -> String {

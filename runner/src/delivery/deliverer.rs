@@ -16,7 +16,7 @@ use crate::{
         event::Event,
         folder::{Active, RunFolder},
     },
-    server::{Server, known::Known, registry::Servers},
+    server::{Server, registry::Servers, state::ServerState},
 };
 
 /// How a delivery ended.
@@ -46,8 +46,8 @@ impl Ended {
 /// What came of a try.
 #[derive(Debug)]
 pub(crate) enum Attempt {
-    /// It is there now.
-    Delivered(Receipt),
+    /// It is there now, and shown on this page.
+    Delivered(Receipt, Option<String>),
     /// It is not to be there.
     Unwanted,
     /// It is not there: why.
@@ -111,8 +111,7 @@ impl Deliverer {
         let server = way.server.name();
         let (event, ended) = match self.try_delivery(folder, record, way).await {
             Attempt::Unwanted => return Ended::Done,
-            Attempt::Delivered(receipt) => {
-                let page = receipt.result_key.as_ref().and_then(|key| way.server.page(&record.package, key));
+            Attempt::Delivered(receipt, page) => {
                 let event = Event::Delivered { server, result_key: receipt.result_key.clone(), page };
                 self.console.show(build, event);
                 let limit = self.limits.uploads;
@@ -154,17 +153,17 @@ impl Deliverer {
         };
         match delivered {
             Ok(None) => Attempt::Unwanted,
-            Ok(Some(Delivered { receipt, notes })) => {
+            Ok(Some(Delivered { receipt, page, notes })) => {
                 for note in notes {
                     self.console.note(note);
                 }
-                Attempt::Delivered(receipt)
+                Attempt::Delivered(receipt, page)
             }
             Err(error) => {
-                if error.is_of_the_server() {
+                if error.affects_server() {
                     self.unresponsive.insert(name);
                 }
-                let rest = if error.is_final() { "; it is not tried again by itself" } else { "" };
+                let rest = if error.is_permanent() { "; it will not be tried again" } else { "" };
                 Attempt::Failed(format!("{error}{rest}"))
             }
         }
@@ -172,8 +171,8 @@ impl Deliverer {
 
     /// Until when a server has asked to be left alone.
     fn left_alone_until(&self, server: &str) -> Option<Timestamp> {
-        let trouble = Known::load(&self.home, server).trouble?;
-        (trouble.asked && !trouble.is_over(self.console.clock.wall())).then_some(trouble.next)
+        let backoff = ServerState::load(&self.home, server).backoff?;
+        (backoff.is_requested && !backoff.is_over(self.console.clock.wall())).then_some(backoff.next)
     }
 
     /// The run needs no more looking after.

@@ -10,14 +10,14 @@ use tokio::{
 use super::deliverer::{Deliverer, Ended};
 use crate::{
     delivery::{
-        receipt::{Receipt, State, Trouble},
+        receipt::{Receipt, State},
         upload::{self, Progress, Terms, UploadError},
     },
     record::{
         event::{Event, RefusedFile, Uploads},
         folder::RunFolder,
     },
-    server::Server,
+    server::{Server, backoff::Backoff},
 };
 
 /// How often it is shown how far they are.
@@ -51,22 +51,22 @@ impl Deliverer {
         }
         let before = receipt.clone();
         let cause = self.send(build, folder, &mut receipt, server, limit).await;
-        if matches!(&cause, Cause::Error(error) if error.is_of_the_server()) {
+        if matches!(&cause, Cause::Error(error) if error.affects_server()) {
             self.unresponsive.insert(receipt.server.clone());
         }
         let uploads = uploads(&before, &receipt, &cause);
         if !matches!(cause, Cause::Signal(_)) {
             let wish = if let Cause::Error(error) = &cause { error.retry_after() } else { None };
-            let trouble = |reason| {
-                Trouble::of(
-                    before.trouble.as_ref(),
+            let backoff = |reason| {
+                Backoff::after(
+                    before.backoff.as_ref(),
                     reason,
                     wish,
                     self.console.clock.wall(),
                     crate::random::number(),
                 )
             };
-            receipt.trouble = uploads.reason.clone().map(trouble);
+            receipt.backoff = uploads.reason.clone().map(backoff);
         }
         // Forgotten, files are only sent again.
         let _ = folder.write_receipt(&receipt);

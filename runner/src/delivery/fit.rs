@@ -2,13 +2,14 @@
 
 use std::{collections::HashMap, io, path::Path};
 
-use pony_wire::{ClientInfo, Dialect, StepResult};
-
 use super::{
     bag::{self, Bags},
     excerpt,
 };
-use crate::record::{Log, Outcome, RunRecord, folder::RunFolder};
+use crate::{
+    record::{Log, Outcome, RunRecord, folder::RunFolder},
+    server::api::Api,
+};
 
 /// What all logs of a result may come to, before the document's own words. Whoever wants more reads the file.
 const TEXT_BUDGET: u64 = 3_600_000;
@@ -45,24 +46,8 @@ enum Rank {
 }
 
 /// The document of the result in `folder`, with as much of its logs as the server takes.
-pub(super) fn fit(
-    record: &RunRecord,
-    folder: &Path,
-    bags: &Bags<'_>,
-    dialect: Dialect,
-    encode: &dyn Fn(ClientInfo, Vec<StepResult>) -> Vec<u8>,
-) -> Result<Fitted, FitError> {
-    fit_within(record, folder, bags, dialect, dialect.request_limit(), encode)
-}
-
-fn fit_within(
-    record: &RunRecord,
-    folder: &Path,
-    bags: &Bags<'_>,
-    dialect: Dialect,
-    limit: usize,
-    encode: &dyn Fn(ClientInfo, Vec<StepResult>) -> Vec<u8>,
-) -> Result<Fitted, FitError> {
+pub(super) fn fit(record: &RunRecord, folder: &Path, bags: &Bags<'_>, api: &Api) -> Result<Fitted, FitError> {
+    let limit = api.kind().request_limit;
     let recipe = bag::recipe(&RunFolder::at(folder));
     let logs: Vec<(&Log, Rank)> = ranked(record).collect();
     let sizes: Vec<(u64, Rank)> = logs.iter().map(|(log, rank)| (log.bytes, *rank)).collect();
@@ -74,8 +59,8 @@ fn fit_within(
         let mut shortened = Vec::new();
         for ((log, _), share) in logs.iter().zip(&shares) {
             let path = folder.join(&log.file);
-            let whole = whole(record, &path, log, dialect);
-            let text = excerpt::read(&path, *share, &whole, dialect.colours()).map_err(FitError::Read)?;
+            let whole = whole(record, &path, log, api);
+            let text = excerpt::read(&path, *share, &whole, api.kind().colours).map_err(FitError::Read)?;
             if log.bytes > *share {
                 shortened.push((*log).clone());
             }
@@ -84,7 +69,7 @@ fn fit_within(
         let mut text = |log: &Log| texts.remove(log.file.as_str()).unwrap_or_default();
         let (mut client_info, steps) = bags.make(&mut text);
         client_info.extra.extend(recipe.clone());
-        let document = encode(client_info, bag::together(steps, most_steps));
+        let document = api.encode(client_info, bag::together(steps, most_steps));
         let size = document.len();
         if size <= limit {
             return Ok(Fitted { document, shortened });
@@ -103,9 +88,9 @@ fn fit_within(
 }
 
 /// Where all of a log is.
-fn whole(record: &RunRecord, path: &Path, log: &Log, dialect: Dialect) -> String {
+fn whole(record: &RunRecord, path: &Path, log: &Log, api: &Api) -> String {
     let here = format!("{}:{}", record.host, path.display());
-    if dialect.takes_uploads() {
+    if api.kind().uploads.is_some() {
         format!("file {} and in {here}", super::upload::log_name(log))
     } else {
         here

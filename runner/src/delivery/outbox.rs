@@ -9,7 +9,7 @@ use crate::{
         RunRecord,
         folder::{Open, RunFolder, open_runs},
     },
-    server::{Server, known::Known},
+    server::{Server, state::ServerState},
 };
 
 /// After so many results in a row that a server did not take, the rest is left for another time.
@@ -152,8 +152,8 @@ impl Pass {
     fn at(&mut self, deliverer: &Deliverer, name: &str, rules: &Rules) -> &mut AtServer {
         self.servers.entry(name.to_owned()).or_insert_with(|| {
             let server = rules.only.clone().or_else(|| deliverer.servers.of_receipt(name).ok());
-            let trouble = Known::load(&deliverer.home, name).trouble;
-            let rests = trouble.is_some_and(|trouble| !trouble.is_over(deliverer.console.clock.wall()));
+            let backoff = ServerState::load(&deliverer.home, name).backoff;
+            let rests = backoff.is_some_and(|backoff| !backoff.is_over(deliverer.console.clock.wall()));
             AtServer { server, rests: rests && !rules.hurry, failures: 0 }
         })
     }
@@ -212,7 +212,7 @@ async fn one(
         deliverer.deliver(None, folder, record, way).await
     } else {
         match deliverer.try_delivery(folder, record, way).await {
-            Attempt::Delivered(receipt) => deliverer.upload(None, folder, receipt, server, uploads).await,
+            Attempt::Delivered(receipt, _) => deliverer.upload(None, folder, receipt, server, uploads).await,
             Attempt::Unwanted => Ended::Done,
             Attempt::Failed(_) => Ended::Waits,
             Attempt::Stopped(signal) => Ended::Stopped(signal),

@@ -16,29 +16,29 @@ use pony_wire::Dialect;
 use crate::{
     delivery::receipt::{Receipt, State, Upload},
     record::{Log, RunRecord, folder::RunFolder},
-    server::{FileContent, Server, error::CallError},
+    server::{FileContent, Server, api::kind, error::CallError, kind::UploadLimits},
 };
 
 /// How often a file is tried: for most of a day, as tries become rarer.
 const TRIES: u32 = 20;
 
 /// Is told of files on their way: of which one, how many bytes of how many.
-pub type Progress = Arc<dyn Fn(&str, u64, u64) + Send + Sync>;
+pub(crate) type Progress = Arc<dyn Fn(&str, u64, u64) + Send + Sync>;
 
 /// How files are sent.
 #[derive(Clone)]
-pub struct Terms {
+pub(crate) struct Terms {
     /// The longest that all of them may take.
-    pub limit: Duration,
+    pub(crate) limit: Duration,
     /// A server that takes nothing for so long is taken for dead.
-    pub silence: Duration,
+    pub(crate) silence: Duration,
     /// Is told.
-    pub progress: Progress,
+    pub(crate) progress: Progress,
 }
 
 /// Why a file is not where it is to be.
 #[derive(Debug, thiserror::Error)]
-pub enum UploadError {
+pub(crate) enum UploadError {
     /// The call failed.
     #[error(transparent)]
     Call(#[from] CallError),
@@ -80,21 +80,21 @@ const OF_ONE_FILE: [u16; 7] = [400, 403, 409, 411, 413, 414, 415];
 
 impl UploadError {
     /// The next try would end in the same way.
-    fn is_final(&self) -> bool {
+    fn is_permanent(&self) -> bool {
         match self {
-            Self::Call(error) => error.is_final(),
+            Self::Call(error) => error.is_permanent(),
             Self::TooLarge { .. } | Self::NoRoom { .. } | Self::Empty | Self::Read { .. } => true,
             Self::Pack(_) | Self::OutOfTime(_) => false,
         }
     }
 
     /// What follows would end in the same way.
-    fn is_of_all(&self) -> bool {
+    fn affects_all(&self) -> bool {
         match self {
-            Self::Call(CallError::Status { status, .. }) if self.is_final() => {
+            Self::Call(CallError::Status { status, .. }) if self.is_permanent() => {
                 !OF_ONE_FILE.contains(&status.as_u16())
             }
-            Self::Call(error) => error.is_final() || error.is_of_the_server(),
+            Self::Call(error) => error.is_permanent() || error.affects_server(),
             Self::OutOfTime(_) => true,
             Self::TooLarge { .. } | Self::NoRoom { .. } | Self::Empty | Self::Read { .. } | Self::Pack(_) => {
                 false
@@ -103,22 +103,22 @@ impl UploadError {
     }
 
     /// How long the server asks to be left alone.
-    pub fn retry_after(&self) -> Option<Duration> {
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
         if let Self::Call(error) = self { error.retry_after() } else { None }
     }
 
     /// The server has not come to the file at all: that does not count as a try.
     fn is_before_the_file(&self) -> bool {
         match self {
-            Self::Call(CallError::Timeout(_) | CallError::Silent(_)) => false,
-            Self::Call(error) => error.is_of_the_server(),
+            Self::Call(CallError::Timeout(_) | CallError::Stalled(_)) => false,
+            Self::Call(error) => error.affects_server(),
             _ => false,
         }
     }
 
     /// It is the server, not what was sent: whatever else is for it would wait as long.
-    pub fn is_of_the_server(&self) -> bool {
-        matches!(self, Self::Call(error) if error.is_of_the_server())
+    pub(crate) fn affects_server(&self) -> bool {
+        matches!(self, Self::Call(error) if error.affects_server())
     }
 }
 
@@ -170,7 +170,7 @@ impl State {
         let tries = before + u32::from(counts);
         match sent {
             Ok(bytes) => Self::Done { bytes: *bytes },
-            Err(error) if error.is_final() => Self::Refused { reason: error.to_string() },
+            Err(error) if error.is_permanent() => Self::Refused { reason: error.to_string() },
             Err(error) if tries >= TRIES => {
                 Self::Refused { reason: format!("tried {tries} times, at last: {error}") }
             }
@@ -182,7 +182,7 @@ impl State {
 /// Sends the files of a receipt that wait, and says in it what became of each. The error that ended it, if one did: then the rest
 /// waits. Whoever stops waiting for this leaves a file that is under way as it was, to be sent again. The receipt is on disk now and
 /// then; it is for the caller to write it at the end.
-pub async fn send(
+pub(crate) async fn send(
     server: &Server,
     folder: &RunFolder,
     receipt: &mut Receipt,
@@ -205,8 +205,8 @@ pub async fn send(
             // Where this cannot be noted, files are sent again, which changes nothing.
             let _ = folder.write_receipt(receipt);
         }
-        if let Some(error) = tried.err().filter(UploadError::is_of_all) {
-            if error.is_final() {
+        if let Some(error) = tried.err().filter(UploadError::affects_all) {
+            if error.is_permanent() {
                 receipt.refuse_waiting(&error.to_string());
             }
             return Err(error);
@@ -251,10 +251,11 @@ impl One<'_> {
     async fn send(&self, terms: &Terms) -> Result<u64, UploadError> {
         let upload = self.upload;
         let (file, bytes) = self.open().await?;
-        if let Some(limit) = self.dialect.upload_limit().filter(|limit| bytes > *limit) {
+        let limits = kind(self.dialect).uploads.unwrap_or(UploadLimits { file: None, result: None });
+        if let Some(limit) = limits.file.filter(|limit| bytes > *limit) {
             return Err(UploadError::TooLarge { bytes, limit });
         }
-        if let Some(limit) = self.dialect.uploads_limit().filter(|limit| self.sent + bytes > *limit) {
+        if let Some(limit) = limits.result.filter(|limit| self.sent + bytes > *limit) {
             return Err(UploadError::NoRoom { limit });
         }
         if bytes == 0 {
@@ -271,7 +272,7 @@ impl One<'_> {
             file: Arc::new(file),
             bytes,
             progress: Arc::new(move |sent| progress(&name, sent, bytes)),
-            silence: terms.silence,
+            stall_limit: terms.silence,
         };
         self.server.upload(content, &query).await?;
         Ok(bytes)
@@ -322,7 +323,7 @@ mod tests {
     fn what_is_refused_is_told_from_what_did_not_get_through() {
         // error, final, of all files
         let broken = || CallError::Broken("x".to_owned()).into();
-        for (error, is_final, is_of_all) in [
+        for (error, is_permanent, affects_all) in [
             (status(401), true, true),
             (status(403), true, false),
             (status(404), true, true),
@@ -330,14 +331,14 @@ mod tests {
             (status(500), false, false),
             (status(503), false, true),
             (broken(), false, false),
-            (CallError::Silent(Duration::ZERO).into(), false, true),
+            (CallError::Stalled(Duration::ZERO).into(), false, true),
             (CallError::Unreachable("x".to_owned()).into(), false, true),
             (CallError::Moved("x".to_owned()).into(), true, true),
             (UploadError::Empty, true, false),
             (UploadError::OutOfTime(Duration::ZERO), false, true),
             (UploadError::Pack(io::Error::other("full")), false, false),
         ] {
-            assert_eq!((error.is_final(), error.is_of_all()), (is_final, is_of_all), "{error}");
+            assert_eq!((error.is_permanent(), error.affects_all()), (is_permanent, affects_all), "{error}");
         }
         assert_eq!(waiting(0).after(&Ok(7)), State::Done { bytes: 7 });
         assert!(matches!(waiting(0).after(&Err(status(413))), State::Refused { .. }));
@@ -349,7 +350,7 @@ mod tests {
         let down = waiting(19).after(&Err(CallError::Unreachable("x".to_owned()).into()));
         assert!(matches!(down, State::Waiting { tries: 19, .. }), "{down:?}");
         assert!(matches!(waiting(3).after(&Err(status(503))), State::Waiting { tries: 3, .. }));
-        let silent = waiting(3).after(&Err(CallError::Silent(Duration::ZERO).into()));
+        let silent = waiting(3).after(&Err(CallError::Stalled(Duration::ZERO).into()));
         assert!(matches!(silent, State::Waiting { tries: 4, .. }), "{silent:?}");
     }
 
@@ -379,7 +380,7 @@ mod tests {
             dialect: None,
             time: Timestamp::UNIX_EPOCH,
             uploads: states.map(upload).into(),
-            trouble: None,
+            backoff: None,
         };
         assert_eq!(receipt.queue(), [2, 4, 3, 0]);
         assert_eq!(receipt.sent(), 5);

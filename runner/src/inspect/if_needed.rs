@@ -1,9 +1,10 @@
 //! `--if-needed`: asks upstream and the server, in the order of the rules in `plan::if_needed`.
 
+use pony_wire::ShouldBuild;
+
 use super::Inspector;
 use crate::{
     config::Config,
-    delivery,
     exit::Exit,
     plan::{
         Build, PlanContext,
@@ -128,11 +129,11 @@ async fn at_server(
 ) -> Result<Rule, Exit> {
     let reserve = report && (rule.builds() || rule == Rule::Untold);
     let answer = tokio::select! {
-        answer = delivery::check_should_build(server, build.job.slot(), reserve) => answer,
+        answer = server.check_should_build(build.job.slot(), reserve) => answer,
         signal = inspector.signals.next() => return Err(Exit::Signal(signal)),
     };
     match answer {
-        Ok(delivery::Needed { build: needed, reason }) => {
+        Ok(ShouldBuild { build: needed, reason }) => {
             // The last run may have reserved the slot and then not delivered what would give it back.
             let last = RunFolder::of(inspector.home, &build.job.recipe.package, &memory.run_id);
             let undelivered = !memory.run_id.is_empty() && !last.is_delivered_to(&server.name());

@@ -32,7 +32,7 @@ const SENDMAIL_PLACES: &str = "/usr/sbin:/usr/lib";
 
 /// Why a message was not sent.
 #[derive(Debug, thiserror::Error)]
-pub enum MailError {
+pub(crate) enum MailError {
     /// It cannot be written.
     #[error("it cannot be written as mail: {0}")]
     Message(#[from] lettre::error::Error),
@@ -68,17 +68,17 @@ pub enum MailError {
 
 /// What is known of this machine.
 #[derive(Debug, Clone, Copy)]
-pub struct Here<'h> {
+pub(crate) struct Here<'h> {
     /// Its name.
-    pub host: &'h str,
+    pub(crate) host: &'h str,
     /// Where a message may lie for `sendmail`.
-    pub folder: &'h Path,
+    pub(crate) folder: &'h Path,
     /// What commands see.
-    pub sources: &'h Sources,
+    pub(crate) sources: &'h Sources,
 }
 
 /// The message as it is sent. `id` is known to no other one. Pure.
-pub fn compose(
+pub(crate) fn compose(
     mail: &Mail,
     host: &str,
     message: &message::Message,
@@ -111,7 +111,7 @@ fn domain(host: &str) -> String {
 }
 
 /// Sends it.
-pub async fn send(mail: &Mail, message: Message, here: Here<'_>) -> Result<(), MailError> {
+pub(crate) async fn send(mail: &Mail, message: Message, here: Here<'_>) -> Result<(), MailError> {
     match &mail.by {
         Post::Smtp(smtp) => by_smtp(smtp, message, here).await,
         Post::Sendmail => by_sendmail(&message, here).await,
@@ -180,8 +180,8 @@ async fn by_sendmail(message: &Message, here: Here<'_>) -> Result<(), MailError>
     Err(MailError::Sendmail { status: ended.status, words })
 }
 
-/// Removes messages that a kill has left where `sendmail` was to find them.
-pub fn tidy(folder: &Path) {
+/// Removes messages for `sendmail` that a kill has left behind.
+pub(crate) fn cleanup(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {
         if entry.file_name().as_encoded_bytes().starts_with(b".tmp") {
             let _ = fs::remove_file(entry.path());

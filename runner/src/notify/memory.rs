@@ -1,4 +1,4 @@
-//! What was told of each slot, to whom: one small file each below `notify/` of the home.
+//! What was sent about each slot, to whom: one small file each below `notify/` of the home.
 
 use std::{fs, io, path::PathBuf};
 
@@ -6,24 +6,24 @@ use pony_wire::Slot;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::State;
+use super::SlotState;
 use crate::{
     disk::{self, Lock},
     home::Home,
     record::folder::slug,
 };
 
-/// Of which slot of which server who is told.
+/// What is remembered of one slot of one server for one recipient.
 #[derive(Debug, Clone)]
-pub struct Memory {
+pub(crate) struct Memory {
     path: PathBuf,
     identity: String,
-    words: Words,
+    subject: Subject,
 }
 
-/// What the file says besides, for people who look into it.
+/// For people who look into the file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Words {
+struct Subject {
     server: String,
     package: String,
     host: String,
@@ -32,42 +32,43 @@ struct Words {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct Stored {
     #[serde(flatten)]
-    state: State,
+    state: SlotState,
     #[serde(flatten)]
-    words: Words,
+    subject: Subject,
 }
 
 impl Memory {
-    /// `whom` tells those who are told apart; only its digest is kept, since the address of a webhook is a secret.
-    pub fn of(home: &Home, server: &str, slot: &Slot, whom: &str) -> Self {
-        let identity = digest(&serde_json::json!([server, slot.package, slot.tagset(), whom]).to_string());
+    /// Only a digest of `recipient` is kept: the address of a webhook is a secret.
+    pub(crate) fn new(home: &Home, server: &str, slot: &Slot, recipient: &str) -> Self {
+        let identity =
+            digest(&serde_json::json!([server, slot.package, slot.tagset(), recipient]).to_string());
         let path = home.notify().join(format!("{}-{}.json", slug(&slot.package), &identity[..16]));
         let Slot { package, host, arch, tags } = slot.clone();
-        Self { path, identity, words: Words { server: server.to_owned(), package, host, arch, tags } }
+        Self { path, identity, subject: Subject { server: server.to_owned(), package, host, arch, tags } }
     }
 
-    /// What was told last; nothing if that cannot be read: then it is told once too often rather than never.
-    pub fn load(&self) -> Option<State> {
-        let kept: Kept = serde_json::from_slice(&fs::read(&self.path).ok()?).ok()?;
-        Some(kept.state)
+    /// None too if the file is damaged: one message too many is better than none.
+    pub(crate) fn load(&self) -> Option<SlotState> {
+        let stored: Stored = serde_json::from_slice(&fs::read(&self.path).ok()?).ok()?;
+        Some(stored.state)
     }
 
-    /// Keeps what is told now: on disk when this returns.
-    pub fn save(&self, state: &State) -> io::Result<()> {
-        let kept = Kept { state: state.clone(), words: self.words.clone() };
-        disk::write_json(&self.path, &kept)
+    /// On disk when this returns.
+    pub(crate) fn save(&self, state: &SlotState) -> io::Result<()> {
+        let stored = Stored { state: state.clone(), subject: self.subject.clone() };
+        disk::write_json(&self.path, &stored)
     }
 
-    /// What tells a message from all others: the same when it is sent again because that it was sent could not be noted.
-    pub fn message_id(&self, message: &str) -> String {
+    /// The id of a message: the same when it is sent again because it could not be noted.
+    pub(crate) fn message_id(&self, message: &str) -> String {
         digest(&format!("{} {message}", self.identity))[..32].to_owned()
     }
 }
 
-/// Held by whoever tells people: nobody is told twice because two look at once. None if another pony-run holds it.
-pub fn turn(home: &Home) -> io::Result<Option<Lock>> {
+/// Held while messages are sent, so that none is sent twice. None if another pony-run holds it.
+pub(crate) fn lock(home: &Home) -> io::Result<Option<Lock>> {
     Lock::try_take(&home.notify().join("lock"))
 }
 
@@ -83,20 +84,20 @@ mod tests {
     use crate::notify::Light;
 
     #[test]
-    fn what_was_told_comes_back_to_those_who_were_told() {
+    fn what_was_sent_is_remembered_for_each_recipient() {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::find(Some(dir.path()), None).unwrap();
         home.make().unwrap();
         let slot = Slot { package: "a/b".into(), host: "h".into(), arch: "x".into(), tags: vec!["t".into()] };
-        let memory = |whom: &str| Memory::of(&home, "http://s/", &slot, whom);
+        let memory = |recipient: &str| Memory::new(&home, "http://s/", &slot, recipient);
         assert_eq!(memory("ann").load(), None);
-        let state = State { light: Light::Red, since: Timestamp::UNIX_EPOCH, told: None };
+        let state = SlotState { light: Light::Failing, since: Timestamp::UNIX_EPOCH, notified: None };
         memory("ann").save(&state).unwrap();
         assert_eq!((memory("ann").load(), memory("bob").load()), (Some(state), None));
         assert_ne!(memory("ann").message_id("1"), memory("ann").message_id("2"));
         fs::write(&memory("ann").path, "{").unwrap();
         assert_eq!(memory("ann").load(), None);
-        let held = turn(&home).unwrap();
-        assert!(held.is_some() && turn(&home).unwrap().is_none());
+        let held = lock(&home).unwrap();
+        assert!(held.is_some() && lock(&home).unwrap().is_none());
     }
 }

@@ -1,81 +1,84 @@
-//! Who is told that a package has turned red, is still red, or has turned green: whether there is something to tell (this file), in
-//! which words (`message`), by what (`mail`, webhooks through [`crate::server`]), and what was told before (`memory`).
+//! Messages to people when a slot starts to fail, still fails, or passes again. This file decides whether to send one; `message`
+//! writes it, `mail` sends it (webhooks: [`crate::server::webhook`]), `memory` keeps what was sent. Notifications are sent at
+//! least once: they are noted after they were sent.
 
-pub mod mail;
-pub mod memory;
-pub mod message;
-pub mod settings;
+pub(crate) mod mail;
+pub(crate) mod memory;
+pub(crate) mod message;
+pub(crate) mod settings;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::query::Verdict;
+use crate::{query::Health, server::reported::Status};
 
-/// Who stays red is told of again after so long.
-pub const AGAIN: Duration = Duration::from_hours(24);
+/// A slot that keeps failing is reported again after this time.
+const REMINDER: Duration = Duration::from_hours(24);
 
-/// The colours that are told of.
+/// How the last result of a slot that says something of the code went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Light {
-    /// All right.
-    Green,
-    /// Not so.
-    Red,
+pub(crate) enum Light {
+    #[serde(rename = "green")]
+    Passing,
+    #[serde(rename = "red")]
+    Failing,
 }
 
-/// What there is to tell.
+/// What a message is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// It is red, and was not, or was not known.
-    TurnedRed,
-    /// It is still red.
-    StillRed,
-    /// It is green again.
-    TurnedGreen,
+pub(crate) enum News {
+    /// It fails, and did not before, or is looked at first.
+    #[serde(rename = "turned-red")]
+    Failing,
+    #[serde(rename = "still-red")]
+    StillFailing,
+    #[serde(rename = "turned-green")]
+    PassingAgain,
 }
 
-/// What was told last of a slot.
+/// What is remembered of a slot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct State {
-    /// How it was.
-    pub light: Light,
-    /// Since when, as far as was seen.
-    pub since: Timestamp,
-    /// When it was told last, if ever.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub told: Option<Timestamp>,
+pub(crate) struct SlotState {
+    pub(crate) light: Light,
+    /// When it was first seen so.
+    pub(crate) since: Timestamp,
+    /// When the last message was sent, if any was.
+    #[serde(default, rename = "told", skip_serializing_if = "Option::is_none")]
+    pub(crate) notified: Option<Timestamp>,
 }
 
 impl Light {
-    /// Of the last result; one that says nothing of the code changes nothing.
-    pub fn of(verdict: Verdict) -> Option<Self> {
-        match verdict {
-            Verdict::Green => Some(Self::Green),
-            Verdict::Red => Some(Self::Red),
-            Verdict::Unknown => None,
+    /// None for a result that says nothing of the code: it changes nothing.
+    pub(crate) fn of(status: Status) -> Option<Self> {
+        match Health::of(status) {
+            Health::Passing => Some(Self::Passing),
+            Health::Failing => Some(Self::Failing),
+            Health::Unknown => None,
         }
     }
 }
 
-/// What there is to tell of a slot that is seen like this now, and what is to be remembered once it is told. Pure.
-pub fn decide(before: Option<&State>, seen: Light, now: Timestamp) -> (Option<Kind>, State) {
-    let turned = |told| State { light: seen, since: now, told };
-    match (before, seen) {
-        (None | Some(State { light: Light::Green, .. }), Light::Red) => {
-            (Some(Kind::TurnedRed), turned(Some(now)))
+/// What to send about a slot that is seen so now, and what to remember once it is sent. Pure.
+pub(crate) fn decide(before: Option<&SlotState>, light: Light, now: Timestamp) -> (Option<News>, SlotState) {
+    let changed = |notified| SlotState { light, since: now, notified };
+    match (before, light) {
+        (None | Some(SlotState { light: Light::Passing, .. }), Light::Failing) => {
+            (Some(News::Failing), changed(Some(now)))
         }
-        (Some(State { light: Light::Red, .. }), Light::Green) => (Some(Kind::TurnedGreen), turned(Some(now))),
-        (None, Light::Green) => (None, turned(None)),
-        (Some(before @ State { light: Light::Green, .. }), Light::Green) => (None, before.clone()),
-        (Some(before @ State { light: Light::Red, .. }), Light::Red) => {
-            // Where the clock was set back by more than that, it is told once too often rather than never.
-            let is_due = before.told.is_none_or(|told| now.duration_since(told).unsigned_abs() >= AGAIN);
-            let told = if is_due { Some(now) } else { before.told };
-            (is_due.then_some(Kind::StillRed), State { told, ..before.clone() })
+        (Some(SlotState { light: Light::Failing, .. }), Light::Passing) => {
+            (Some(News::PassingAgain), changed(Some(now)))
+        }
+        (None, Light::Passing) => (None, changed(None)),
+        (Some(before), Light::Passing) => (None, before.clone()),
+        (Some(before), Light::Failing) => {
+            // Where the clock was set back by more than that, one message too many is better than none.
+            let is_due = before
+                .notified
+                .is_none_or(|notified| now.duration_since(notified).unsigned_abs() >= REMINDER);
+            let notified = if is_due { Some(now) } else { before.notified };
+            (is_due.then_some(News::StillFailing), SlotState { notified, ..before.clone() })
         }
     }
 }
@@ -88,30 +91,35 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + hours * 3600).unwrap()
     }
 
-    fn state(light: Light, since: i64, told: Option<i64>) -> State {
-        State { light, since: at(since), told: told.map(at) }
+    fn state(light: Light, since: i64, notified: Option<i64>) -> SlotState {
+        SlotState { light, since: at(since), notified: notified.map(at) }
     }
 
     #[test]
-    fn the_truth_table_of_what_is_told() {
-        use Kind::{StillRed, TurnedGreen, TurnedRed};
-        use Light::{Green, Red};
+    fn the_truth_table_of_what_is_sent() {
+        use Light::{Failing, Passing};
+        use News::{Failing as StartsFailing, PassingAgain, StillFailing};
         let now = 100;
-        for (before, seen, kind, after) in [
-            (None, Green, None, state(Green, now, None)),
-            (None, Red, Some(TurnedRed), state(Red, now, Some(now))),
-            (Some(state(Green, 1, None)), Green, None, state(Green, 1, None)),
-            (Some(state(Green, 1, Some(1))), Red, Some(TurnedRed), state(Red, now, Some(now))),
-            (Some(state(Red, 90, Some(90))), Green, Some(TurnedGreen), state(Green, now, Some(now))),
-            (Some(state(Red, 77, Some(77))), Red, None, state(Red, 77, Some(77))),
-            (Some(state(Red, 1, Some(76))), Red, Some(StillRed), state(Red, 1, Some(now))),
-            (Some(state(Red, 1, None)), Red, Some(StillRed), state(Red, 1, Some(now))),
+        for (before, light, news, after) in [
+            (None, Passing, None, state(Passing, now, None)),
+            (None, Failing, Some(StartsFailing), state(Failing, now, Some(now))),
+            (Some(state(Passing, 1, None)), Passing, None, state(Passing, 1, None)),
+            (Some(state(Passing, 1, Some(1))), Failing, Some(StartsFailing), state(Failing, now, Some(now))),
+            (Some(state(Failing, 90, Some(90))), Passing, Some(PassingAgain), state(Passing, now, Some(now))),
+            (Some(state(Failing, 77, Some(77))), Failing, None, state(Failing, 77, Some(77))),
+            (Some(state(Failing, 1, Some(76))), Failing, Some(StillFailing), state(Failing, 1, Some(now))),
+            (Some(state(Failing, 1, None)), Failing, Some(StillFailing), state(Failing, 1, Some(now))),
             // The clock was set.
-            (Some(state(Red, 200, Some(110))), Red, None, state(Red, 200, Some(110))),
-            (Some(state(Red, 200, Some(200))), Red, Some(StillRed), state(Red, 200, Some(now))),
+            (Some(state(Failing, 200, Some(110))), Failing, None, state(Failing, 200, Some(110))),
+            (
+                Some(state(Failing, 200, Some(200))),
+                Failing,
+                Some(StillFailing),
+                state(Failing, 200, Some(now)),
+            ),
         ] {
-            assert_eq!(decide(before.as_ref(), seen, at(now)), (kind, after), "{before:?} {seen:?}");
+            assert_eq!(decide(before.as_ref(), light, at(now)), (news, after), "{before:?} {light:?}");
         }
-        assert_eq!(Light::of(Verdict::Unknown), None);
+        assert_eq!(Light::of(Status::Cancelled), None);
     }
 }

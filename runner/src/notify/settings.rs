@@ -14,27 +14,27 @@ use crate::server::login::Secret;
 /// `notify`
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
-pub struct Notify {
+pub(crate) struct Notify {
     /// Who gets mail.
-    pub mail: Option<Mail>,
+    pub(crate) mail: Option<Mail>,
     /// Where messages are posted to, as JSON.
-    pub webhook: Option<Webhook>,
+    pub(crate) webhook: Option<Webhook>,
 }
 
 /// `notify.mail`
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mail {
+pub(crate) struct Mail {
     /// From whom; of this machine if not given.
-    pub from: Option<Mailbox>,
+    pub(crate) from: Option<Mailbox>,
     /// To whom.
-    pub to: Vec<Mailbox>,
+    pub(crate) to: Vec<Mailbox>,
     /// By what.
-    pub by: Post,
+    pub(crate) by: Post,
 }
 
 /// What carries mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Post {
+pub(crate) enum Post {
     /// The program `sendmail` of this machine.
     Sendmail,
     /// A server.
@@ -43,24 +43,24 @@ pub enum Post {
 
 /// A mail server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Smtp {
+pub(crate) struct Smtp {
     /// Its name.
-    pub host: String,
+    pub(crate) host: String,
     /// Its port.
-    pub port: u16,
+    pub(crate) port: u16,
     /// `smtps`: TLS from the first byte on.
-    pub is_tls: bool,
+    pub(crate) is_tls: bool,
     /// Who logs in, if anybody does.
-    pub user: Option<String>,
+    pub(crate) user: Option<String>,
     /// With what.
-    pub password: Option<Secret>,
+    pub(crate) password: Option<Secret>,
     /// Or with what this command prints.
-    pub command: Vec<String>,
+    pub(crate) command: Vec<String>,
 }
 
 /// Where messages are posted to. Whoever knows the address may post: it is not shown.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Webhook(Url);
+pub(crate) struct Webhook(Url);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -76,7 +76,7 @@ struct MailMap {
 
 /// An address that is none; the text says why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SettingError {
+pub(crate) enum SettingError {
     /// Of a person.
     #[error("`{0}` is no mail address ({1}); write it like `ann@example.org` or `Ann <ann@example.org>`")]
     Mailbox(String, String),
@@ -91,7 +91,7 @@ pub enum SettingError {
 }
 
 /// A person's address.
-pub fn mailbox(text: &str) -> Result<Mailbox, SettingError> {
+pub(crate) fn mailbox(text: &str) -> Result<Mailbox, SettingError> {
     text.parse().map_err(|error: lettre::address::AddressError| {
         SettingError::Mailbox(text.to_owned(), error.to_string())
     })
@@ -140,12 +140,12 @@ impl FromStr for Webhook {
 
 impl Webhook {
     /// Where.
-    pub fn url(&self) -> &Url {
+    pub(crate) fn url(&self) -> &Url {
         &self.0
     }
 
     /// Which machine it is on: all of it that is shown.
-    pub fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         self.0.host_str().unwrap_or_default()
     }
 }

@@ -48,7 +48,7 @@ pub struct PlanContext<'s> {
     /// What holds for all recipes on this machine.
     pub config: Config,
     /// Where results go; at least one.
-    pub servers: Vec<Server>,
+    pub(crate) servers: Vec<Server>,
     /// Our own environment.
     pub environment: Environment,
     /// Where tempdirs are made.

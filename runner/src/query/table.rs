@@ -1,76 +1,70 @@
-//! Rows as a table: columns beside each other, cut to a width where there is one. Pure.
+//! Tables of text, cut to the width of a terminal. Pure.
 
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 use console::measure_text_width;
 
-use super::{Status, Verdict};
-use crate::words;
+use super::Health;
+use crate::{server::reported::Status, words};
 
 /// No column is cut to less.
 const NARROWEST: usize = 8;
 /// Between two columns.
 const GAP: &str = "  ";
 
-/// A part of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cell {
+pub(crate) struct Cell {
     text: String,
     style: Style,
 }
 
 impl Cell {
-    /// Plain text: words of others, which can do no harm from here on.
-    pub fn plain(text: impl AsRef<str>) -> Self {
+    /// Text of any origin, without control characters.
+    pub(crate) fn plain(text: impl AsRef<str>) -> Self {
         Self { text: words::plain(text.as_ref()), style: Style::new() }
     }
 
-    /// The same, of less weight.
-    pub fn dim(text: impl AsRef<str>) -> Self {
+    /// The same, dimmed.
+    pub(crate) fn dim(text: impl AsRef<str>) -> Self {
         Self { style: Style::new().dimmed(), ..Self::plain(text) }
     }
 
-    /// `green`, `red`, or what else it is.
-    pub fn status(status: Status) -> Self {
-        let (word, colour) = match status.verdict() {
-            Verdict::Green => ("green", AnsiColor::Green),
-            Verdict::Red => ("red", AnsiColor::Red),
-            Verdict::Unknown => (status.word(), AnsiColor::Yellow),
+    /// Its word, in colour.
+    pub(crate) fn status(status: Status) -> Self {
+        let colour = match Health::of(status) {
+            Health::Passing => AnsiColor::Green,
+            Health::Failing => AnsiColor::Red,
+            Health::Unknown => AnsiColor::Yellow,
         };
-        Self { text: word.to_owned(), style: colour.on_default().bold() }
+        Self { text: status.word().to_owned(), style: colour.on_default().bold() }
     }
 }
 
-/// Rows of as many cells as there are columns.
 #[derive(Debug, Clone, Default)]
-pub struct Table {
+pub(crate) struct Table {
     head: Vec<&'static str>,
     rows: Vec<Vec<Cell>>,
 }
 
-/// How it is drawn.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Canvas {
-    /// Columns of the screen; without, nothing is cut.
-    pub width: Option<usize>,
-    /// With colours.
-    pub colour: bool,
+pub(crate) struct Canvas {
+    /// Columns of the terminal; without, nothing is cut.
+    pub(crate) width: Option<usize>,
+    pub(crate) colour: bool,
 }
 
 impl Table {
-    /// One with these columns.
-    pub fn new(head: &[&'static str]) -> Self {
+    pub(crate) fn new(head: &[&'static str]) -> Self {
         Self { head: head.to_vec(), rows: Vec::new() }
     }
 
-    /// Adds a row.
-    pub fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
         self.rows.push(cells.into_iter().collect());
     }
 
-    /// The whole of it, a line a row. Columns with nothing in them are left out.
-    pub fn draw(&self, canvas: Canvas) -> String {
+    /// A line a row, without columns that are empty in all of them.
+    pub(crate) fn draw(&self, canvas: Canvas) -> String {
         let cell = |row: &'_ Vec<Cell>, column: usize| {
             row.get(column).map_or(0, |cell| measure_text_width(&cell.text))
         };
@@ -113,7 +107,7 @@ fn line(text: &mut String, row: &[Cell], widths: &[usize], colour: bool) {
     let mut blanks = 0;
     for (cell, width) in row.iter().zip(widths).filter(|(_, width)| **width > 0) {
         let shown = console::truncate_str(&cell.text, *width, "…");
-        // Blanks wait, so that no line ends with them.
+        // Blanks are written before the next cell, so that no line ends with them.
         if !shown.is_empty() {
             let _ = write!(text, "{:blanks$}", "");
             blanks = 0;
@@ -150,8 +144,8 @@ mod tests {
     }
 
     #[test]
-    fn columns_stand_below_each_other() {
-        let expected = "       HOST         TAGS        FAILED AT\nred    b            fast, unit  test\ngreen  a-long-host\n";
+    fn columns_are_aligned() {
+        let expected = "        HOST         TAGS        FAILED AT\nfailed  b            fast, unit  test\npassed  a-long-host\n";
         assert_eq!(table().draw(Canvas::default()), expected);
         let mut empty = Table::new(&["A", "B"]);
         empty.row([Cell::plain("x"), Cell::plain("")]);
@@ -160,18 +154,18 @@ mod tests {
 
     #[test]
     fn what_is_too_wide_is_cut_at_the_widest() {
-        let drawn = table().draw(Canvas { width: Some(36), colour: false });
-        assert_eq!(drawn.lines().map(measure_text_width).max(), Some(36), "{drawn}");
+        let drawn = table().draw(Canvas { width: Some(37), colour: false });
+        assert_eq!(drawn.lines().map(measure_text_width).max(), Some(37), "{drawn}");
         assert!(drawn.contains("a-long-h…") && drawn.contains("fast, u…"), "{drawn}");
     }
 
     #[test]
-    fn words_of_others_have_no_power_and_colours_are_asked_for() {
+    fn control_characters_are_removed_and_colours_are_optional() {
         let mut table = Table::new(&["A"]);
         table.row([Cell::plain("x\x1b[31my\n\u{9b}z")]);
         let drawn = table.draw(Canvas { width: None, colour: true });
         assert_eq!(drawn.lines().nth(1), Some("x [31my  z"));
         assert!(!self::table().draw(Canvas::default()).contains('\x1b'));
-        assert!(self::table().draw(Canvas { width: None, colour: true }).contains("\x1b[1m\x1b[31mred"));
+        assert!(self::table().draw(Canvas { width: None, colour: true }).contains("\x1b[1m\x1b[31mfailed"));
     }
 }

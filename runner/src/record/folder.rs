@@ -144,21 +144,21 @@ impl RunFolder {
     }
 
     /// Notes that a server has the result.
-    pub fn write_receipt(&self, receipt: &Receipt) -> io::Result<()> {
+    pub(crate) fn write_receipt(&self, receipt: &Receipt) -> io::Result<()> {
         disk::write_json(&self.receipt(&receipt.server), receipt)?;
         let _ = fs::remove_file(self.waiting(&receipt.server));
         Ok(())
     }
 
     /// Notes why a server does not have the result yet. Forgotten where it cannot be written.
-    pub fn write_waiting(&self, waiting: &Waiting) {
+    pub(crate) fn write_waiting(&self, waiting: &Waiting) {
         if let Err(error) = disk::write_json(&self.waiting(&waiting.server), waiting) {
             tracing::warn!("cannot note why a result waits: {error}");
         }
     }
 
     /// Why that server does not have the result yet, if it was tried.
-    pub fn read_waiting(&self, server: &str) -> Option<Waiting> {
+    pub(crate) fn read_waiting(&self, server: &str) -> Option<Waiting> {
         serde_json::from_slice(&fs::read(self.waiting(server)).ok()?).ok()
     }
 
@@ -168,7 +168,7 @@ impl RunFolder {
     }
 
     /// What that server said when it took the result.
-    pub fn read_receipt(&self, server: &str) -> Option<Receipt> {
+    pub(crate) fn read_receipt(&self, server: &str) -> Option<Receipt> {
         serde_json::from_slice(&fs::read(self.receipt(server)).ok()?).ok()
     }
 

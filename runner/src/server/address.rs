@@ -1,42 +1,34 @@
-//! Where a server is: the text that a person gives, made into the addresses of its calls, its pages and its uploads.
+//! A server's address: the text that a person types, as the addresses of its calls, pages and uploads.
 
 use reqwest::Url;
 
 /// A server's address. `Debug` and [`Address::name`] leave credentials out.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Address {
-    /// Where the server begins: ends with `/`, without `xmlrpc`, without credentials.
+pub(crate) struct Address {
+    /// Ends with `/`; without `xmlrpc`, without credentials.
     base: Url,
-    /// What stood before the `@`.
+    /// User and password from before the `@`.
     credentials: Option<(String, String)>,
-    /// Of an address that is devmason's for the builds of a project: `…/SLUG/builds`.
+    /// Of devmason's address for the builds of a project: `…/SLUG/builds`.
     project: Option<String>,
 }
 
-/// A text that is no server's address.
+/// A text that is not a server's address.
 #[derive(Debug, thiserror::Error)]
-pub enum AddressError {
-    /// Not a URL at all.
+pub(crate) enum AddressError {
     #[error(
-        "`{text}` is not a server's address ({why}); write it as http://HOST:PORT/ or …/xmlrpc, or as a name from `servers` in config.yaml"
+        "`{text}` is not a server address ({why}); write it as http://HOST:PORT/ or …/xmlrpc, or as a name from `servers` in config.yaml"
     )]
-    NotAUrl {
-        /// As given.
-        text: String,
-        /// Why.
-        why: String,
-    },
-    /// The certificates that are to be trusted cannot be had.
-    #[error("{0}: it is to hold the certificates (PEM) that are trusted for the server")]
+    NotAUrl { text: String, why: String },
+    #[error("{0}: it must hold the certificates (PEM) to trust for the server")]
     Certificates(String),
-    /// Another protocol.
     #[error("a pony-build server speaks http or https, not `{0}`")]
     Scheme(String),
 }
 
 impl Address {
-    /// Of a server's address, with or without `/xmlrpc` at its end.
-    pub fn new(text: &str) -> Result<Self, AddressError> {
+    /// Parses it, with or without `/xmlrpc` at its end.
+    pub(crate) fn new(text: &str) -> Result<Self, AddressError> {
         let mut base = Url::parse(text)
             .map_err(|error| AddressError::NotAUrl { text: hide(text), why: error.to_string() })?;
         if !matches!(base.scheme(), "http" | "https") {
@@ -60,33 +52,31 @@ impl Address {
         Ok(Self { base, credentials, project })
     }
 
-    /// The address without credentials and without `xmlrpc`: how the server is called in receipts and on screen.
-    pub fn name(&self) -> String {
+    /// The address without credentials and `xmlrpc`: the server's name in receipts and on screen.
+    pub(crate) fn name(&self) -> String {
         match &self.project {
             Some(project) => format!("{}{project}/builds", self.base),
             None => self.base.to_string(),
         }
     }
 
-    /// What stood before the `@`: user and password.
-    pub fn credentials(&self) -> Option<&(String, String)> {
+    pub(crate) fn credentials(&self) -> Option<&(String, String)> {
         self.credentials.as_ref()
     }
 
-    /// The project that the address itself names, as only devmason's do.
-    pub fn project(&self) -> Option<&str> {
+    /// The project that the address names; only devmason's do.
+    pub(crate) fn project(&self) -> Option<&str> {
         self.project.as_deref()
     }
 
-    /// Where calls go.
-    pub fn calls(&self) -> Url {
+    pub(crate) fn calls(&self) -> Url {
         self.at(&["xmlrpc"])
     }
 
-    /// An address below where the server begins.
-    pub fn at(&self, segments: &[&str]) -> Url {
+    /// An address below the server's own.
+    pub(crate) fn at(&self, segments: &[&str]) -> Url {
         let mut url = self.base.clone();
-        // Where it begins is a folder.
+        // The server's own ends with `/`.
         if segments.is_empty() {
             return url;
         }
@@ -96,20 +86,14 @@ impl Address {
         url
     }
 
-    /// Where a result of this package with this key can be looked at.
-    pub fn page(&self, package: &str, key: &str) -> String {
-        self.at(&["p", package, key, ""]).to_string()
-    }
-
-    /// It is this machine, which no proxy can reach for us.
-    pub fn is_loopback(&self) -> bool {
+    /// This machine, which is never reached through a proxy.
+    pub(crate) fn is_loopback(&self) -> bool {
         let host = self.host();
         let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
         host == "localhost" || address.is_ok_and(|address| address.is_loopback())
     }
 
-    /// The name of the machine.
-    pub fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         self.base.host_str().unwrap_or_default()
     }
 }
@@ -137,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_habits_of_writing_a_servers_address_are_one() {
+    fn an_address_may_end_with_xmlrpc_or_not() {
         let rows = [
             ("http://pony.example.org", "http://pony.example.org/xmlrpc", "http://pony.example.org/"),
             (
@@ -173,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_is_known_by_all_its_names() {
+    fn this_machine_has_several_names() {
         let is_loopback = |text: &str| Address::new(text).unwrap().is_loopback();
         assert!(
             ["http://127.0.0.1:8000/", "http://127.1/", "http://[::1]/", "http://localhost/"]
@@ -184,15 +168,9 @@ mod tests {
     }
 
     #[test]
-    fn where_it_begins_is_a_folder() {
+    fn an_address_below_another_is_joined_with_a_slash() {
         let address = Address::new("http://example.org/devmason").unwrap();
         assert_eq!(address.at(&[]).as_str(), "http://example.org/devmason/");
         assert_eq!(address.at(&["a", ""]).as_str(), "http://example.org/devmason/a/");
-    }
-
-    #[test]
-    fn a_page_link_survives_any_package_name() {
-        let address = Address::new("http://example.org/xmlrpc").unwrap();
-        assert_eq!(address.page("a b/c", "7"), "http://example.org/p/a%20b%2Fc/7/");
     }
 }

@@ -1,4 +1,4 @@
-//! The embedded default: pony-serve's library hosted in this process, spoken to by XML-RPC like any other server.
+//! The embedded default: pony-serve's library hosted in this process, called by XML-RPC like any other server.
 //! The only file that knows it.
 
 use std::{
@@ -16,9 +16,9 @@ use tokio::{
 
 use super::{error::CallError, http};
 
-/// A server of our own on a loopback port. It runs from the first time that it is asked for until it is stopped.
+/// A server of our own on a loopback port, from the first request until it is stopped.
 #[derive(Debug, Clone)]
-pub(super) struct Hosted {
+pub(super) struct Embedded {
     results: PathBuf,
     running: Arc<Mutex<Option<Running>>>,
     client: Arc<OnceLock<reqwest::Client>>,
@@ -31,13 +31,13 @@ struct Running {
     task: JoinHandle<()>,
 }
 
-impl Hosted {
-    /// One over this file, which is not opened yet.
+impl Embedded {
+    /// Over this file, which is not opened yet.
     pub(super) fn new(results: PathBuf) -> Self {
         Self { results, running: Arc::default(), client: Arc::default() }
     }
 
-    /// Its address, once it listens.
+    /// Starts it if it does not run yet.
     pub(super) async fn address(&self) -> io::Result<String> {
         let mut running = self.running.lock().await;
         if let Some(running) = &*running {
@@ -60,7 +60,6 @@ impl Hosted {
         Ok(address)
     }
 
-    /// What it is spoken to with.
     pub(super) fn client(&self) -> Result<&reqwest::Client, CallError> {
         if let Some(client) = self.client.get() {
             return Ok(client);
@@ -69,7 +68,6 @@ impl Hosted {
         Ok(self.client.get_or_init(|| client))
     }
 
-    /// Lets it end.
     pub(super) async fn stop(&self) {
         if let Some(Running { stop, task, .. }) = self.running.lock().await.take() {
             let _ = stop.send(());

@@ -1,5 +1,5 @@
-//! Why a call has no answer, and what follows from it: whether it is worth trying again, and whether the server may have
-//! done what it was asked for all the same.
+//! Why a call has no answer, and what follows from it: whether it is worth another try, whether the server may have carried it
+//! out all the same, and whether the cause is the server or what was sent. Everything else follows from these.
 
 use std::time::Duration;
 
@@ -7,153 +7,126 @@ use reqwest::StatusCode;
 
 /// Why a call has no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum CallError {
-    /// No connection.
+pub(crate) enum CallError {
     #[error("cannot reach it: {0}")]
     Unreachable(String),
-    /// The connection broke.
     #[error("the connection broke: {0}")]
     Broken(String),
-    /// It took too long.
     #[error("no answer within {} s", .0.as_secs().max(1))]
     Timeout(Duration),
-    /// It takes no more of a file.
-    #[error("it took nothing for {} s", .0.as_secs().max(1))]
-    Silent(Duration),
-    /// An HTTP answer that is none to the call.
+    #[error("stalled: accepted no data for {} s", .0.as_secs().max(1))]
+    Stalled(Duration),
+    /// An HTTP answer that is not one to the call.
     #[error("it answered {status}{text}")]
     Status {
-        /// The HTTP status.
         status: StatusCode,
-        /// `: ` and the beginning of what it said, or `; ` and a way out.
+        /// `: ` and the beginning of its body, or `; ` and a hint.
         text: String,
-        /// It asks to be left alone for so long.
         retry_after: Option<Duration>,
     },
-    /// Not XML-RPC.
     #[error("it does not speak XML-RPC there ({what}); is `{url}` a pony-build server?")]
-    NotXmlRpc {
-        /// What was wrong with the answer.
-        what: String,
-        /// Where it was sent.
-        url: String,
-    },
+    NotXmlRpc { what: String, url: String },
     /// A page for people instead of an answer.
     #[error(
-        "it answered with a web page{}; is a login or a gateway before it, or is `{url}` no pony-build server?",
+        "it answered with a web page{}; does a login page or a gateway stand before it, or is `{url}` not a pony-build server?",
         titled(title)
     )]
-    Page {
-        /// The page's title.
-        title: String,
-        /// Where it was sent.
-        url: String,
-    },
-    /// It understood and refused.
+    Page { title: String, url: String },
     #[error("it refused: {0}")]
     Fault(#[from] pony_wire::Fault),
-    /// The answer means nothing.
-    #[error("its answer is none that a pony-build server gives")]
-    Answer,
-    /// It took the result, and then does not have it: devmason says `Processed Correctly` in any case.
-    #[error("it said that it took the result, and does not have it: {0}")]
+    /// XML-RPC, but nothing that the call can be answered with.
+    #[error("unexpected answer; is this a pony-build server?")]
+    Unexpected,
+    /// devmason says `Processed Correctly` in any case.
+    #[error("it confirmed the result, but does not have it: {0}")]
     Lost(String),
-    /// It points elsewhere.
-    #[error("it has moved to {0}; give it that address")]
+    #[error("it has moved to {0}; use that address")]
     Moved(String),
-    /// It points in a circle.
-    #[error("it points to {0}, and on, without end")]
-    Circle(String),
-    /// The login cannot be found out.
-    #[error("its login cannot be had: {0}")]
+    #[error("redirect loop at {0}")]
+    RedirectLoop(String),
+    #[error("cannot get its password: {0}")]
     Login(String),
     /// This machine's own server does not start.
-    #[error("the results file cannot be opened: {0}")]
-    Hosted(String),
-    /// A file that is to be sent cannot be read.
+    #[error("cannot open the results file: {0}")]
+    Embedded(String),
     #[error("cannot read `{path}`: {error}")]
-    Read {
-        /// Which.
-        path: String,
-        /// Why.
-        error: String,
-    },
+    Read { path: String, error: String },
 }
 
 fn titled(title: &str) -> String {
     if title.is_empty() { String::new() } else { format!(" (“{title}”)") }
 }
 
-/// Words in faults of Python servers that speak of the machine, not of what was sent.
-const OF_THE_MACHINE: [&str; 8] =
+/// Words in faults of Python servers whose cause is the machine, not what was sent.
+const MACHINE_FAULTS: [&str; 8] =
     ["IOError", "OSError", "OperationalError", "DatabaseError", "MemoryError", "timeout", "locked", "disk"];
 
 impl CallError {
-    /// The next try of the same would end in the same way.
-    pub fn is_final(&self) -> bool {
+    /// The same call would fail in the same way.
+    pub(crate) fn is_permanent(&self) -> bool {
         match self {
             Self::Status { status, .. } => {
                 let passes = [408, 421, 423, 425, 429].contains(&status.as_u16());
                 (status.is_client_error() && !passes) || matches!(status.as_u16(), 501 | 505)
             }
-            Self::Fault(fault) => !OF_THE_MACHINE.iter().any(|word| fault.message.contains(word)),
-            Self::Moved(_) | Self::Circle(_) | Self::Lost(_) | Self::Read { .. } => true,
+            Self::Fault(fault) => !MACHINE_FAULTS.iter().any(|word| fault.message.contains(word)),
+            Self::Moved(_) | Self::RedirectLoop(_) | Self::Lost(_) | Self::Read { .. } => true,
             Self::Unreachable(_)
             | Self::Broken(_)
             | Self::Timeout(_)
-            | Self::Silent(_)
+            | Self::Stalled(_)
             | Self::NotXmlRpc { .. }
             | Self::Page { .. }
-            | Self::Answer
-            | Self::Hosted(_)
+            | Self::Unexpected
+            | Self::Embedded(_)
             | Self::Login(_) => false,
         }
     }
 
-    /// The server may have done what it was asked for: the answer did not come, or was none.
-    pub fn may_be_done(&self) -> bool {
+    /// The server may have done what the call asks for: its answer is missing or cannot be read.
+    pub(crate) fn may_have_arrived(&self) -> bool {
         match self {
             Self::Broken(_)
             | Self::Timeout(_)
-            | Self::Silent(_)
+            | Self::Stalled(_)
             | Self::NotXmlRpc { .. }
             | Self::Page { .. }
-            | Self::Answer => true,
-            // Who stands before a server speaks for itself.
+            | Self::Unexpected => true,
+            // It may come from a gateway that has passed the call on.
             Self::Status { status, .. } => status.is_server_error(),
-            // A fault may come from the way to the answer.
-            Self::Fault(_) => !self.is_final(),
+            // It may come after the call was carried out.
+            Self::Fault(_) => !self.is_permanent(),
             Self::Unreachable(_)
             | Self::Lost(_)
             | Self::Moved(_)
-            | Self::Circle(_)
+            | Self::RedirectLoop(_)
             | Self::Login(_)
-            | Self::Hosted(_)
+            | Self::Embedded(_)
             | Self::Read { .. } => false,
         }
     }
 
-    /// It is the server, not what was sent: the next call of another kind would end in the same way, or wait as long.
-    pub fn is_of_the_server(&self) -> bool {
+    /// The cause is the server, not what was sent: other calls would fail in the same way, or wait as long.
+    pub(crate) fn affects_server(&self) -> bool {
         match self {
             Self::Status { status, .. } => matches!(status.as_u16(), 429 | 502 | 503 | 504 | 507),
             Self::Unreachable(_)
             | Self::Timeout(_)
-            | Self::Silent(_)
+            | Self::Stalled(_)
             | Self::Login(_)
-            | Self::Hosted(_)
+            | Self::Embedded(_)
             | Self::Page { .. } => true,
             _ => false,
         }
     }
 
-    /// It is not let in.
-    pub fn is_of_the_login(&self) -> bool {
+    /// The login was refused; another one may not be.
+    pub(crate) fn is_login(&self) -> bool {
         matches!(self, Self::Status { status, .. } if matches!(status.as_u16(), 401 | 403 | 407))
     }
 
-    /// How long it asks to be left alone.
-    pub fn retry_after(&self) -> Option<Duration> {
+    /// `Retry-After`
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Status { retry_after, .. } => *retry_after,
             _ => None,
@@ -177,14 +150,14 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_is_told_from_what_does_not() {
-        // error, final, may be done, of the server
+    fn what_follows_from_each_failure() {
+        // error, permanent, may have arrived, affects server
         let text = || "x".to_owned();
-        for (error, is_final, may_be_done, of_the_server) in [
+        for (error, is_permanent, may_have_arrived, affects_server) in [
             (CallError::Unreachable(text()), false, false, true),
             (CallError::Broken(text()), false, true, false),
             (CallError::Timeout(Duration::ZERO), false, true, true),
-            (CallError::Silent(Duration::ZERO), false, true, true),
+            (CallError::Stalled(Duration::ZERO), false, true, true),
             (status(400), true, false, false),
             (status(401), true, false, false),
             (status(404), true, false, false),
@@ -199,13 +172,13 @@ mod tests {
             (CallError::Page { title: text(), url: text() }, false, true, true),
             (fault("<type 'exceptions.KeyError'>:'host'"), true, false, false),
             (fault("<class 'sqlite3.OperationalError'>:database is locked"), false, true, false),
-            (CallError::Answer, false, true, false),
+            (CallError::Unexpected, false, true, false),
             (CallError::Moved(text()), true, false, false),
-            (CallError::Circle(text()), true, false, false),
+            (CallError::RedirectLoop(text()), true, false, false),
         ] {
-            let told = (error.is_final(), error.may_be_done(), error.is_of_the_server());
-            assert_eq!(told, (is_final, may_be_done, of_the_server), "{error}");
+            let flags = (error.is_permanent(), error.may_have_arrived(), error.affects_server());
+            assert_eq!(flags, (is_permanent, may_have_arrived, affects_server), "{error}");
         }
-        assert!(status(403).is_of_the_login() && !status(404).is_of_the_login());
+        assert!(status(403).is_login() && !status(404).is_login());
     }
 }

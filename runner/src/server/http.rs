@@ -22,14 +22,13 @@ use super::{address::hide, error::CallError, login::Login};
 const CONNECT: Duration = Duration::from_secs(10);
 /// From the end of a file that was sent to the answer.
 const ANSWER: Duration = Duration::from_mins(2);
-/// Answers are small, but for a result that is asked for; who sends more is no pony-build server.
+/// Answers are small but for a whole result; more comes from no pony-build server.
 const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
-/// How often a server may point elsewhere on its own host.
-const HOPS: usize = 5;
-/// The longest that a server may ask to be left alone.
-const LONGEST_WISH: Duration = Duration::from_hours(24);
+/// Redirects on the server's own host that are followed.
+const REDIRECTS: usize = 5;
+/// The longest `Retry-After` that is honoured.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(24);
 
-/// What is sent.
 #[derive(Debug, Clone)]
 pub(super) struct Request<'r> {
     pub(super) method: Method,
@@ -51,14 +50,14 @@ pub(super) enum Content {
 /// A file on its way.
 #[derive(Clone)]
 pub(crate) struct FileContent {
-    /// It is sent from its beginning.
+    /// Sent from its beginning.
     pub(crate) file: Arc<File>,
-    /// Its size.
+    /// Size.
     pub(crate) bytes: u64,
-    /// Told how many bytes of it are on their way.
+    /// Called with the bytes that are on their way so far.
     pub(crate) progress: Arc<dyn Fn(u64) + Send + Sync>,
-    /// A server that takes nothing of it for so long is taken for dead.
-    pub(crate) silence: Duration,
+    /// A server that accepts nothing of it for so long is given up.
+    pub(crate) stall_limit: Duration,
 }
 
 impl fmt::Debug for FileContent {
@@ -68,22 +67,21 @@ impl fmt::Debug for FileContent {
 }
 
 impl FileContent {
-    /// Its content, and how much of it is on its way.
+    /// Its content, and a counter of the bytes on their way.
     fn body(&self) -> io::Result<(reqwest::Body, watch::Receiver<u64>)> {
         let mut file = self.file.try_clone()?;
         file.rewind()?;
         let progress = Arc::clone(&self.progress);
-        let (told, sent) = watch::channel(0);
+        let (sender, sent) = watch::channel(0);
         let file = tokio::fs::File::from_std(file).take(self.bytes);
         let counted = InspectReader::new(file, move |bytes| {
-            told.send_modify(|sent| *sent += bytes.len() as u64);
-            progress(*told.borrow());
+            sender.send_modify(|sent| *sent += bytes.len() as u64);
+            progress(*sender.borrow());
         });
         Ok((reqwest::Body::wrap_stream(ReaderStream::with_capacity(counted, 64 * 1024)), sent))
     }
 }
 
-/// What came back.
 #[derive(Debug)]
 pub(super) struct Response {
     pub(super) status: StatusCode,
@@ -128,17 +126,17 @@ pub(super) fn certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, Cal
     Ok(certificates)
 }
 
-/// Sends it, follows where the server points to on its own host, and reads the answer.
+/// Sends it, follows redirects on the server's own host, and reads the answer.
 pub(super) async fn send(client: &reqwest::Client, request: Request<'_>) -> Result<Response, CallError> {
     let mut url = request.url.clone();
-    for _ in 0..=HOPS {
+    for _ in 0..=REDIRECTS {
         let response = once(client, &request, &url).await?;
         let Some(location) = response.location.as_ref().filter(|_| response.status.is_redirection()) else {
             return Ok(response);
         };
         url = next(&url, location)?;
     }
-    Err(CallError::Circle(hide(url.as_str())))
+    Err(CallError::RedirectLoop(hide(url.as_str())))
 }
 
 /// Where a redirect leads, if it may be followed: on the same host, and not from https to http. Pure.
@@ -176,7 +174,7 @@ async fn once(client: &reqwest::Client, request: &Request<'_>, url: &Url) -> Res
                 .header(header::CONTENT_TYPE, "application/octet-stream")
                 .header(header::CONTENT_LENGTH, file.bytes)
                 .body(body);
-            moving(sent.send(), moved, file.silence, ANSWER).await?
+            moving(sent.send(), moved, file.stall_limit, ANSWER).await?
         }
     };
     let mut response = response.map_err(failed)?;
@@ -186,26 +184,22 @@ async fn once(client: &reqwest::Client, request: &Request<'_>, url: &Url) -> Res
     let (pony_build, content_type) = (named("x-pony-build"), named("content-type"));
     let location = named("location");
     let asks_for_login = response.headers().contains_key(header::WWW_AUTHENTICATE);
-    let retry_after = named("retry-after").and_then(|wish| wait(&wish, named("date").as_deref()));
+    let retry_after = named("retry-after").and_then(|value| retry_after(&value, named("date").as_deref()));
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
         body.extend_from_slice(&chunk);
         if body.len() > ANSWER_LIMIT {
-            return Err(CallError::NotXmlRpc {
-                what: "an answer without end".to_owned(),
-                url: url.to_string(),
-            });
+            return Err(CallError::NotXmlRpc { what: "an endless answer".to_owned(), url: url.to_string() });
         }
     }
     Ok(Response { status, pony_build, content_type, location, asks_for_login, retry_after, body })
 }
 
-/// What `work` comes to, unless nothing `moved` for `silence`. When all is on its way nothing is left to move, and the rest is waited
-/// for as long as an `answer` may take.
+/// Runs `work` unless nothing `moved` for `stall_limit`. When all is on its way nothing moves any more; then `answer` is the limit.
 async fn moving<T>(
     work: impl Future<Output = T>,
     mut moved: watch::Receiver<u64>,
-    silence: Duration,
+    stall_limit: Duration,
     answer: Duration,
 ) -> Result<T, CallError> {
     let mut work = pin!(work);
@@ -213,10 +207,10 @@ async fn moving<T>(
         tokio::select! {
             biased;
             done = &mut work => return Ok(done),
-            moved = tokio::time::timeout(silence, moved.changed()) => match moved {
+            moved = tokio::time::timeout(stall_limit, moved.changed()) => match moved {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => break,
-                Err(_) => return Err(CallError::Silent(silence)),
+                Err(_) => return Err(CallError::Stalled(stall_limit)),
             },
         }
     }
@@ -224,16 +218,16 @@ async fn moving<T>(
 }
 
 /// `Retry-After`: seconds, or a date, which is counted from the server's own. Pure.
-fn wait(wish: &str, date: Option<&str>) -> Option<Duration> {
-    let wait = if let Ok(seconds) = wish.trim().parse::<u64>() {
+fn retry_after(value: &str, date: Option<&str>) -> Option<Duration> {
+    let wait = if let Ok(seconds) = value.trim().parse::<u64>() {
         Duration::from_secs(seconds)
     } else {
         let parse = |text: &str| -> Option<Timestamp> {
             rfc2822::DateTimeParser::new().parse_timestamp(text.trim()).ok()
         };
-        Duration::try_from(parse(wish)?.duration_since(parse(date?)?)).unwrap_or_default()
+        Duration::try_from(parse(value)?.duration_since(parse(date?)?)).unwrap_or_default()
     };
-    Some(wait.min(LONGEST_WISH))
+    Some(wait.min(LONGEST_RETRY_AFTER))
 }
 
 fn failed(error: reqwest::Error, limit: Duration) -> CallError {
@@ -241,14 +235,14 @@ fn failed(error: reqwest::Error, limit: Duration) -> CallError {
         return CallError::Timeout(limit);
     }
     let is_connect = error.is_connect();
-    // The innermost cause says it in the fewest words ("Connection refused").
+    // The innermost cause is the shortest ("Connection refused").
     let error = error.without_url();
     let mut cause: &dyn std::error::Error = &error;
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    let words = cause.to_string();
-    if is_connect { CallError::Unreachable(words) } else { CallError::Broken(words) }
+    let text = cause.to_string();
+    if is_connect { CallError::Unreachable(text) } else { CallError::Broken(text) }
 }
 
 #[cfg(test)]
@@ -273,14 +267,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_that_takes_nothing_is_given_up_on() {
+    async fn a_stalled_server_is_given_up() {
         const MOMENT: Duration = Duration::from_millis(10);
         const AGE: Duration = Duration::from_mins(1);
         let never = std::future::pending::<()>;
-        let (told, moved) = watch::channel(0);
-        told.send_replace(1);
+        let (counter, moved) = watch::channel(0);
+        counter.send_replace(1);
         let error = moving(never(), moved, MOMENT, AGE).await.unwrap_err();
-        assert!(matches!(error, CallError::Silent(MOMENT)), "{error}");
+        assert!(matches!(error, CallError::Stalled(MOMENT)), "{error}");
         // When all is there, the server takes its time, but not for ever.
         let all_is_there = || watch::channel(0).1;
         let answered = moving(tokio::time::sleep(MOMENT * 3), all_is_there(), MOMENT, AGE).await;
@@ -290,13 +284,13 @@ mod tests {
     }
 
     #[test]
-    fn a_wish_is_seconds_or_a_date() {
+    fn retry_after_is_seconds_or_a_date() {
         let date = Some("Sun, 22 Nov 2026 05:44:22 GMT");
-        assert_eq!(wait("120", None), Some(Duration::from_mins(2)));
-        assert_eq!(wait("Sun, 22 Nov 2026 05:45:22 GMT", date), Some(Duration::from_mins(1)));
-        assert_eq!(wait("Sun, 22 Nov 2026 05:43:22 GMT", date), Some(Duration::ZERO));
-        assert_eq!(wait("99999999999", None), Some(LONGEST_WISH));
-        assert_eq!(wait("soon", date), None);
-        assert_eq!(wait("Sun, 22 Nov 2026 05:45:22 GMT", None), None);
+        assert_eq!(retry_after("120", None), Some(Duration::from_mins(2)));
+        assert_eq!(retry_after("Sun, 22 Nov 2026 05:45:22 GMT", date), Some(Duration::from_mins(1)));
+        assert_eq!(retry_after("Sun, 22 Nov 2026 05:43:22 GMT", date), Some(Duration::ZERO));
+        assert_eq!(retry_after("99999999999", None), Some(LONGEST_RETRY_AFTER));
+        assert_eq!(retry_after("soon", date), None);
+        assert_eq!(retry_after("Sun, 22 Nov 2026 05:45:22 GMT", None), None);
     }
 }

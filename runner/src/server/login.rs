@@ -16,11 +16,11 @@ const LIMIT: Duration = Duration::from_mins(1);
 
 /// A user and a password. `Debug` shows neither.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Login {
+pub(crate) struct Login {
     /// Who.
-    pub user: String,
+    pub(crate) user: String,
     /// The password or the token.
-    pub password: String,
+    pub(crate) password: String,
 }
 
 impl fmt::Debug for Login {
@@ -31,18 +31,18 @@ impl fmt::Debug for Login {
 
 /// What `config.yaml` says of a login.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Configured {
+pub(crate) struct Configured {
     /// `user`
-    pub user: Option<String>,
+    pub(crate) user: Option<String>,
     /// `password`
-    pub password: Option<Secret>,
+    pub(crate) password: Option<Secret>,
     /// `password-command`: its first line of output is the password.
-    pub command: Vec<String>,
+    pub(crate) command: Vec<String>,
 }
 
 /// A text that is never shown.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub String);
+pub(crate) struct Secret(pub String);
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -52,16 +52,16 @@ impl fmt::Debug for Secret {
 
 /// Where else logins are.
 #[derive(Debug, Clone, Default)]
-pub struct Sources {
+pub(crate) struct Sources {
     /// What commands see.
-    pub environment: Environment,
+    pub(crate) environment: Environment,
     /// The netrc file: `NETRC`, else `~/.netrc`.
-    pub netrc: Option<PathBuf>,
+    pub(crate) netrc: Option<PathBuf>,
 }
 
 /// Where the login for a server comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub(crate) enum Source {
     /// There is none.
     None,
     /// It stands in the address.
@@ -88,7 +88,7 @@ impl fmt::Display for Source {
 
 impl Sources {
     /// As the environment says.
-    pub fn of(environment: Environment) -> Self {
+    pub(crate) fn of(environment: Environment) -> Self {
         let named = |name: &str| {
             environment.get(&OsString::from(name)).filter(|value| !value.is_empty()).map(PathBuf::from)
         };
@@ -97,7 +97,11 @@ impl Sources {
     }
 
     /// The login for a server; none if nobody knows one. In this order: the address, `config.yaml`, netrc.
-    pub async fn find(&self, address: &Address, configured: &Configured) -> Result<Option<Login>, CallError> {
+    pub(crate) async fn find(
+        &self,
+        address: &Address,
+        configured: &Configured,
+    ) -> Result<Option<Login>, CallError> {
         let user = || configured.user.clone().unwrap_or_default();
         Ok(match self.source(address, configured)? {
             Source::None => None,
@@ -115,7 +119,7 @@ impl Sources {
     }
 
     /// Where the login for a server comes from. Runs no command.
-    pub fn source(&self, address: &Address, configured: &Configured) -> Result<Source, CallError> {
+    pub(crate) fn source(&self, address: &Address, configured: &Configured) -> Result<Source, CallError> {
         if address.credentials().is_some() {
             return Ok(Source::Address);
         }

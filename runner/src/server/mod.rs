@@ -1,14 +1,24 @@
-//! Servers as this machine knows them: where each is, how it is logged in to, which dialect it speaks, and one call after another.
+//! Servers as this machine knows them: where each is, how it is logged in to, which dialect it speaks, and single calls.
 //!
-//! `http` is the only file that talks to them; `embedded` the only one that hosts one.
+//! `http` is the only file that talks to them, `embedded` the only one that hosts one. Each kind of server has a file of its own
+//! (`pony_build` for 2009 and 2010, `pony_serve`, `devmason`) with its limits, names, pages and quirks; `api` chooses among them.
 
-pub mod address;
+pub(crate) mod address;
+pub(crate) mod api;
+pub(crate) mod backoff;
+mod devmason;
 mod embedded;
-pub mod error;
+pub(crate) mod error;
 mod http;
-pub mod known;
-pub mod login;
-pub mod registry;
+pub(crate) mod kind;
+pub(crate) mod login;
+mod pony_build;
+mod pony_serve;
+pub(crate) mod registry;
+pub(crate) mod reported;
+mod response;
+pub(crate) mod state;
+pub(crate) mod webhook;
 
 use std::{
     path::PathBuf,
@@ -16,45 +26,45 @@ use std::{
     time::Duration,
 };
 
-pub(crate) use self::http::FileContent;
 use bytes::Bytes;
 use pony_wire::{
-    Answer, Call, Dialect, Value, decode_answer,
-    dialect::Manner,
-    text::{self, Colours},
+    Answer, Call, ClientInfo, Dialect, ShouldBuild, Slot, Struct, Value, decode_answer, dialect::Manner,
 };
 use reqwest::{Method, StatusCode, Url};
 use tokio::sync::OnceCell;
 
-use crate::delivery::receipt::EMBEDDED;
-
+pub(crate) use self::http::FileContent;
 use self::{
     address::{Address, hide},
-    embedded::Hosted,
+    embedded::Embedded,
     error::CallError,
     http::{Content, Request, Response},
     login::{Configured, Login, Sources},
+    response::{first_line, not_json, not_xmlrpc},
 };
 
+/// Name of this machine's own server in receipts.
+pub(crate) const EMBEDDED: &str = "embedded";
 /// Where `pony-serve` with no arguments shows the embedded server's results.
 const PONY_SERVE: &str = "http://127.0.0.1:8000/";
-/// From a request to its whole answer, if nothing else is said.
-pub const CALL: Duration = Duration::from_mins(2);
-/// The same for a file, where silence and whoever waits for it are the bounds.
+/// From a request to its whole answer.
+pub(crate) const CALL: Duration = Duration::from_mins(2);
+/// The same for a file, where its stall limit and the caller's patience are the bounds.
 const FILE: Duration = Duration::from_hours(24);
+/// Local wall clock in the one form that the date parser of every server reads.
+pub(crate) const WALL_CLOCK: &str = "%Y-%m-%d %H:%M:%S";
 
 /// A pony-build server. Clones are the same one.
 #[derive(Debug, Clone)]
-pub struct Server {
+pub(crate) struct Server {
     place: Place,
     dialect: Option<Dialect>,
 }
 
 #[derive(Debug, Clone)]
 enum Place {
-    /// pony-serve's library, hosted in this process.
-    Embedded(Hosted),
-    /// Another one.
+    /// pony-serve's library, embedded in this process.
+    Embedded(Embedded),
     Remote(Arc<Remote>),
 }
 
@@ -70,21 +80,20 @@ struct Remote {
 
 /// An answer to a call, and what came with it.
 #[derive(Debug)]
-pub struct Answered {
-    /// A value or a fault.
-    pub answer: Answer,
+pub(crate) struct Answered {
+    pub(crate) answer: Answer,
     /// `X-Pony-Build`: it is pony-serve.
-    pub is_pony_serve: bool,
+    pub(crate) is_pony_serve: bool,
     content_type: Option<String>,
 }
 
 impl Server {
-    /// This machine's own, over this file. It begins with the first call and ends with [`Server::close`].
-    pub fn embedded(results: PathBuf) -> Self {
-        Self { place: Place::Embedded(Hosted::new(results)), dialect: Some(Dialect::PonyServe) }
+    /// This machine's own, over this file. It starts with the first call and runs until [`Server::close`].
+    pub(crate) fn embedded(results: PathBuf) -> Self {
+        Self { place: Place::Embedded(Embedded::new(results)), dialect: Some(Dialect::PonyServe) }
     }
 
-    /// Another one. `dialect`: somebody has said which it speaks.
+    /// Another one.
     fn remote(
         address: Address,
         configured: Configured,
@@ -98,73 +107,86 @@ impl Server {
         Self { place: Place::Remote(Arc::new(remote)), dialect: dialect.or(shown) }
     }
 
-    /// Nothing more is asked of it for now.
-    pub async fn close(&self) {
-        if let Place::Embedded(hosted) = &self.place {
-            hosted.stop().await;
+    /// Stops the embedded server; nothing else has to be closed.
+    pub(crate) async fn close(&self) {
+        if let Place::Embedded(embedded) = &self.place {
+            embedded.stop().await;
         }
     }
 
-    /// How it is called in receipts and on screen: its address without credentials, or `embedded`.
-    pub fn name(&self) -> String {
+    /// Its name in receipts and on screen: its address without credentials, or `embedded`.
+    pub(crate) fn name(&self) -> String {
         match &self.place {
             Place::Embedded(_) => EMBEDDED.to_owned(),
             Place::Remote(remote) => remote.address.name(),
         }
     }
 
-    /// Whether it is this machine's own.
-    pub fn is_embedded(&self) -> bool {
+    pub(crate) fn is_embedded(&self) -> bool {
         matches!(self.place, Place::Embedded(_))
     }
 
-    /// The dialect that somebody has said it speaks, or that its address shows.
-    pub fn told_dialect(&self) -> Option<Dialect> {
+    /// The dialect that the command line, config.yaml or its address says it speaks.
+    pub(crate) fn given_dialect(&self) -> Option<Dialect> {
         self.dialect
     }
 
     /// The project that its address names, as only devmason's do.
-    pub fn project(&self) -> Option<&str> {
+    pub(crate) fn project(&self) -> Option<&str> {
         match &self.place {
             Place::Embedded(_) => None,
             Place::Remote(remote) => remote.address.project(),
         }
     }
 
-    /// Where a result of a package with this key can be looked at.
-    pub fn page(&self, package: &str, key: &str) -> Option<String> {
+    /// As people call it in a sentence.
+    pub(crate) fn display_name(&self) -> String {
+        if self.is_embedded() { "the embedded server on this machine".to_owned() } else { self.name() }
+    }
+
+    /// Where its pages for people begin; of this machine's own where `pony-serve` with no arguments shows them.
+    pub(crate) fn page_address(&self) -> Option<Address> {
         match &self.place {
-            Place::Embedded(_) => Some(Address::new(PONY_SERVE).ok()?.page(package, key)),
-            Place::Remote(remote) => Some(remote.address.page(package, key)),
+            Place::Embedded(_) => Address::new(PONY_SERVE).ok(),
+            Place::Remote(remote) => Some(remote.address.clone()),
         }
     }
 
-    /// An address below where it begins, for people; none of this machine's own.
-    pub fn below(&self, segments: &[&str]) -> Option<String> {
+    /// Its address for people; none of this machine's own.
+    pub(crate) fn url(&self) -> Option<String> {
         match &self.place {
             Place::Embedded(_) => None,
-            Place::Remote(remote) => Some(remote.address.at(segments).to_string()),
+            Place::Remote(remote) => Some(remote.address.at(&[]).to_string()),
         }
     }
 
-    /// Where its login comes from; nothing is read but names, and no command is run.
-    pub fn login_source(&self) -> Result<login::Source, CallError> {
+    /// Where its login comes from; runs no command.
+    pub(crate) fn login_source(&self) -> Result<login::Source, CallError> {
         match &self.place {
             Place::Embedded(_) => Ok(login::Source::None),
             Place::Remote(remote) => remote.sources.source(&remote.address, &remote.configured),
         }
     }
 
-    /// What it answers to a call.
-    ///
-    /// # Errors
-    /// Where there is no answer, or the answer is a fault.
-    pub async fn ask(&self, call: &Call) -> Result<Value, CallError> {
+    /// The value that it answers a call with.
+    pub(crate) async fn ask(&self, call: &Call) -> Result<Value, CallError> {
         Ok(self.call(call.encode(), CALL).await?.answer?)
     }
 
-    /// What it answers to the document of a call within `limit`, a fault included.
-    pub async fn call(&self, document: Vec<u8>, limit: Duration) -> Result<Answered, CallError> {
+    /// Whether this slot should be built; with `reserve` it is reserved if so.
+    pub(crate) async fn check_should_build(
+        &self,
+        slot: Slot,
+        reserve: bool,
+    ) -> Result<ShouldBuild, CallError> {
+        let client_info = ClientInfo { slot, success: None, extra: Struct::new() };
+        // No allowance of our own: the server takes the last build's duration, or an hour.
+        let call = Call::CheckShouldBuild { client_info, reserve, allowance: 0.0 };
+        ShouldBuild::from_value(&self.ask(&call).await?).map_err(|_| CallError::Unexpected)
+    }
+
+    /// The answer to the document of a call, a fault included.
+    pub(crate) async fn call(&self, document: Vec<u8>, limit: Duration) -> Result<Answered, CallError> {
         let url = self.address().await?.calls();
         let content = Content::Document { kind: "text/xml", bytes: Bytes::from(document) };
         let response = self.send(Method::POST, url.clone(), content, limit).await?;
@@ -177,8 +199,8 @@ impl Server {
         Ok(Answered { answer, is_pony_serve: pony_build.is_some(), content_type })
     }
 
-    /// Which dialect it speaks, told by what it says to a cheap call; none if that is no server that is known.
-    pub async fn probe(&self, limit: Duration) -> Result<Option<Dialect>, CallError> {
+    /// The dialect that its answer to a cheap call shows; none if no known server answers so.
+    pub(crate) async fn probe(&self, limit: Duration) -> Result<Option<Dialect>, CallError> {
         let call = Call::GetResults { result_key: Dialect::NO_KEY.to_owned() };
         let answered = self.call(call.encode(), limit).await?;
         let manner = Manner {
@@ -188,8 +210,8 @@ impl Server {
         Ok(Dialect::of_answer(&answered.answer, manner))
     }
 
-    /// A page of it as JSON; none if it has no such page.
-    pub async fn json(
+    /// One of its pages as JSON; none if it has no such page.
+    pub(crate) async fn json(
         &self,
         segments: &[&str],
         query: &[(&str, &str)],
@@ -207,7 +229,7 @@ impl Server {
         }
     }
 
-    /// Sends JSON to an address of it; the status, and where it says that the thing is.
+    /// Sends JSON to one of its addresses; the status and `Location` of the answer.
     pub(crate) async fn send_json(
         &self,
         method: Method,
@@ -225,16 +247,16 @@ impl Server {
         Err(self.refused(&response))
     }
 
-    /// Sends a file that belongs to a result: `POST /upload` of the release of 2010.
+    /// Sends a file of a result: `POST /upload` of 2010.
     pub(crate) async fn upload(&self, file: FileContent, query: &[(&str, &str)]) -> Result<(), CallError> {
         let mut url = self.address().await?.at(&["upload"]);
         url.query_pairs_mut().extend_pairs(query);
         let response = self.send(Method::POST, url, Content::File(file), FILE).await?;
         match response.status {
             status if status.is_success() => Ok(()),
-            // Whoever asks for a login says so.
+            // What wants a login says so.
             status @ StatusCode::UNAUTHORIZED if !response.asks_for_login => {
-                let text = "; it does not know the key that it gave for files of this result".to_owned();
+                let text = "; it does not accept the key that it gave for files of this result".to_owned();
                 Err(CallError::Status { status, text, retry_after: None })
             }
             _ => Err(self.refused(&response)),
@@ -249,8 +271,8 @@ impl Server {
         limit: Duration,
     ) -> Result<Response, CallError> {
         match &self.place {
-            Place::Embedded(hosted) => {
-                http::send(hosted.client()?, Request { method, url, content, login: None, limit }).await
+            Place::Embedded(embedded) => {
+                http::send(embedded.client()?, Request { method, url, content, login: None, limit }).await
             }
             Place::Remote(remote) => {
                 let login =
@@ -264,9 +286,10 @@ impl Server {
     async fn address(&self) -> Result<Address, CallError> {
         match &self.place {
             Place::Remote(remote) => Ok(remote.address.clone()),
-            Place::Embedded(hosted) => {
-                let address = hosted.address().await.map_err(|error| CallError::Hosted(error.to_string()))?;
-                Address::new(&address).map_err(|error| CallError::Hosted(error.to_string()))
+            Place::Embedded(embedded) => {
+                let address =
+                    embedded.address().await.map_err(|error| CallError::Embedded(error.to_string()))?;
+                Address::new(&address).map_err(|error| CallError::Embedded(error.to_string()))
             }
         }
     }
@@ -284,7 +307,7 @@ impl Server {
                  `--server http://USER:PASSWORD@HOST/`"
                     .to_owned()
             }
-            (None, StatusCode::UNAUTHORIZED) => "; it does not know the login that it was given".to_owned(),
+            (None, StatusCode::UNAUTHORIZED) => "; it does not accept this login".to_owned(),
             (None, _) => match first_line(&response.body) {
                 line if line.is_empty() => line,
                 line => format!(": {line}"),
@@ -294,32 +317,6 @@ impl Server {
     }
 }
 
-/// Posts JSON to an address that is no pony-build server's. Neither the address nor what it leads to is in the error: whoever knows it
-/// may post.
-pub(crate) async fn post(url: &Url, json: Bytes, limit: Duration) -> Result<(), CallError> {
-    let address = Address::new(url.as_str()).map_err(|_| CallError::Answer)?;
-    let login = address
-        .credentials()
-        .map(|(user, password)| Login { user: user.clone(), password: password.clone() });
-    let mut url = url.clone();
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    let client = http::client(address.is_loopback(), None)?;
-    let content = Content::Document { kind: "application/json", bytes: json };
-    let request = Request { method: Method::POST, url, content, login: login.as_ref(), limit };
-    let response = http::send(&client, request).await.map_err(|error| match error {
-        CallError::Moved(_) | CallError::Circle(_) => CallError::Moved("another address".to_owned()),
-        CallError::NotXmlRpc { what, .. } => CallError::Broken(what),
-        error => error,
-    })?;
-    if response.status.is_success() {
-        return Ok(());
-    }
-    let line = first_line(&response.body);
-    let text = if line.is_empty() { line } else { format!(": {line}") };
-    Err(CallError::Status { status: response.status, text, retry_after: response.retry_after })
-}
-
 impl Remote {
     fn client(&self) -> Result<&reqwest::Client, CallError> {
         if let Some(client) = self.client.get() {
@@ -327,64 +324,5 @@ impl Remote {
         }
         let client = http::client(self.address.is_loopback(), self.cacert.as_deref())?;
         Ok(self.client.get_or_init(|| client))
-    }
-}
-
-fn not_xmlrpc(response: &Response, url: &Url, what: &str) -> CallError {
-    let is_page = response.content_type.as_deref().is_some_and(|kind| kind.starts_with("text/html"));
-    let url = hide(url.as_str());
-    // devmason's answers are said to be pages too.
-    if is_page && !response.body.trim_ascii_start().starts_with(b"<?xml") {
-        return CallError::Page { title: title(&response.body), url };
-    }
-    CallError::NotXmlRpc { what: what.to_owned(), url }
-}
-
-fn not_json(response: &Response, url: &Url, error: &serde_json::Error) -> CallError {
-    not_xmlrpc(response, url, &format!("and this is no JSON: {error}"))
-}
-
-/// What stands between `<title>` and its end, or the first line that is no markup.
-fn title(body: &[u8]) -> String {
-    let text = text::clean(&body[..body.len().min(10_000)], Colours::Strip);
-    let lower = text.to_ascii_lowercase();
-    let title = lower.find("<title>").and_then(|start| {
-        let start = start + "<title>".len();
-        let end = lower[start..].find("</title>")? + start;
-        text.get(start..end)
-    });
-    match title.map(str::trim).filter(|title| !title.is_empty()) {
-        Some(title) => title.chars().take(100).collect(),
-        None => first_line(body),
-    }
-}
-
-/// The first line of a page, without markup.
-fn first_line(body: &[u8]) -> String {
-    let text = text::clean(&body[..body.len().min(2000)], Colours::Strip);
-    let mut plain = String::new();
-    let mut tag = false;
-    for c in text.chars() {
-        match c {
-            '<' => tag = true,
-            '>' => tag = false,
-            _ if !tag => plain.push(c),
-            _ => {}
-        }
-    }
-    let line = plain.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    line.chars().take(200).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_page_is_told_by_its_title_or_first_words() {
-        assert_eq!(title(b"<html><HEAD><Title> Log in </Title></head><body>x"), "Log in");
-        assert_eq!(title(b"<html><body>\n<h1>Welcome</h1>\nmore"), "Welcome");
-        assert_eq!(title(b""), "");
-        assert_eq!(first_line("<b>I\u{130}\x1b[31m</b>".as_bytes()), "Iİ");
     }
 }

@@ -14,37 +14,37 @@ use super::{
 
 /// A server that `config.yaml` knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// `url`
-    pub url: String,
+    pub(crate) url: String,
     /// `user`, `password`, `password-command`
-    pub login: Configured,
+    pub(crate) login: Configured,
     /// `dialect`
-    pub dialect: Option<Dialect>,
+    pub(crate) dialect: Option<Dialect>,
     /// `cacert`: a file with certificates that are trusted for this server besides the system's.
-    pub cacert: Option<PathBuf>,
+    pub(crate) cacert: Option<PathBuf>,
 }
 
 /// All servers that can be named.
 #[derive(Debug, Clone, Default)]
-pub struct Servers {
+pub(crate) struct Servers {
     /// Where the embedded server has its results.
-    pub results: PathBuf,
+    pub(crate) results: PathBuf,
     /// `servers` of `config.yaml`.
-    pub entries: IndexMap<String, Entry>,
+    pub(crate) entries: IndexMap<String, Entry>,
     /// Where logins are besides that.
-    pub sources: Sources,
+    pub(crate) sources: Sources,
     /// `--dialect`: holds for every server that the command line names.
-    pub dialect: Option<Dialect>,
+    pub(crate) dialect: Option<Dialect>,
     /// `--cacert`: likewise.
-    pub cacert: Option<PathBuf>,
+    pub(crate) cacert: Option<PathBuf>,
     /// Servers that the command line names, under their own names: they carry its logins.
-    pub given: IndexMap<String, Server>,
+    pub(crate) given: IndexMap<String, Server>,
 }
 
 impl Servers {
     /// The server that a person names: by its name in `config.yaml`, or its address.
-    pub fn named(&self, text: &str) -> Result<Server, AddressError> {
+    pub(crate) fn named(&self, text: &str) -> Result<Server, AddressError> {
         if text == EMBEDDED {
             return Ok(Server::embedded(self.results.clone()));
         }
@@ -63,7 +63,7 @@ impl Servers {
     }
 
     /// The servers of a command line; the embedded one if it names none. They are known by their receipts' names from then on.
-    pub fn give(&mut self, texts: &[String]) -> Result<Vec<Server>, AddressError> {
+    pub(crate) fn give(&mut self, texts: &[String]) -> Result<Vec<Server>, AddressError> {
         let mut servers = IndexMap::new();
         for text in texts.iter().map(|text| text.trim()).filter(|text| !text.is_empty()) {
             let server = self.named(text)?;
@@ -78,7 +78,7 @@ impl Servers {
     }
 
     /// The server with this name in receipts.
-    pub fn of_receipt(&self, name: &str) -> Result<Server, AddressError> {
+    pub(crate) fn of_receipt(&self, name: &str) -> Result<Server, AddressError> {
         if let Some(server) = self.given.get(name) {
             return Ok(server.clone());
         }
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn a_server_is_named_in_many_ways() {
         let servers = servers();
-        let named = |text: &str| servers.named(text).map(|server| (server.name(), server.told_dialect()));
+        let named = |text: &str| servers.named(text).map(|server| (server.name(), server.given_dialect()));
         assert_eq!(named("pb-dev").unwrap(), ("https://pb.example/pony/".to_owned(), None));
         let mason = ("http://mason.example/".to_owned(), Some(Dialect::Devmason));
         assert_eq!(named("mason").unwrap(), mason);
@@ -166,9 +166,9 @@ mod tests {
             .unwrap();
         assert_eq!(given.len(), 1, "the same server once");
         let again = servers.of_receipt("http://a.example/").unwrap();
-        assert_eq!(again.told_dialect(), Some(Dialect::V2009));
+        assert_eq!(again.given_dialect(), Some(Dialect::V2009));
         assert_eq!(
-            servers.of_receipt("http://mason.example/").unwrap().told_dialect(),
+            servers.of_receipt("http://mason.example/").unwrap().given_dialect(),
             Some(Dialect::Devmason)
         );
         assert_eq!(servers.give(&[]).unwrap()[0].name(), EMBEDDED);

@@ -1,5 +1,4 @@
-//! `pony-run notify`: looks at the last results of a package, and tells people what has turned red or green. What was told is noted
-//! after it was told: a kill in between tells it once more, and never not at all.
+//! `pony-run notify`: looks at the last results of a package, and sends messages about those that started or stopped failing.
 
 use std::time::Duration;
 
@@ -11,50 +10,49 @@ use crate::{
     cli::NotifyOptions,
     exit::Exit,
     notify::{
-        Kind, Light, State, decide,
+        Light, News, SlotState, decide,
         mail::{self, Here},
-        memory::{Memory, turn},
+        memory::{Memory, lock},
         message::{About, Message},
         settings::{Mail, Notify, Post, SettingError, Webhook, mailbox},
     },
     platform::Machine,
-    query::{
-        Full,
-        ask::{Asking, Last},
+    server::{
+        api::Api,
+        reported::{FullResult, LastResult},
+        webhook,
     },
-    server::post,
     words::plain,
 };
 
 /// The longest that posting a message may take.
 const POST: Duration = Duration::from_secs(30);
 
-/// Who is told, by one way.
+/// One way to reach people.
 enum Channel {
     Mail(Mail),
     Webhook(Webhook),
-    /// For `--dry-run`, where nobody is named.
+    /// For `--dry-run` without recipients.
     Nobody,
 }
 
-/// Something to tell somebody.
-struct News<'c> {
+/// A message that is due.
+struct Due<'c> {
     channel: &'c Channel,
     memory: Memory,
-    before: Option<State>,
-    kind: Kind,
-    /// What is to be noted once it is told.
-    after: State,
+    before: Option<SlotState>,
+    news: News,
+    /// What to remember once it is sent.
+    after: SlotState,
 }
 
-/// What is said of a message when it is sent.
 struct Sent {
     to: String,
     message: Message,
 }
 
 impl Channel {
-    /// What tells those who are told apart.
+    /// Tells recipients apart.
     fn identity(&self) -> String {
         match self {
             Self::Mail(mail) => {
@@ -68,7 +66,7 @@ impl Channel {
     }
 
     /// For people, without secrets.
-    fn words(&self) -> String {
+    fn description(&self) -> String {
         match self {
             Self::Mail(mail) => {
                 let to: Vec<String> = mail.to.iter().map(|to| to.email.to_string()).collect();
@@ -80,7 +78,7 @@ impl Channel {
     }
 }
 
-/// Tells whoever has to be told.
+/// Sends what is due.
 pub(super) async fn notify(options: &NotifyOptions) -> Result<Exit, Failure> {
     let mut querier = Querier::new(&options.ask)?;
     let mut channels =
@@ -93,20 +91,19 @@ pub(super) async fn notify(options: &NotifyOptions) -> Result<Exit, Failure> {
     }
     let server = querier.named(&options.ask)?;
     querier.home.make().map_err(cannot_record)?;
-    let turn = turn(&querier.home)
-        .map_err(|error| cannot_record(format!("cannot look up what was told before: {error}")))?;
-    let Some(_turn) = turn else {
-        say("pony-run: another pony-run notify is at it");
+    let lock = lock(&querier.home)
+        .map_err(|error| cannot_record(format!("cannot look up what was sent before: {error}")))?;
+    let Some(_lock) = lock else {
+        say("pony-run: another \"pony-run notify\" is running");
         return Ok(Exit::Ok);
     };
-    mail::tidy(&querier.home.notify());
-    let asking = querier.reach(&server).await;
-    let told = match asking {
-        Ok(asking) => all(&mut querier, &asking, &channels, options).await,
+    mail::cleanup(&querier.home.notify());
+    let sent = match querier.reach(&server).await {
+        Ok(api) => send_all(&mut querier, &api, &channels, options).await,
         Err(failure) => Err(failure),
     };
     server.close().await;
-    let (sent, exit) = told?;
+    let (sent, exit) = sent?;
     if options.ask.json {
         print(&format!("{:#}", sent.iter().map(Sent::json).collect::<Json>()));
     } else if !sent.is_empty() {
@@ -115,75 +112,80 @@ pub(super) async fn notify(options: &NotifyOptions) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-/// Who is told: what the command line says, and where it says nothing, what the configuration does.
+/// Those of the command line, else those of the configuration.
 fn channels(options: &NotifyOptions, configured: &Notify) -> Result<Vec<Channel>, SettingError> {
     let Notify { mail, webhook } = configured.clone();
     let to = options.mail_to.iter().map(|to| mailbox(to)).collect::<Result<Vec<Mailbox>, _>>()?;
     let given = options.webhook.as_ref().filter(|url| !url.is_empty()).map(|url| url.parse()).transpose()?;
-    let is_asked = !to.is_empty() || given.is_some();
+    let is_given = !to.is_empty() || given.is_some();
     let mail = match (to.is_empty(), mail) {
         // As it goes otherwise, to somebody else.
         (false, Some(mail)) => Some(Mail { to, ..mail }),
         (false, None) => Some(Mail { from: None, to, by: Post::Sendmail }),
-        (true, mail) => mail.filter(|_| !is_asked),
+        (true, mail) => mail.filter(|_| !is_given),
     };
-    let webhook = given.or_else(|| webhook.filter(|_| !is_asked));
+    let webhook = given.or_else(|| webhook.filter(|_| !is_given));
     Ok(mail.map(Channel::Mail).into_iter().chain(webhook.map(Channel::Webhook)).collect())
 }
 
-async fn all(
+async fn send_all(
     querier: &mut Querier,
-    asking: &Asking,
+    api: &Api,
     channels: &[Channel],
     options: &NotifyOptions,
 ) -> Result<(Vec<Sent>, Exit), Failure> {
-    let lasts = querier.last(asking, &options.slots.package, &options.slots.tags).await?;
-    let (server, host) = (asking.server.name(), Machine::look().facts.host);
+    let lasts = querier.last(api, &options.slots.package, &options.slots.tags).await?;
+    let (server, host) = (api.server.name(), Machine::look().facts.host);
     let (mut all, mut exit) = (Vec::new(), Exit::Ok);
     for last in lasts {
-        let news = news(querier, &server, &last, channels, options.dry_run)?;
-        if news.is_empty() {
+        let due = due(querier, &server, &last, channels, options.dry_run)?;
+        if due.is_empty() {
             continue;
         }
-        let row = last.row.clone();
-        let full = whole(querier, asking, last).await?;
-        for News { channel, memory, before, kind, after } in news {
-            let about =
-                About { kind, row: &row, full: full.as_ref(), server: &server, before: before.as_ref() };
+        let result = last.summary.clone();
+        let full = complete(querier, api, last).await?;
+        for Due { channel, memory, before, news, after } in due {
+            let about = About {
+                news,
+                result: &result,
+                full: full.as_ref(),
+                server: &server,
+                before: before.as_ref(),
+            };
             let message = Message::new(about, querier.clock.wall());
             if !options.dry_run {
-                let told = before.as_ref().and_then(|before| before.told);
-                let id = memory.message_id(&json!([kind, row.key, told]).to_string());
+                let notified = before.as_ref().and_then(|before| before.notified);
+                let id = memory.message_id(&json!([news, result.key, notified]).to_string());
                 if let Err(why) = send(querier, channel, &message, &id, &host).await? {
-                    say(&format!("pony-run: {} was not sent: {}", channel.words(), plain(&why)));
+                    say(&format!("pony-run: {} was not sent: {}", channel.description(), plain(&why)));
                     exit = exit.worst(Exit::NotDelivered);
                     continue;
                 }
                 memory.save(&after).map_err(|error| unremembered(&error))?;
             }
-            all.push(Sent { to: channel.words(), message });
+            all.push(Sent { to: channel.description(), message });
         }
     }
     Ok((all, exit))
 }
 
-/// What there is to tell of a slot. That there is nothing yet is noted.
-fn news<'c>(
+/// The messages about a slot that are due. A state without one is remembered at once.
+fn due<'c>(
     querier: &Querier,
     server: &str,
-    last: &Last,
+    last: &LastResult,
     channels: &'c [Channel],
-    dry: bool,
-) -> Result<Vec<News<'c>>, Failure> {
-    let Some(light) = Light::of(last.row.status.verdict()) else { return Ok(Vec::new()) };
+    is_dry_run: bool,
+) -> Result<Vec<Due<'c>>, Failure> {
+    let Some(light) = Light::of(last.summary.status) else { return Ok(Vec::new()) };
     let mut all = Vec::new();
     for channel in channels {
-        let memory = Memory::of(&querier.home, server, &last.row.slot, &channel.identity());
+        let memory = Memory::new(&querier.home, server, &last.summary.slot, &channel.identity());
         let before = memory.load();
-        let (kind, after) = decide(before.as_ref(), light, querier.clock.wall());
-        match kind {
-            Some(kind) => all.push(News { channel, memory, before, kind, after }),
-            None if !dry && before.as_ref() != Some(&after) => {
+        let (news, after) = decide(before.as_ref(), light, querier.clock.wall());
+        match news {
+            Some(news) => all.push(Due { channel, memory, before, news, after }),
+            None if !is_dry_run && before.as_ref() != Some(&after) => {
                 memory.save(&after).map_err(|error| unremembered(&error))?;
             }
             None => {}
@@ -192,16 +194,16 @@ fn news<'c>(
     Ok(all)
 }
 
-/// All of a result, as far as the server gives it: a message without it is better than none.
-async fn whole(querier: &mut Querier, asking: &Asking, last: Last) -> Result<Option<Full>, Failure> {
-    let found = querier.unless_stopped(asking.all_of(last)).await?;
+/// The whole of a result; a message without it is better than none.
+async fn complete(querier: &mut Querier, api: &Api, last: LastResult) -> Result<Option<FullResult>, Failure> {
+    let found = querier.unless_stopped(api.complete(last)).await?;
     Ok(found.unwrap_or_else(|error| {
         say(&format!("pony-run: {}", plain(&error.to_string())));
         None
     }))
 }
 
-/// Sends it; why not, if it was not.
+/// The inner error says why it was not sent.
 async fn send(
     querier: &mut Querier,
     channel: &Channel,
@@ -224,7 +226,7 @@ async fn send(
         Channel::Webhook(webhook) => {
             let mut json = message.json.clone();
             json["id"] = id.into();
-            let sending = post(webhook.url(), json.to_string().into(), POST);
+            let sending = webhook::post(webhook.url(), json.to_string().into(), POST);
             Ok(querier.unless_stopped(sending).await?.map_err(|error| error.to_string()))
         }
         Channel::Nobody => Ok(Ok(())),
@@ -232,7 +234,7 @@ async fn send(
 }
 
 fn unremembered(error: &std::io::Error) -> Failure {
-    cannot_record(format!("what was told cannot be noted, and is told again next time: {error}"))
+    cannot_record(format!("cannot note that a message was sent; it will be sent again next time: {error}"))
 }
 
 impl Sent {
@@ -244,8 +246,8 @@ impl Sent {
         json
     }
 
-    fn text(&self, dry: bool) -> String {
-        if dry {
+    fn text(&self, is_dry_run: bool) -> String {
+        if is_dry_run {
             return format!("to: {}\nsubject: {}\n\n{}", self.to, self.message.subject, self.message.body);
         }
         format!("{}: {}", self.to, self.message.subject)

@@ -13,11 +13,13 @@ use crate::{
     exit::Exit,
     home::Home,
     process::signals::Signals,
-    query::ask::{AskError, Asking, Last, called, find_out},
     server::{
         Server,
-        known::{Known, turn},
+        api::{Api, QueryError, detect},
+        kind::QueryFailure,
         registry::Servers,
+        reported::LastResult,
+        state::{ServerState, lock},
     },
 };
 
@@ -39,12 +41,12 @@ impl Querier {
         Ok(Self { home, config, servers, signals: setup::signals()?, clock: Clock::start() })
     }
 
-    /// The one server that is meant.
+    /// The one server that the options name.
     pub(super) fn named(&mut self, ask: &AskOptions) -> Result<Server, Failure> {
         let options = ask.servers();
         if let [_, second, ..] = options.servers.as_slice() {
             let message =
-                format!("one server is asked at a time, and `{second}` is another; -s SERVER names it");
+                format!("only one server can be asked at a time; `{second}` is a second one");
             return Err(Failure::new(Exit::Usage, message));
         }
         self.servers
@@ -55,55 +57,50 @@ impl Querier {
             .ok_or_else(|| Failure::new(Exit::Usage, "no server is named"))
     }
 
-    /// A server with what it speaks: what somebody said, what is remembered, or what it says to a cheap call, which is remembered.
-    pub(super) async fn reach(&mut self, server: &Server) -> Result<Asking, Failure> {
-        Ok(self.asking(server).await??)
+    /// A server with its dialect: given, remembered, or detected, and then remembered.
+    pub(super) async fn reach(&mut self, server: &Server) -> Result<Api, Failure> {
+        Ok(self.try_reach(server).await??)
     }
 
     /// As [`reach`](Self::reach), where a server that cannot be reached is no failure.
-    pub(super) async fn asking(&mut self, server: &Server) -> Result<Result<Asking, AskError>, Failure> {
-        let told = server.told_dialect().or_else(|| Known::load(&self.home, &server.name()).dialect());
-        let found = match told {
-            Some(dialect) => Ok(Some(dialect)),
-            None => self.unless_stopped(find_out(server)).await?,
-        };
-        Ok(match found {
-            Ok(Some(dialect)) => {
-                if told.is_none() {
-                    self.remember(server, dialect);
-                }
-                Ok(Asking { server: server.clone(), dialect })
-            }
-            Ok(None) => Err(AskError::NoServer(called(server))),
-            Err(error) => Err(AskError::Call { server: called(server), error }),
-        })
+    pub(super) async fn try_reach(&mut self, server: &Server) -> Result<Result<Api, QueryError>, Failure> {
+        let known =
+            server.given_dialect().or_else(|| ServerState::load(&self.home, &server.name()).dialect());
+        if let Some(dialect) = known {
+            return Ok(Ok(Api::new(server, dialect)));
+        }
+        let detected = self.unless_stopped(detect(server)).await?;
+        if let Ok(dialect) = detected {
+            self.remember(server, dialect);
+        }
+        Ok(detected.map(|dialect| Api::new(server, dialect)))
     }
 
-    /// Notes what a server speaks, where nobody delivers to it just now: what is noted of deliveries must not be lost.
+    /// Keeps a server's dialect, unless results are delivered to it just now: what is kept of deliveries must not be lost.
     pub(super) fn remember(&self, server: &Server, dialect: Dialect) {
         let name = server.name();
-        let Ok(Some(_turn)) = turn(&self.home, &name) else { return };
-        let mut known = Known::load(&self.home, &name);
-        known.speaks(dialect);
-        // Found out again next time, then.
-        let _ = known.save(&self.home, &name);
+        let Ok(Some(_lock)) = lock(&self.home, &name) else { return };
+        let mut state = ServerState::load(&self.home, &name);
+        state.set_dialect(dialect);
+        // Else it is detected again next time.
+        let _ = state.save(&self.home);
     }
 
     /// The last results of a package's slots with these tags: at least one.
     pub(super) async fn last(
         &mut self,
-        asking: &Asking,
+        api: &Api,
         package: &str,
         tags: &[String],
-    ) -> Result<Vec<Last>, Failure> {
-        let last = self.unless_stopped(asking.last(package, tags)).await??;
+    ) -> Result<Vec<LastResult>, Failure> {
+        let last = self.unless_stopped(api.last_results(package, tags)).await??;
         if last.is_empty() {
-            return Err(Failure::new(Exit::No, no_slot(&asking.server, package, tags)));
+            return Err(Failure::new(Exit::No, no_slot(&api.server, package, tags)));
         }
         Ok(last)
     }
 
-    /// What comes of `work`, unless a signal ends it.
+    /// `work`, unless a signal ends it.
     pub(super) async fn unless_stopped<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Failure> {
         unless_stopped(&mut self.signals, work).await
     }
@@ -113,21 +110,21 @@ impl Querier {
 pub(super) fn no_slot(server: &Server, package: &str, tags: &[String]) -> String {
     let what = match tags {
         [] => format!("no results of {package}"),
-        [tag] => format!("no tagset of {package} with the tag {tag}"),
-        tags => format!("no tagset of {package} with the tags {}", tags.join(", ")),
+        [tag] => format!("no slot of {package} with the tag {tag}"),
+        tags => format!("no slot of {package} with the tags {}", tags.join(", ")),
     };
-    let way_out = format!("`pony-run query tagsets {package}` shows what there is");
-    format!("{} has {what}; {way_out}", called(server))
+    let hint = format!("`pony-run query slots {package}` lists its slots");
+    format!("{} has {what}; {hint}", server.display_name())
 }
 
-impl From<AskError> for Failure {
-    fn from(error: AskError) -> Self {
-        let exit = match error {
-            AskError::NoPackage { .. } | AskError::NoResult { .. } => Exit::No,
-            AskError::Call { .. }
-            | AskError::Odd { .. }
-            | AskError::Cannot { .. }
-            | AskError::NoServer(_) => Exit::NotAnswered,
+impl From<QueryError> for Failure {
+    fn from(error: QueryError) -> Self {
+        let exit = match error.failure {
+            QueryFailure::NoPackage { .. } | QueryFailure::NoResult(_) => Exit::No,
+            QueryFailure::Call(_)
+            | QueryFailure::NotAResult(_)
+            | QueryFailure::Unsupported { .. }
+            | QueryFailure::Unrecognized => Exit::NotAnswered,
         };
         Self::of(exit, &error)
     }

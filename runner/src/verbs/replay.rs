@@ -104,12 +104,12 @@ async fn on_server(options: &ReplayOptions, key: &str) -> Result<Found, Failure>
     let mut querier = Querier::new(&ask)?;
     let server = querier.named(&ask)?;
     let found = match querier.reach(&server).await {
-        Ok(asking) => querier.unless_stopped(asking.result(key)).await,
+        Ok(api) => querier.unless_stopped(api.result(key)).await,
         Err(failure) => Err(failure),
     };
     server.close().await;
     let full = found??;
-    let words = format!("result {key} of {} on {}", full.row.slot.package, server.name());
+    let words = format!("result {key} of {} on {}", full.summary.slot.package, server.name());
     let carried = Carried::of_result(&full)
         .map_err(|error| Failure::new(Exit::No, format!("cannot re-run {words}")).caused_by(&error))?;
     let run_id = full.client_info.get("run_id").and_then(serde_json::Value::as_str).map(str::to_owned);

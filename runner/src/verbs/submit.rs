@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
 
 use super::{
@@ -16,7 +16,7 @@ use crate::{
     delivery::{
         deliverer::{Deliverer, DeliveryOptions, Ended},
         outbox::{Rules, pass},
-        receipt::{Receipt, Trouble, Waiting},
+        receipt::{Receipt, Waiting},
     },
     display::Console,
     display::look::ColourChoice,
@@ -26,7 +26,7 @@ use crate::{
         RunRecord,
         folder::{Active, Open, RunFolder, open_runs},
     },
-    server::{Server, known::Known},
+    server::{Server, backoff::Backoff, state::ServerState},
 };
 
 /// Delivers these run folders, or all that wait.
@@ -139,7 +139,7 @@ async fn all(deliverer: &mut Deliverer, servers: Vec<Server>, also_final: bool) 
             .filter(|row| !row.waiting.as_ref().is_some_and(|waiting| waiting.dropped))
             .count()
         {
-            0 => deliverer.console.say("nothing waits"),
+            0 => deliverer.console.say("Nothing is waiting to be sent."),
             1 => deliverer.console.say("1 result waits and was not tried; `pony-run submit --list` says why"),
             count => {
                 deliverer.console.say(&format!(
@@ -216,7 +216,7 @@ struct Row {
     files: usize,
     waiting: Option<Waiting>,
     /// Of the result, or of its files.
-    trouble: Option<Trouble>,
+    trouble: Option<Backoff>,
     /// When it is tried next, whatever happens; none if never by itself.
     next: Option<Timestamp>,
 }
@@ -236,10 +236,10 @@ fn waiting(deliverer: &Deliverer) -> Vec<Row> {
             }
             let waiting = folder.read_waiting(server);
             let of_server =
-                Known::load(&deliverer.home, server).trouble.filter(|trouble| !trouble.is_over(now));
+                ServerState::load(&deliverer.home, server).backoff.filter(|backoff| !backoff.is_over(now));
             let never = waiting.as_ref().is_some_and(|waiting| waiting.is_final || waiting.dropped);
-            let trouble = waiting.as_ref().map(|waiting| waiting.trouble.clone());
-            let trouble = trouble.or_else(|| receipt.as_ref()?.trouble.clone());
+            let trouble = waiting.as_ref().map(|waiting| waiting.backoff.clone());
+            let trouble = trouble.or_else(|| receipt.as_ref()?.backoff.clone());
             let own = trouble.as_ref().map(|trouble| trouble.next);
             let next = own.into_iter().chain(of_server.map(|trouble| trouble.next)).max().unwrap_or(now);
             rows.push(Row {
@@ -264,7 +264,7 @@ fn list(deliverer: &Deliverer, as_json: bool) -> Exit {
         return print(&format!("{:#}", Value::Array(rows)));
     }
     if rows.is_empty() {
-        deliverer.console.say("nothing waits");
+        deliverer.console.say("Nothing is waiting to be sent.");
         return Exit::Ok;
     }
     let now = deliverer.console.clock.wall();
@@ -297,13 +297,13 @@ impl Row {
         );
         let when = match (&self.waiting, self.next) {
             (Some(waiting), _) if waiting.dropped => "given up".to_owned(),
-            (_, None) => "not tried again by itself; `pony-run submit RUN` does".to_owned(),
-            (_, Some(next)) if next <= now => "next with the next pony-run".to_owned(),
-            (_, Some(next)) => format!("not before {}", next.strftime("%Y-%m-%d %H:%M:%S UTC")),
+            (_, None) => "not tried again; `pony-run submit RUN` tries it".to_owned(),
+            (_, Some(next)) if next <= now => "next try with the next run".to_owned(),
+            (_, Some(next)) => format!("next try after {} (local)", local(next, now)),
         };
         let tried = match &self.trouble {
-            Some(Trouble { failures: 1, reason, .. }) => format!("tried once: {reason}"),
-            Some(Trouble { failures: tries @ 2.., reason, .. }) => format!("tried {tries} times: {reason}"),
+            Some(Backoff { failures: 1, reason, .. }) => format!("tried once: {reason}"),
+            Some(Backoff { failures: tries @ 2.., reason, .. }) => format!("tried {tries} times: {reason}"),
             _ => "not tried yet".to_owned(),
         };
         let why = match self.files {
@@ -315,7 +315,14 @@ impl Row {
     }
 }
 
-/// Nobody is to have these any more.
+/// The time of day here, with the date where that is another one.
+fn local(time: Timestamp, now: Timestamp) -> String {
+    let (time, now) = (time.to_zoned(TimeZone::system()), now.to_zoned(TimeZone::system()));
+    let format = if time.date() == now.date() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
+    time.strftime(format).to_string()
+}
+
+/// Gives up all that wait.
 fn drop_all(deliverer: &mut Deliverer) -> Result<Exit, Failure> {
     let open = open_runs(&deliverer.home);
     let open = open.map_err(|error| cannot_record(format!("cannot look for waiting results: {error}")))?;
@@ -335,7 +342,7 @@ fn give_up(deliverer: &mut Deliverer, folder: &RunFolder, record: &RunRecord) {
             deliverer.console.clock.wall(),
         ));
         deliverer.console.note(format!(
-            "{} is not for {server} any more; it stays in {}",
+            "dropped: {} will not be sent to {server} (files stay in {})",
             record.run_id,
             folder.path().display()
         ));
@@ -350,7 +357,7 @@ fn give_up(deliverer: &mut Deliverer, folder: &RunFolder, record: &RunRecord) {
         } else {
             deliverer
                 .console
-                .note(format!("files of {} are not for {} any more", record.run_id, receipt.server));
+                .note(format!("dropped: files of {} will not be sent to {}", record.run_id, receipt.server));
         }
     }
 }

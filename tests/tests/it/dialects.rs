@@ -228,6 +228,80 @@ fn a_package_that_devmason_would_lose_is_told_by_its_slug() {
     }
 }
 
+/// The address that a delivery printed.
+fn printed_link(ended: &Ended<'_>) -> String {
+    let err = ended.err();
+    let line = err.lines().find(|line| line.contains("stored")).unwrap_or_else(|| panic!("{ended}"));
+    let start = line.find("http://").unwrap_or_else(|| panic!("no link in {line}"));
+    line[start..].to_owned()
+}
+
+fn status_of(link: &str) -> u16 {
+    let (address, path) = link.strip_prefix("http://").and_then(|rest| rest.split_once('/')).expect("a path");
+    pony_tests::get(address, &format!("/{path}"), "*/*").status
+}
+
+#[test]
+fn the_link_that_is_printed_after_a_delivery_leads_to_the_result() {
+    for (dialect, package, path) in [
+        (Dialect::V2009, "demo", "demo/detail?result_key=1"),
+        (Dialect::V2009, "My Package", "My%20Package/detail?result_key=1"),
+        (Dialect::V2010, "demo", "p/demo/1/"),
+        (Dialect::V2010, "My Package", "p/My%20Package/1/"),
+        (Dialect::Devmason, "demo", "demo/builds/2"),
+        (Dialect::Devmason, "My Package 2.0", "my-package-2_0/builds/2"),
+        (Dialect::DevmasonRest, "demo", "demo/builds/2"),
+        (Dialect::DevmasonRest, "My Package 2.0", "my-package-2_0/builds/2"),
+    ] {
+        let world = World::new();
+        let peer = world.peer(dialect);
+        world.write("demo.yaml", format!("package: {package}\nsteps:\n- run: echo\n"));
+        let _ = run(&world, &peer, dialect).code(0);
+        let ended = run(&world, &peer, dialect).code(0);
+        let link = printed_link(&ended);
+        assert_eq!(link, peer.url() + path, "{dialect:?} {package} {ended}");
+        assert_eq!(status_of(&link), 200, "{dialect:?} {link}");
+    }
+    let world = World::new();
+    let serve = world.serve_file("elsewhere.db");
+    for package in ["demo", "~odd", "My Package"] {
+        world.write("demo.yaml", format!("package: '{package}'\nsteps:\n- run: echo\n"));
+        let link = printed_link(&world.pony(&["-s", &serve.url(), "demo.yaml"]).end().code(0));
+        assert_eq!(status_of(&link), 200, "{link}");
+    }
+}
+
+#[test]
+fn where_no_key_is_known_the_link_leads_to_a_page_that_exists() {
+    // A server of 2009 that does not know the question, and a devmason without pages as JSON.
+    let no_answer = pony_tests::Odd::status(503);
+    for (dialect, odd, path) in [
+        (Dialect::V2009, no_answer.clone().on("/xmlrpc"), "demo/"),
+        (
+            Dialect::Devmason,
+            pony_tests::Odd::page("text/html", b"<html><title>devmason</title></html>").on("format=json"),
+            "demo",
+        ),
+    ] {
+        let world = World::new();
+        let peer = world.peer(dialect);
+        world.recipe("steps:\n- run: echo\n");
+        let _ = run(&world, &peer, dialect).code(0);
+        // The submission itself is answered.
+        let odd = if dialect == Dialect::V2009 {
+            vec![pony_tests::Odd::own().on("/xmlrpc").times(1), odd]
+        } else {
+            vec![odd]
+        };
+        peer.answer(&odd);
+        let ended = run(&world, &peer, dialect).code(0);
+        let link = printed_link(&ended);
+        assert_eq!(link, peer.url() + path, "{dialect:?} {ended}");
+        peer.answer(&[]);
+        assert_eq!(status_of(&link), 200, "{dialect:?} {link}");
+    }
+}
+
 #[test]
 fn devmason_is_not_believed_when_it_says_that_it_has_a_result() {
     let world = World::new();

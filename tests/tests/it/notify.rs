@@ -89,10 +89,10 @@ fn mail_is_sent_when_a_package_turns_red_stays_red_and_turns_green() {
 
     build(&world, "embedded", true);
     let host = world.last_run().result()["host"].as_str().unwrap().to_owned();
-    let subject = format!("[pony] demo is red: check failed on {host}");
+    let subject = format!("[pony] demo fails at check on {host}");
     notify(&world, &[])
         .code(0)
-        .out_has("mail to ann@example.org, bob@example.org: [pony] demo is red")
+        .out_has("mail to ann@example.org, bob@example.org: [pony] demo fails")
         .err_is("");
     let sent = smtp.calls();
     assert_eq!(sent.len(), 1);
@@ -111,17 +111,17 @@ fn mail_is_sent_when_a_package_turns_red_stays_red_and_turns_green() {
     build(&world, "embedded", true);
     notify(&world, &[]).code(0).out_is("");
     let_pass(&world, 25);
-    notify(&world, &[]).code(0).out_has("still red");
+    notify(&world, &[]).code(0).out_has("still fails");
     notify(&world, &[]).code(0).out_is("");
     assert_eq!(smtp.calls().len(), 2);
-    assert!(body(&world, &smtp.calls()[1]).contains("red since 20"));
+    assert!(body(&world, &smtp.calls()[1]).contains("failing   since 20"));
 
     build(&world, "embedded", false);
-    notify(&world, &[]).code(0).out_has("green again");
+    notify(&world, &[]).code(0).out_has("passes again");
     notify(&world, &[]).code(0).out_is("");
     let sent = smtp.calls();
     assert_eq!(sent.len(), 3);
-    assert!(header(&sent[2], "Subject").contains("demo is green again on"));
+    assert!(header(&sent[2], "Subject").contains("demo passes again on"));
     let ids: Vec<String> = sent.iter().map(|message| header(message, "Message-ID")).collect();
     assert!(ids[0] != ids[1] && ids[1] != ids[2], "{ids:?}");
 }
@@ -137,9 +137,8 @@ fn a_dry_run_changes_nothing() {
         smtp.port()
     ));
     for _ in 0..2 {
-        let told = notify(&world, &["--dry-run"])
-            .code(0)
-            .out_has("to: mail to a@x.org\nsubject: [pony] demo is red");
+        let told =
+            notify(&world, &["--dry-run"]).code(0).out_has("to: mail to a@x.org\nsubject: [pony] demo fails");
         assert!(told.out().contains("two is not one"), "{told}");
     }
     let url = format!("{}hook/sesame", hook.url());
@@ -151,7 +150,9 @@ fn a_dry_run_changes_nothing() {
     // Without anybody to tell it shows what would be told.
     world.configure("");
     notify(&world, &["--dry-run"]).code(0).out_has("to: nobody\n");
-    notify(&world, &[]).code(2).err_has("nobody is to be told").err_has("--mail-to");
+    notify(&world, &[])
+        .code(2)
+        .err_has("No recipients: use --mail-to, --webhook, or `notify` in config.yaml");
 }
 
 #[test]
@@ -177,7 +178,7 @@ fn what_could_not_be_sent_is_sent_the_next_time() {
     notify(&world, &[]).code(13);
     let smtp = world.smtp("plain");
     configure(smtp.port());
-    notify(&world, &[]).code(0).out_has("demo is red");
+    notify(&world, &[]).code(0).out_has("demo fails");
     let (first, second) = (silent.calls(), smtp.calls());
     assert_eq!((first.len(), second.len()), (1, 1));
     assert_eq!(header(&first[0], "Message-ID"), header(&second[0], "Message-ID"));
@@ -194,9 +195,9 @@ fn what_was_told_and_not_noted_is_told_once_more() {
     fs::remove_file(&note).unwrap();
     fs::create_dir_all(note.join("in the way")).unwrap();
     build(&world, "embedded", true);
-    notify(&world, &["--webhook", &url]).code(14).err_has("cannot be noted");
+    notify(&world, &["--webhook", &url]).code(14).err_has("cannot note that a message was sent");
     fs::remove_dir_all(&note).unwrap();
-    notify(&world, &["--webhook", &url]).code(0).out_has("demo is red");
+    notify(&world, &["--webhook", &url]).code(0).out_has("demo fails");
     notify(&world, &["--webhook", &url]).code(0).out_is("");
     let ids: Vec<Value> = hook.calls().iter().map(|call| call["json"]["id"].clone()).collect();
     assert_eq!(ids.len(), 2);
@@ -210,12 +211,12 @@ fn a_webhook_gets_words_and_what_they_mean() {
     build(&world, "embedded", true);
     let url = format!("http://ann:hunter2@127.0.0.1:{}/hook/sesame", hook.port());
     world.configure(&format!("notify: {{webhook: '{url}'}}\n"));
-    notify(&world, &[]).code(0).out_has("webhook at 127.0.0.1: [pony] demo is red").has_no("sesame");
+    notify(&world, &[]).code(0).out_has("webhook at 127.0.0.1: [pony] demo fails").has_no("sesame");
     let calls = hook.calls();
     let (call, told) = (&calls[0], &calls[0]["json"]);
     assert_eq!((&call["path"], &call["type"]), (&json!("/hook/sesame"), &json!("application/json")));
     assert!(call["login"].as_str().unwrap().starts_with("Basic "));
-    assert!(told["text"].as_str().unwrap().starts_with("[pony] demo is red: check failed on "), "{told:#}");
+    assert!(told["text"].as_str().unwrap().starts_with("[pony] demo fails at check on "), "{told:#}");
     assert!(told["text"].as_str().unwrap().ends_with("\nhttp://127.0.0.1:8000/p/demo/1/"), "{told:#}");
     for (name, value) in [
         ("kind", json!("turned-red")),
@@ -281,7 +282,7 @@ fn a_login_is_used_and_shown_nowhere() {
     configure("password-command: [sh, -c, 'exit 3']");
     notify(&world, &[]).code(13).err_has("its `password-command` sh ended with 3");
     configure("password-command: [sh, -c, 'echo ses\"\"ame']");
-    notify(&world, &[]).code(0).out_has("demo is red");
+    notify(&world, &[]).code(0).out_has("demo fails");
     assert_eq!(smtp.calls()[0]["login"], json!(["ann", "sesame"]));
     assert!(world.holding("sesame").is_empty(), "{:?}", world.holding("sesame"));
 }
@@ -300,7 +301,7 @@ fn sendmail_carries_mail_where_no_server_is_named() {
     fs::remove_file(world.path("home/message")).unwrap();
     notify(&world, &["--mail-to", "ann@example.org", "--mail-to", "Bob <bob@example.org>"])
         .code(0)
-        .out_has("demo is red");
+        .out_has("demo fails");
     let arguments = fs::read_to_string(world.path("home/arguments")).unwrap();
     let words: Vec<&str> = arguments.lines().collect();
     assert_eq!(
@@ -328,9 +329,9 @@ fn every_kind_of_server_can_be_watched() {
         let hook_url = format!("{}hook", hook.url());
         build(&world, &url, true);
         let words = ["-s", &url, "--webhook", &hook_url];
-        notify(&world, &words).code(0).out_has("demo is red: check failed on");
+        notify(&world, &words).code(0).out_has("demo fails at check on");
         build(&world, &url, false);
-        notify(&world, &words).code(0).out_has("green again");
+        notify(&world, &words).code(0).out_has("passes again");
         notify(&world, &words).code(0).out_is("");
         let calls = hook.calls();
         assert_eq!(calls.len(), 2, "{kind}");

@@ -92,7 +92,7 @@ fn what_waits_is_shown_and_can_be_given_up() {
     let _ = build(&world, &url).code(13);
     let listed = world.pony(&["submit", "--list"]).end().code(0);
     let listed =
-        listed.out_has("demo, ended").out_has("tried once: it answered 503").out_has("not before 20").out();
+        listed.out_has("demo, ended").out_has("tried once: it answered 503").out_has("next try after ").out();
     assert!(listed.contains(&url), "{listed}");
     // It asked to be left alone, and is.
     peer.answer(&[]);
@@ -110,7 +110,7 @@ fn what_waits_is_shown_and_can_be_given_up() {
     assert_eq!(counts(&peer), [1]);
     let _ = world.pony(&["submit", run]).end().code(0).err_has("stored");
     assert_eq!(counts(&peer), [1, 1], "one that was given up is sent to whoever asks for it by name");
-    let _ = world.pony(&["submit", "--list"]).end().code(0).err_has("nothing waits");
+    let _ = world.pony(&["submit", "--list"]).end().code(0).err_has("Nothing is waiting to be sent.");
     let _ = world.pony(&["submit", "no-such-run"]).end().code(2).err_has("there is no run `no-such-run`");
 }
 
@@ -127,7 +127,7 @@ fn what_is_refused_for_good_is_marked_and_blocks_nothing() {
         let (peer, url) = ready(Dialect::V2010, &world);
         let _ = build(&world, &url).code(0);
         peer.answer(&[odd]);
-        let ended = build(&world, &url).code(13).err_has("not tried again by itself");
+        let ended = build(&world, &url).code(13).err_has("will not be tried again");
         let waits = waiting(&world);
         assert_eq!(
             (waits.len(), &waits[0]["final"], &waits[0]["next"]),
@@ -150,7 +150,7 @@ fn who_is_not_let_in_is_tried_again_with_the_login_of_the_command_line() {
     let (peer, url) = ready(Dialect::V2010, &world);
     peer.answer(&[Odd::status(401)]);
     let _ =
-        build(&world, &url).code(13).err_has("401").err_has("~/.netrc").err_has("not tried again by itself");
+        build(&world, &url).code(13).err_has("401").err_has("~/.netrc").err_has("will not be tried again");
     peer.answer(&[]);
     let _ = world.pony(&["demo.yaml"]).end().code(0);
     assert_eq!(counts(&peer), [0; 0], "nobody has given a login");

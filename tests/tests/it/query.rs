@@ -82,7 +82,7 @@ fn table(ended: &Ended<'_>) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn the_last_results_are_told_by_every_kind_of_server() {
+fn every_kind_of_server_gives_the_last_results() {
     for kind in KINDS {
         let world = world();
         let server = Asked::of(kind, &world);
@@ -91,9 +91,10 @@ fn the_last_results_are_told_by_every_kind_of_server() {
         let told = query(&world, &url, &["last", "demo"]).code(10).err_is("");
         let rows = table(&told);
         assert_eq!(rows.len(), 2, "{kind} {told}");
-        let (red, green) = if rows[0][0] == "red" { (&rows[0], &rows[1]) } else { (&rows[1], &rows[0]) };
-        assert!(red.contains(&"slow".to_owned()) && red.contains(&"check".to_owned()), "{kind} {told}");
-        assert_eq!(green[0], "green", "{kind} {told}");
+        let (failed, passed) =
+            if rows[0][0] == "failed" { (&rows[0], &rows[1]) } else { (&rows[1], &rows[0]) };
+        assert!(failed.contains(&"slow".to_owned()) && failed.contains(&"check".to_owned()), "{kind} {told}");
+        assert_eq!(passed[0], "passed", "{kind} {told}");
         assert!(told.out().contains("just now") && told.out().contains("fast, unit"), "{kind} {told}");
 
         let json = json(&query(&world, &url, &["last", "demo", "slow", "--json"]).code(10));
@@ -106,23 +107,28 @@ fn the_last_results_are_told_by_every_kind_of_server() {
         );
         assert!(results[0]["host"].is_string() && results[0]["received"].is_string(), "{json:#}");
 
-        query(&world, &url, &["last", "demo", "unit"]).code(0).out_has("green");
+        query(&world, &url, &["last", "demo", "unit"]).code(0).out_has("passed");
         query(&world, &url, &["last", "demo", "fast", "slow"])
             .code(1)
-            .err_has("no tagset of demo with the tags");
+            .err_has("no slot of demo with the tags");
         query(&world, &url, &["last", "nothing"])
             .code(1)
             .out_is("")
             .err_has("no results of a package `nothing`");
-        let tagsets = query(&world, &url, &["tagsets", "demo"]).code(0);
-        assert_eq!(table(&tagsets).len(), 2, "{kind} {tagsets}");
+        let slots = query(&world, &url, &["slots", "demo"]).code(0);
+        assert_eq!(table(&slots).len(), 2, "{kind} {slots}");
+        let earlier_name = query(&world, &url, &["tagsets", "demo"]).code(0);
+        assert_eq!(earlier_name.out(), slots.out());
         query(&world, &url, &["failures", "demo"]).code(10).out_has("check").has_no("unit");
-        query(&world, &url, &["failures", "demo", "fast"]).code(0).out_is("").err_has("none of 1 tagsets");
+        query(&world, &url, &["failures", "demo", "fast"])
+            .code(0)
+            .out_is("")
+            .err_is("demo: nothing is failing (1 slot)\n");
 
         // What was built last is what counts.
         std::fs::remove_file(world.path("work/red")).unwrap();
         submit(&world, &url, "slow.yaml");
-        query(&world, &url, &["last", "demo"]).code(0).has_no("red");
+        query(&world, &url, &["last", "demo"]).code(0).has_no("failed");
     }
 }
 
@@ -137,7 +143,7 @@ fn a_result_is_given_by_its_key_where_there_is_one() {
             query(&world, &url, &["result", "1"])
                 .code(15)
                 .out_is("")
-                .err_has("speaks 2009, which gives no result by its key")
+                .err_has("speaks 2009, which does not look results up by their key")
                 .err_has("query last PACKAGE");
             continue;
         }
@@ -169,13 +175,14 @@ fn a_result_is_given_by_its_key_where_there_is_one() {
 }
 
 #[test]
-fn packages_are_listed_by_those_who_can() {
+fn packages_are_listed_where_a_server_can() {
     for kind in KINDS {
         let world = world();
         let server = Asked::of(kind, &world);
         let url = server.url();
         if ["2009", "2010"].contains(&kind) {
-            let said = format!("speaks {kind}, which lists no packages to programs; open {url} in a browser");
+            let said =
+                format!("speaks {kind}, which does not list packages to programs; open {url} in a browser");
             query(&world, &url, &["packages", "--dialect", kind]).code(15).out_is("").err_has(&said);
             continue;
         }
@@ -203,7 +210,7 @@ fn whether_to_build_is_asked_without_reserving() {
             continue;
         }
         for _ in 0..2 {
-            query(&world, &url, &["check", "fast.yaml"]).code(0).out_has("build");
+            query(&world, &url, &["check", "fast.yaml"]).code(0).out_has("yes");
         }
         submit(&world, &url, "fast.yaml");
         let told = query(&world, &url, &["check", "fast.yaml"]);
@@ -211,7 +218,7 @@ fn whether_to_build_is_asked_without_reserving() {
             told.code(0).out_has("We always build, now!");
             continue;
         }
-        told.code(1).out_has("leave").out_has("build up to date");
+        assert_eq!(table(&told.code(1)), [["no", "demo", "up", "to", "date"]], "{kind}");
         query(&world, &url, &["check", "-t", "other", "fast.yaml"]).code(0);
         let json = json(&query(&world, &url, &["check", "fast.yaml", "slow.yaml", "--json"]).code(0));
         let builds: Vec<_> = json["builds"].as_array().unwrap().iter().map(|build| &build["build"]).collect();
@@ -223,24 +230,24 @@ fn whether_to_build_is_asked_without_reserving() {
 }
 
 #[test]
-fn who_waits_is_told_when_it_is_green() {
+fn waiting_ends_when_all_slots_pass() {
     let world = world();
     let serve = world.serve_file("elsewhere.db");
     let url = serve.url();
     let wait = ["query", "wait", "demo", "--until-green", "--every", "0.1", "-s", &url];
     let mut waiting = world.pony(&wait).start();
-    waiting.until(Stream::Err, "there is no result of demo yet");
+    waiting.until(Stream::Err, "no result of demo yet");
     submit(&world, &url, "slow.yaml");
-    waiting.until(Stream::Err, "is red, result");
+    waiting.until(Stream::Err, "failed (result");
     submit(&world, &url, "fast.yaml");
     std::fs::remove_file(world.path("work/red")).unwrap();
     submit(&world, &url, "slow.yaml");
-    let ended = waiting.end().code(0).out_has("green");
+    let ended = waiting.end().code(0).out_has("passed");
     assert_eq!(table(&ended).len(), 2, "{ended}");
 }
 
 #[test]
-fn who_waits_gives_up_in_time_or_when_asked_to() {
+fn waiting_ends_at_its_timeout_or_by_a_signal() {
     let world = world();
     let wait = ["query", "wait", "demo", "--until-green", "--every", "0.1"];
     let ended = world.pony(&[&wait[..], &["--timeout", "0.3"]].concat()).end().code(1);
@@ -249,7 +256,7 @@ fn who_waits_gives_up_in_time_or_when_asked_to() {
     let timeout = [&wait[..], &["--timeout", "0.3", "--json"]].concat();
     assert_eq!(json(&world.pony(&timeout).end().code(10))["verdict"], "red");
     let mut waiting = world.pony(&wait).start();
-    waiting.until(Stream::Err, "is red");
+    waiting.until(Stream::Err, "failed (result");
     waiting.signal(Signal::SIGINT);
     waiting.end().code(130).out_is("");
     world.pony(&["query", "wait", "demo"]).end().code(2).err_has("--until-green");
@@ -257,7 +264,7 @@ fn who_waits_gives_up_in_time_or_when_asked_to() {
 }
 
 #[test]
-fn who_waits_sits_out_a_server_that_is_down() {
+fn waiting_continues_while_the_server_is_down() {
     let world = world();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("http://{port}/");
@@ -270,23 +277,33 @@ fn who_waits_sits_out_a_server_that_is_down() {
         world.call(pony_tests::program("pony-serve"), &["--listen", &listen, "--data", &data]).start();
     serve.until(Stream::Err, "listening");
     submit(&world, &url, "fast.yaml");
-    waiting.end().code(0).out_has("green");
+    waiting.end().code(0).out_has("passed");
     let down = ["query", "wait", "demo", "--until-green", "--timeout", "0.2", "-s", "http://127.0.0.1:1/"];
     world.pony(&down).end().code(15).err_has("could not be asked");
 }
 
 #[test]
-fn what_a_server_speaks_and_what_is_remembered_of_it_is_shown() {
+fn what_a_server_is_and_what_is_remembered_of_it_is_shown() {
     for kind in KINDS {
         let world = world();
         let server = Asked::of(kind, &world);
         let url = server.url();
         let told = world.pony(&["query", "server", &url]).end().code(0).err_is("").has_no("hunter2");
         let speaks = if kind == "embedded" { "pony-serve" } else { kind };
-        assert!(told.out().contains(&format!("speaks   {speaks} (")), "{told}");
-        let login = if kind == "devmason-rest" { "login    in its address" } else { "login    none" };
-        for words in ["knows runs", "says whether to build", "trouble  none", login] {
-            assert!(told.out().contains(words), "{words} {told}");
+        let login = if kind == "devmason-rest" { "in its address" } else { "none" };
+        for line in [
+            &format!("type {speaks} ("),
+            "maximum request ",
+            "last error none",
+            "results in doubt none",
+            &format!("login {login}"),
+            "FEATURE",
+            "duplicate detection ",
+            "build advice ",
+        ] {
+            let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ") + " ";
+            let has = told.out().lines().any(|shown| words(shown).starts_with(line));
+            assert!(has, "{line} {told}");
         }
         assert!(told.out().lines().all(|line| line.chars().count() <= 110), "{told}");
         let json = json(&query(&world, &url, &["server", "--json"]).code(0));
@@ -304,7 +321,7 @@ fn a_server_that_is_down_shows_what_is_remembered() {
         .pony(&["query", "server", refused])
         .end()
         .code(15)
-        .out_has("failed once")
+        .out_has("(failed once")
         .out_has("in its address");
     told.has_no("hunter2");
     world.configure("servers:\n  lab: {url: 'http://127.0.0.1:1/', user: ann, password-command: [no-such-program, hunter2]}\n");
@@ -318,14 +335,14 @@ fn a_server_that_is_down_shows_what_is_remembered() {
 }
 
 #[test]
-fn what_is_no_server_is_told_in_words() {
+fn what_is_not_a_server_is_named() {
     let world = world();
     for (how, said) in [
         ("page", "answered with a web page (“Welcome”)"),
         ("garbage", "does not speak XML-RPC"),
         ("error", "500"),
         ("refuse", "403 Forbidden: go away"),
-        ("text", "no pony-build server as far as can be told"),
+        ("text", "does not answer like any pony-build server"),
         ("hangup", "the connection broke"),
     ] {
         let server = world.odd(how);
@@ -335,13 +352,15 @@ fn what_is_no_server_is_told_in_words() {
     let server = world.odd("struct");
     query(&world, &server.url(), &["result", "1", "--dialect", "2010"])
         .code(15)
-        .err_has("answered with what is no result");
-    query(&world, "http://a/ http://b/", &["last", "demo"]).code(2).err_has("one server is asked at a time");
+        .err_has("sent what is not a result");
+    query(&world, "http://a/ http://b/", &["last", "demo"])
+        .code(2)
+        .err_has("only one server can be asked at a time");
     query(&world, "ftp://a/", &["last", "demo"]).code(2).err_has("http or https");
 }
 
 #[test]
-fn words_of_a_server_have_no_power_over_a_terminal() {
+fn text_of_a_server_does_not_control_the_terminal() {
     let world = World::new();
     let recipe = world.write(
         "odd.yaml",
@@ -350,5 +369,5 @@ fn words_of_a_server_have_no_power_over_a_terminal() {
     submit(&world, "embedded", &recipe.display().to_string());
     let told = query(&world, "embedded", &["result", "1", "--color", "always"]).code(10);
     assert!(!told.out().contains("\x1b]") && !told.out().contains("\x1b[2J"), "{told}");
-    assert!(told.out().contains("\x1b[1m\x1b[31mred") && told.out().contains("  back\n"), "{told}");
+    assert!(told.out().contains("\x1b[1m\x1b[31mfailed") && told.out().contains("  back\n"), "{told}");
 }

@@ -68,7 +68,9 @@ fn a_result_is_run_again_from_every_server_that_keeps_what_it_is_sent() {
         let words = [&[url.as_str(), &key], dialect].concat();
         match kind {
             "2009" => {
-                replay(&world, &words).code(15).err_has("speaks 2009, which gives no result by its key");
+                replay(&world, &words)
+                    .code(15)
+                    .err_has("speaks 2009, which does not look results up by their key");
             }
             "devmason" => {
                 replay(&world, &words).code(1).err_has("does not carry its recipe");

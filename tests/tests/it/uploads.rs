@@ -85,7 +85,7 @@ fn files_follow_a_result_under_their_own_names() {
     assert!(noted(&world).iter().all(|file| file["state"] == "done"), "{ended}");
     assert!(world.open_runs().is_empty(), "{ended}");
     // Nobody is asked twice.
-    world.pony(&["submit"]).end().code(0).err_has("nothing waits");
+    world.pony(&["submit"]).end().code(0).err_has("Nothing is waiting to be sent.");
     assert_eq!(names(&peer).len(), 4);
 }
 
@@ -217,7 +217,7 @@ fn a_server_that_is_gone_in_the_middle_gets_the_rest_later() {
     assert_eq!(tries, [Value::Null, Value::Null, json!(1), json!(0), json!(0)], "{ended}");
     let listed = world.pony(&["submit", "--list"]).end().code(0);
     let said = "the result is there, and 3 of its files wait; tried once: cannot reach it";
-    assert!(listed.out().contains(said) && listed.out().contains("\n  not before "), "{listed}");
+    assert!(listed.out().contains(said) && listed.out().contains("\n  next try after "), "{listed}");
     proxy.open();
     let ended = world.pony(&["submit"]).end().code(0).err_has("uploaded 3 files (600.0 kB)");
     let mut all = names(&peer);
@@ -240,7 +240,7 @@ fn a_server_that_takes_nothing_is_noticed() {
     let ended = run(&world, &peer.url(), TWO)
         .code(0)
         .err_has("note: 2 files wait to be uploaded to")
-        .err_has("it took nothing for 1 s");
+        .err_has("stalled: accepted no data for 1 s");
     assert_eq!((&noted(&world)[0]["tries"], &noted(&world)[1]["tries"]), (&json!(1), &json!(0)), "{ended}");
     peer.answer(&[]);
     peer.settle();
@@ -278,7 +278,7 @@ fn a_file_that_never_gets_through_is_given_up() {
     let noted = noted(&world);
     assert_eq!(noted[0]["state"], "refused", "{ended}");
     assert!(noted[0]["reason"].as_str().unwrap().starts_with("tried 20 times, at last: it answered 500"));
-    world.pony(&["submit"]).end().code(0).err_has("nothing waits");
+    world.pony(&["submit"]).end().code(0).err_has("Nothing is waiting to be sent.");
     assert!(world.open_runs().is_empty(), "{}", world.listing());
     // Unless somebody asks for it.
     peer.answer(&[]);
@@ -305,7 +305,7 @@ fn files_that_nobody_wants_any_more_are_dropped() {
     assert!(row["next"].as_str() > row["ended"].as_str(), "it has asked for two hours: {listed}");
     let run = world.run().path.display().to_string();
     world.pony(&["submit", "--drop", &run]).end().code(0).err_has("are not for");
-    world.pony(&["submit"]).end().code(0).err_has("nothing waits");
+    world.pony(&["submit"]).end().code(0).err_has("Nothing is waiting to be sent.");
     assert_eq!(noted(&world)[0]["reason"], "given up");
 }
 

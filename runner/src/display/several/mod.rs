@@ -24,12 +24,12 @@ use super::{
 };
 use crate::{
     clock::Moment,
-    delivery::receipt::EMBEDDED,
     record::{
         Outcome, RunRecord, StepRecord,
         event::{BuildHead, Event, Stamped, Stream},
         follow::{Gap, Item},
     },
+    server::EMBEDDED,
     words,
 };
 

@@ -6,7 +6,7 @@ mod wait;
 
 use std::io::IsTerminal;
 
-use serde_json::{Value as Json, json};
+use serde_json::{Value as Json, json as value};
 
 use self::{check::check, wait::Wait};
 use super::{
@@ -18,17 +18,16 @@ use crate::{
     cli::{AskOptions, Question},
     display::look::ColourChoice,
     exit::Exit,
-    query::{
-        Row, Verdict,
-        ask::{Asking, called},
-        say as words,
-        table::Canvas,
+    query::{Health, json, table::Canvas, text},
+    server::{
+        Server,
+        api::Api,
+        reported::{LastResult, Summary},
     },
-    server::Server,
     words::plain,
 };
 
-/// Asks this.
+/// Answers one question.
 pub(super) async fn query(question: &Question) -> Result<Exit, Failure> {
     let ask = question.ask();
     let mut querier = Querier::new(ask)?;
@@ -49,86 +48,85 @@ async fn answer(querier: &mut Querier, server: &Server, question: &Question) -> 
     let show = |json: Json, text: String| if ask.json { print(&format!("{json:#}")) } else { print(&text) };
     match question {
         Question::Packages { .. } => {
-            let asking = querier.reach(server).await?;
-            let packages = querier.unless_stopped(asking.packages()).await??;
-            let mut json = head(&asking);
-            json["packages"] = words::packages_json(&packages);
+            let api = querier.reach(server).await?;
+            let packages = querier.unless_stopped(api.packages()).await??;
+            let mut answer = head(&api);
+            answer["packages"] = json::packages(&packages);
             if packages.is_empty() && !ask.json {
-                say(&format!("{} has no results", called(server)));
+                say(&format!("{} has no results", server.display_name()));
             } else {
-                show(json, words::packages(&packages, now, canvas));
+                show(answer, text::packages(&packages, now, canvas));
             }
             Ok(if packages.is_empty() { Exit::No } else { Exit::Ok })
         }
-        Question::Tagsets { package, .. } => {
-            let asking = querier.reach(server).await?;
-            let slots = querier.unless_stopped(asking.tagsets(package)).await??;
-            let mut json = head(&asking);
-            json["package"] = package.as_str().into();
-            json["tagsets"] = words::tagsets_json(&slots);
-            Ok(show(json, words::tagsets(&slots, canvas)))
+        Question::Slots { package, .. } => {
+            let api = querier.reach(server).await?;
+            let slots = querier.unless_stopped(api.slots(package)).await??;
+            let mut answer = head(&api);
+            answer["package"] = package.as_str().into();
+            answer["tagsets"] = json::slots(&slots);
+            Ok(show(answer, text::slots(&slots, canvas)))
         }
         Question::Last { slots, .. } => {
-            let asking = querier.reach(server).await?;
-            let last = querier.last(&asking, &slots.package, &slots.tags).await?;
-            let rows: Vec<Row> = last.into_iter().map(|last| last.row).collect();
-            show(rows_json(&asking, &slots.package, &rows), words::rows(&rows, now, canvas));
-            Ok(exit_of(verdict(&rows)))
+            let api = querier.reach(server).await?;
+            let results = summaries(querier.last(&api, &slots.package, &slots.tags).await?);
+            show(results_json(&api, &slots.package, &results), text::results(&results, now, canvas));
+            Ok(exit_of(Health::of_all(&results)))
         }
         Question::Failures { slots, .. } => {
-            let asking = querier.reach(server).await?;
-            let last = querier.last(&asking, &slots.package, &slots.tags).await?;
-            let all = last.len();
-            let rows: Vec<Row> = last.into_iter().map(|last| last.row).collect();
-            let red: Vec<Row> = rows.into_iter().filter(|row| row.status.verdict() == Verdict::Red).collect();
-            if red.is_empty() && !ask.json {
-                say(&format!("none of {all} tagsets of {} is red", plain(&slots.package)));
+            let api = querier.reach(server).await?;
+            let mut results = summaries(querier.last(&api, &slots.package, &slots.tags).await?);
+            let count = results.len();
+            results.retain(|result| Health::of(result.status) == Health::Failing);
+            if results.is_empty() && !ask.json {
+                let slots_of = if count == 1 { "1 slot".to_owned() } else { format!("{count} slots") };
+                say(&format!("{}: nothing is failing ({slots_of})", plain(&slots.package)));
             } else {
-                show(rows_json(&asking, &slots.package, &red), words::rows(&red, now, canvas));
+                show(results_json(&api, &slots.package, &results), text::results(&results, now, canvas));
             }
-            Ok(if red.is_empty() { Exit::Ok } else { Exit::BuildFailed })
+            Ok(if results.is_empty() { Exit::Ok } else { Exit::BuildFailed })
         }
         Question::Result { key, .. } => {
-            let asking = querier.reach(server).await?;
-            let full = querier.unless_stopped(asking.result(key)).await??;
-            let mut json = head(&asking);
-            json["result"] = words::full_json(&full);
-            show(json, words::full(&full, now, canvas));
-            Ok(exit_of(full.row.status.verdict()))
+            let api = querier.reach(server).await?;
+            let full = querier.unless_stopped(api.result(key)).await??;
+            let mut answer = head(&api);
+            answer["result"] = json::full(&full);
+            show(answer, text::full(&full, now, canvas));
+            Ok(exit_of(Health::of(full.summary.status)))
         }
         Question::Check { which, tags, .. } => check(querier, server, which, tags, ask).await,
         Question::Wait { slots, timeout, every, .. } => {
             let wait = Wait { package: &slots.package, tags: &slots.tags, timeout: *timeout, every: *every };
-            let (asking, rows) = wait.run(querier, server).await?;
-            show(rows_json(&asking, &slots.package, &rows), words::rows(&rows, now, canvas));
-            Ok(exit_of(verdict(&rows)))
+            let (api, results) = wait.run(querier, server).await?;
+            show(results_json(&api, &slots.package, &results), text::results(&results, now, canvas));
+            Ok(exit_of(Health::of_all(&results)))
         }
         Question::Server { .. } => self::server::server(querier, server, ask).await,
     }
 }
 
-fn verdict(rows: &[Row]) -> Verdict {
-    Verdict::of(rows.iter().map(|row| row.status.verdict()))
+fn summaries(last: Vec<LastResult>) -> Vec<Summary> {
+    last.into_iter().map(|last| last.summary).collect()
 }
 
-fn exit_of(verdict: Verdict) -> Exit {
-    match verdict {
-        Verdict::Green => Exit::Ok,
-        Verdict::Red => Exit::BuildFailed,
-        Verdict::Unknown => Exit::No,
+fn exit_of(health: Health) -> Exit {
+    match health {
+        Health::Passing => Exit::Ok,
+        Health::Failing => Exit::BuildFailed,
+        Health::Unknown => Exit::No,
     }
 }
 
-fn head(asking: &Asking) -> Json {
-    json!({"server": asking.server.name(), "dialect": asking.dialect.word()})
+fn head(api: &Api) -> Json {
+    value!({"server": api.server.name(), "dialect": api.dialect.word()})
 }
 
-fn rows_json(asking: &Asking, package: &str, rows: &[Row]) -> Json {
-    let mut json = head(asking);
-    json["package"] = package.into();
-    json["verdict"] = verdict(rows).word().into();
-    json["results"] = rows.iter().map(words::row_json).collect();
-    json
+fn results_json(api: &Api, package: &str, results: &[Summary]) -> Json {
+    let mut answer = head(api);
+    answer["package"] = package.into();
+    answer["verdict"] = Health::of_all(results).word().into();
+    answer["results"] = results.iter().map(json::summary).collect();
+    answer
 }
 
 /// How wide stdout is, and whether it has colours.

@@ -1,5 +1,6 @@
-//! `pony-run query server`: what a server speaks, and what is remembered of it.
+//! `pony-run query server`: what a server is and can do, and what is remembered of it.
 
+use jiff::Timestamp;
 use pony_wire::Dialect;
 use serde_json::json;
 
@@ -8,99 +9,71 @@ use crate::{
     cli::AskOptions,
     exit::Exit,
     query::{
-        ask::{AskError, find_out},
-        say::ago,
+        capabilities,
         table::{Canvas, Cell, Table},
-        traits,
+        text::ago,
     },
-    server::{Server, error::CallError, known::Known},
+    server::{Server, api, api::QueryError, backoff::Backoff, state::ServerState},
     verbs::{Failure, print, querier::Querier},
 };
 
-/// What a server is, and what is remembered of it. It is asked what it speaks, unless somebody has said so.
+/// Its dialect is detected unless it is given.
 pub(super) async fn server(
     querier: &mut Querier,
     server: &Server,
     ask: &AskOptions,
 ) -> Result<Exit, Failure> {
     let name = server.name();
-    let known = Known::load(&querier.home, &name);
-    let asked = match server.told_dialect() {
-        Some(dialect) => Ok(Some(dialect)),
-        None => querier.unless_stopped(find_out(server)).await?,
+    let state = ServerState::load(&querier.home, &name);
+    let detected = match server.given_dialect() {
+        Some(dialect) => Ok(dialect),
+        None => querier.unless_stopped(api::detect(server)).await?,
     };
-    let (dialect, how) = match (&asked, server.told_dialect()) {
-        (Ok(_), Some(told)) if server.is_embedded() => (Some(told), "it is this machine's own".to_owned()),
-        (Ok(_), Some(told)) => (Some(told), "as --dialect, config.yaml or its address says".to_owned()),
-        (Ok(Some(found)), None) => {
-            querier.remember(server, *found);
-            (Some(*found), "as its answers show".to_owned())
-        }
-        (Ok(None), _) => {
-            (known.dialect(), "as was found before; now it answers like none that is known".to_owned())
-        }
-        (Err(error), _) => (known.dialect(), format!("as was found before; now it cannot be asked: {error}")),
-    };
+    if let (Ok(dialect), None) = (&detected, server.given_dialect()) {
+        querier.remember(server, *dialect);
+    }
+    let (dialect, how) = known_dialect(server, &detected, &state);
     let login = server.login_source().map_or_else(|error| error.to_string(), |source| source.to_string());
-    let exit = if matches!(asked, Ok(Some(_))) { Exit::Ok } else { Exit::NotAnswered };
+    let exit = if detected.is_ok() { Exit::Ok } else { Exit::NotAnswered };
+    let in_doubt: Vec<String> = state.in_doubt.values().cloned().collect();
     if ask.json {
-        let mut json = dialect.map_or_else(|| json!({}), traits::json);
+        let mut json = dialect.map_or_else(|| json!({}), capabilities::json);
         json["server"] = name.into();
         json["dialect"] = dialect.map(Dialect::word).into();
-        json["answers"] = (exit == Exit::Ok).into();
+        json["answers"] = detected.is_ok().into();
         json["how"] = how.into();
         json["login"] = login.into();
-        json["trouble"] = serde_json::to_value(&known.trouble).unwrap_or_default();
-        json["unsure"] = known.unsure.values().cloned().collect::<Vec<_>>().into();
+        json["trouble"] = serde_json::to_value(&state.backoff).unwrap_or_default();
+        json["unsure"] = in_doubt.into();
         print(&format!("{json:#}"));
         return Ok(exit);
     }
-    let now = querier.clock.wall();
     let mut head = Table::new(&["", ""]);
     let mut line = |name: &str, text: String| head.row([Cell::dim(name), Cell::plain(text)]);
-    line("server", name.clone());
+    line("server", name);
     match dialect {
         Some(dialect) => {
-            line("speaks", format!("{dialect} ({}), {how}", traits::kind(dialect)));
-            line("limits", traits::limits(dialect));
+            line("type", format!("{dialect} ({}), {how}", api::kind(dialect).description));
+            line("maximum request", capabilities::request_limit(dialect));
+            let restrictions = capabilities::restrictions(dialect);
+            if !restrictions.is_empty() {
+                line("restrictions", restrictions);
+            }
         }
-        None => line(
-            "speaks",
-            asked.as_ref().err().map_or_else(|| AskError::NoServer(name).to_string(), unreachable),
-        ),
+        None => line("type", format!("unknown: {how}")),
     }
     line("login", login);
-    let trouble = known.trouble.as_ref().map_or_else(
-        || "none".to_owned(),
-        |trouble| {
-            let times =
-                if trouble.failures == 1 { "once".to_owned() } else { format!("{} times", trouble.failures) };
-            let next = trouble.next.strftime("%Y-%m-%d %H:%M:%S UTC");
-            format!(
-                "failed {times}, last {}: {}; not before {next}",
-                ago(Some(trouble.last), now),
-                trouble.reason
-            )
-        },
-    );
-    line("trouble", trouble);
-    let unsure = match known.unsure.len() {
-        0 => "nothing".to_owned(),
-        count => format!(
-            "{count} sent and not answered for: {}",
-            known.unsure.values().cloned().collect::<Vec<_>>().join(", ")
-        ),
-    };
-    line("unsure", unsure);
+    line("last error", last_error(state.backoff.as_ref(), querier.clock.wall()));
+    line("results in doubt", if in_doubt.is_empty() { "none".to_owned() } else { in_doubt.join(", ") });
     let canvas = canvas(ask.color);
     let mut text = head.draw(Canvas { width: None, ..canvas });
     if let Some(dialect) = dialect {
-        let mut table = Table::new(&["IT", "", ""]);
-        for row in traits::of(dialect) {
+        let mut table = Table::new(&["FEATURE", "", ""]);
+        for capability in capabilities::of(dialect) {
             table.row([
-                Cell::plain(row.what),
-                Cell::plain(if row.can { "yes" } else { "no" }),
-                Cell::dim(&row.means),
+                Cell::plain(capability.feature),
+                Cell::plain(if capability.has { "yes" } else { "no" }),
+                Cell::dim(&capability.effect),
             ]);
         }
         text.push('\n');
@@ -110,6 +83,27 @@ pub(super) async fn server(
     Ok(exit)
 }
 
-fn unreachable(error: &CallError) -> String {
-    format!("unknown: {error}")
+/// What it speaks, and how that is known, or why it is not.
+fn known_dialect(
+    server: &Server,
+    detected: &Result<Dialect, QueryError>,
+    state: &ServerState,
+) -> (Option<Dialect>, String) {
+    let how = match (detected, state.dialect()) {
+        (Ok(_), _) if server.is_embedded() => "on this machine".to_owned(),
+        (Ok(_), _) if server.given_dialect().is_some() => {
+            "as --dialect, config.yaml or its address says".to_owned()
+        }
+        (Ok(_), _) => "detected".to_owned(),
+        (Err(error), Some(_)) => format!("detected earlier; now it {}", error.failure),
+        (Err(error), None) => format!("it {}", error.failure),
+    };
+    (detected.as_ref().ok().copied().or(state.dialect()), how)
+}
+
+fn last_error(backoff: Option<&Backoff>, now: Timestamp) -> String {
+    let Some(Backoff { failures, reason, last, next, .. }) = backoff else { return "none".to_owned() };
+    let times = if *failures == 1 { "once".to_owned() } else { format!("{failures} times in a row") };
+    let next = next.strftime("%Y-%m-%d %H:%M:%S UTC");
+    format!("{reason} (failed {times}, last {}; next try after {next})", ago(Some(*last), now))
 }

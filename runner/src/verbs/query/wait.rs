@@ -2,63 +2,61 @@
 
 use std::time::Duration;
 
-use super::{no_slot, verdict};
+use super::{no_slot, summaries};
 use crate::{
     clock::{Clock, Moment},
     exit::Exit,
-    query::{
-        Row, Verdict,
-        ask::{AskError, Asking},
-        say as words,
+    query::{Health, text},
+    server::{
+        Server,
+        api::{Api, QueryError},
+        kind::QueryFailure,
+        reported::Summary,
     },
-    server::Server,
     verbs::{Failure, querier::Querier, say},
     words::plain,
 };
 
-/// No server is asked more often than this.
+/// No server is asked more often.
 const SHORTEST: Duration = Duration::from_millis(100);
 
-/// Waits for green.
+/// Waits until all slots pass.
 pub(super) struct Wait<'w> {
-    /// Of which package.
     pub(super) package: &'w str,
-    /// Of which of its slots.
     pub(super) tags: &'w [String],
-    /// For how long.
     pub(super) timeout: Option<Duration>,
-    /// How long to wait before it is asked again.
     pub(super) every: Duration,
 }
 
 impl Wait<'_> {
-    /// The last results, once all of them are green or time is up. Tells of each change. What passes by itself, a server that is
-    /// down for instance, is waited out too.
+    /// The last results, once all of them pass or time is up. Reports each change. Keeps waiting while the server is down.
     pub(super) async fn run(
         &self,
         querier: &mut Querier,
         server: &Server,
-    ) -> Result<(Asking, Vec<Row>), Failure> {
+    ) -> Result<(Api, Vec<Summary>), Failure> {
         let began = querier.clock.now();
-        let mut said = String::new();
-        let mut reached: Option<Asking> = None;
+        let mut reported = String::new();
+        let mut reached: Option<Api> = None;
         loop {
-            let asked = self.once(querier, server, &mut reached).await?;
+            let answer = self.once(querier, server, &mut reached).await?;
             let is_over = self.left(querier.clock, began).is_some_and(|left| left.is_zero());
-            let (words, pause) = match asked {
-                Ok((asking, rows)) if verdict(&rows) == Verdict::Green || (is_over && !rows.is_empty()) => {
-                    return Ok((asking, rows));
+            let (state, pause) = match answer {
+                Ok((api, results))
+                    if Health::of_all(&results) == Health::Passing || (is_over && !results.is_empty()) =>
+                {
+                    return Ok((api, results));
                 }
                 Ok(_) if is_over => {
                     return Err(Failure::new(Exit::No, no_slot(server, self.package, self.tags)));
                 }
-                Ok((_, rows)) => (self.state(&rows), self.every),
-                Err(error) if is_over || !passes(&error) => return Err(error.into()),
-                Err(error) => (error.to_string(), self.every.max(wish(&error))),
+                Ok((_, results)) => (self.state(&results), self.every),
+                Err(error) if is_over || !may_pass(&error) => return Err(error.into()),
+                Err(error) => (error.to_string(), self.every.max(retry_after(&error))),
             };
-            if words != said {
-                say(&format!("pony-run: waiting: {}", plain(&words)));
-                said = words;
+            if state != reported {
+                say(&format!("pony-run: waiting: {}", plain(&state)));
+                reported = state;
             }
             let pause = pause.max(SHORTEST);
             let pause = self.left(querier.clock, began).map_or(pause, |left| left.min(pause));
@@ -70,53 +68,49 @@ impl Wait<'_> {
         &self,
         querier: &mut Querier,
         server: &Server,
-        reached: &mut Option<Asking>,
-    ) -> Result<Result<(Asking, Vec<Row>), AskError>, Failure> {
-        let asking = match reached {
-            Some(asking) => asking,
-            None => match querier.asking(server).await? {
-                Ok(asking) => reached.insert(asking),
+        reached: &mut Option<Api>,
+    ) -> Result<Result<(Api, Vec<Summary>), QueryError>, Failure> {
+        let api = match reached {
+            Some(api) => api,
+            None => match querier.try_reach(server).await? {
+                Ok(api) => reached.insert(api),
                 Err(error) => return Ok(Err(error)),
             },
         };
-        let rows = match querier.unless_stopped(asking.last(self.package, self.tags)).await? {
-            Ok(last) => last.into_iter().map(|last| last.row).collect(),
+        let results = match querier.unless_stopped(api.last_results(self.package, self.tags)).await? {
+            Ok(last) => summaries(last),
             // It may come yet.
-            Err(AskError::NoPackage { .. }) => Vec::new(),
+            Err(QueryError { failure: QueryFailure::NoPackage { .. }, .. }) => Vec::new(),
             Err(error) => return Ok(Err(error)),
         };
-        Ok(Ok((asking.clone(), rows)))
+        Ok(Ok((api.clone(), results)))
     }
 
-    /// How much time is left; none if there is no end of it.
+    /// Time left; none without a limit.
     fn left(&self, clock: Clock, began: Moment) -> Option<Duration> {
         Some(self.timeout?.saturating_sub(clock.now().saturating_sub(began)))
     }
 
-    fn state(&self, rows: &[Row]) -> String {
-        if rows.is_empty() {
-            return format!("there is no result of {} yet", self.package);
+    fn state(&self, results: &[Summary]) -> String {
+        if results.is_empty() {
+            return format!("no result of {} yet", self.package);
         }
-        let not_green: Vec<String> = rows
-            .iter()
-            .filter(|row| row.status.verdict() != Verdict::Green)
-            .map(|row| {
-                let key = row.key.as_ref().map(|key| format!(", result {key}")).unwrap_or_default();
-                format!("{} is {}{key}", words::slot(&row.slot), row.status.verdict().word())
-            })
-            .collect();
-        not_green.join("; ")
+        let not_passing = results.iter().filter(|result| Health::of(result.status) != Health::Passing);
+        let slots = not_passing.map(|result| {
+            let key = result.key.as_ref().map(|key| format!(" (result {key})")).unwrap_or_default();
+            format!("{} {}{key}", text::slot(&result.slot), result.status.word())
+        });
+        slots.collect::<Vec<_>>().join("; ")
     }
 }
 
-/// How long a server asks to be left alone.
-fn wish(error: &AskError) -> Duration {
-    match error {
-        AskError::Call { error, .. } => error.retry_after().unwrap_or_default(),
+fn retry_after(error: &QueryError) -> Duration {
+    match &error.failure {
+        QueryFailure::Call(error) => error.retry_after().unwrap_or_default(),
         _ => Duration::ZERO,
     }
 }
 
-fn passes(error: &AskError) -> bool {
-    matches!(error, AskError::Call { error, .. } if !error.is_final())
+fn may_pass(error: &QueryError) -> bool {
+    matches!(&error.failure, QueryFailure::Call(error) if !error.is_permanent())
 }

@@ -1,4 +1,4 @@
-//! Answers in words and as JSON. Pure.
+//! Answers for people. Pure.
 
 use std::fmt::Write as _;
 
@@ -7,26 +7,26 @@ use pony_wire::{
     Slot,
     text::{self, Colours},
 };
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
-use super::{
-    Full, Package, Row,
-    table::{Canvas, Cell, Table},
+use super::table::{Canvas, Cell, Table};
+use crate::{
+    server::reported::{FullResult, PackageSummary, Status, Step, Summary},
+    words,
 };
-use crate::words;
 
 /// Lines of a failing step that are shown.
-pub const TAIL: usize = 20;
+const TAIL: usize = 20;
 /// No line of them is longer.
 const LONGEST_LINE: usize = 300;
 
-/// How long ago something was: `5 m ago`; what is older than two weeks, or lies ahead, by its date.
-pub fn ago(then: Option<Timestamp>, now: Timestamp) -> String {
+/// `5 min ago`; what is older than two weeks, or lies ahead, by its date.
+pub(crate) fn ago(then: Option<Timestamp>, now: Timestamp) -> String {
     let Some(then) = then else { return "?".to_owned() };
     let seconds = now.duration_since(then).as_secs();
     match seconds {
         -60..60 => "just now".to_owned(),
-        60..3_600 => format!("{} m ago", seconds / 60),
+        60..3_600 => format!("{} min ago", seconds / 60),
         3_600..172_800 => format!("{} h ago", seconds / 3_600),
         172_800..1_209_600 => format!("{} d ago", seconds / 86_400),
         _ => then.strftime("%Y-%m-%d").to_string(),
@@ -38,20 +38,35 @@ fn tags(tags: &[String]) -> String {
 }
 
 /// A slot as one line: `builder1 (linux-x86_64) [fast, unit]`.
-pub fn slot(slot: &Slot) -> String {
+pub(crate) fn slot(slot: &Slot) -> String {
     let arch = if slot.arch.is_empty() { String::new() } else { format!(" ({})", slot.arch) };
     let tags = if slot.tags.is_empty() { String::new() } else { format!(" [{}]", tags(&slot.tags)) };
     words::plain(&format!("{}{arch}{tags}", slot.host))
 }
 
-/// A table of packages.
-pub fn packages(packages: &[Package], now: Timestamp, canvas: Canvas) -> String {
-    let mut table = Table::new(&["", "PACKAGE", "TAGSETS", "LAST"]);
+/// Why a server advises to build or not: the words of pony-build's servers as a person says it, others as they are.
+pub(crate) fn advice(reason: &str) -> String {
+    let text = match reason {
+        "build up to date" => "up to date",
+        "build requested" => "requested",
+        "may be in build now" => "may be building now",
+        "last build was unsuccessful; go!" => "the last build failed",
+        _ if reason.starts_with("no build recorded for ") => "the server has no result of this slot",
+        other => {
+            let age = other.strip_suffix("; do build!").and_then(|text| text.strip_prefix("last build was "));
+            return age.map_or_else(|| other.to_owned(), |age| format!("the last build was {age}"));
+        }
+    };
+    text.to_owned()
+}
+
+pub(crate) fn packages(packages: &[PackageSummary], now: Timestamp, canvas: Canvas) -> String {
+    let mut table = Table::new(&["", "PACKAGE", "SLOTS", "LAST"]);
     for package in packages {
         let slots = match package.slots {
             None => String::new(),
             Some((slots, 0)) => slots.to_string(),
-            Some((slots, failing)) => format!("{slots}, {failing} red"),
+            Some((slots, failing)) => format!("{slots}, {failing} failing"),
         };
         let latest = package.latest.map(|latest| ago(Some(latest), now)).unwrap_or_default();
         let status = package.status.map_or_else(|| Cell::plain(""), Cell::status);
@@ -60,23 +75,7 @@ pub fn packages(packages: &[Package], now: Timestamp, canvas: Canvas) -> String 
     table.draw(canvas)
 }
 
-/// The same as JSON.
-pub fn packages_json(packages: &[Package]) -> Json {
-    let package = |package: &Package| {
-        json!({
-            "package": package.name,
-            "status": package.status.map(super::Status::word),
-            "verdict": package.status.map(|status| status.verdict().word()),
-            "slots": package.slots.map(|(slots, _)| slots),
-            "failing": package.slots.map(|(_, failing)| failing),
-            "latest": package.latest,
-        })
-    };
-    packages.iter().map(package).collect()
-}
-
-/// A table of slots.
-pub fn tagsets(slots: &[Slot], canvas: Canvas) -> String {
+pub(crate) fn slots(slots: &[Slot], canvas: Canvas) -> String {
     let mut table = Table::new(&["HOST", "ARCH", "TAGS"]);
     for slot in slots {
         table.row([Cell::plain(&slot.host), Cell::plain(&slot.arch), Cell::plain(tags(&slot.tags))]);
@@ -84,16 +83,9 @@ pub fn tagsets(slots: &[Slot], canvas: Canvas) -> String {
     table.draw(canvas)
 }
 
-/// The same as JSON.
-pub fn tagsets_json(slots: &[Slot]) -> Json {
-    let slot = |slot: &Slot| json!({"host": slot.host, "arch": slot.arch, "tags": slot.tags, "tagset": slot.tagset()});
-    slots.iter().map(slot).collect()
-}
-
-/// A table of results.
-pub fn rows(rows: &[Row], now: Timestamp, canvas: Canvas) -> String {
+pub(crate) fn results(results: &[Summary], now: Timestamp, canvas: Canvas) -> String {
     let mut table = Table::new(&["", "WHEN", "HOST", "ARCH", "TAGS", "FAILED AT", "KEY"]);
-    for row in rows {
+    for row in results {
         table.row([
             Cell::status(row.status),
             Cell::plain(ago(row.received, now)),
@@ -107,27 +99,10 @@ pub fn rows(rows: &[Row], now: Timestamp, canvas: Canvas) -> String {
     table.draw(canvas)
 }
 
-/// A result as JSON, without its steps.
-pub fn row_json(row: &Row) -> Json {
-    json!({
-        "key": row.key,
-        "package": row.slot.package,
-        "host": row.slot.host,
-        "arch": row.slot.arch,
-        "tags": row.slot.tags,
-        "status": row.status.word(),
-        "verdict": row.status.verdict().word(),
-        "failed_step": row.failed_step,
-        "received": row.received,
-        "duration": row.duration,
-        "page": row.page,
-    })
-}
-
-/// A whole result: what it is of, its steps, and what the step that failed printed last.
-pub fn full(full: &Full, now: Timestamp, canvas: Canvas) -> String {
-    let Full { row, steps, client_info } = full;
-    let said = |key: &str| client_info.get(key).and_then(Json::as_str).unwrap_or_default();
+/// A whole result: its head, its steps, and the last lines of the one that failed.
+pub(crate) fn full(full: &FullResult, now: Timestamp, canvas: Canvas) -> String {
+    let FullResult { summary: row, steps, client_info } = full;
+    let member = |key: &str| client_info.get(key).and_then(Json::as_str).unwrap_or_default();
     let mut head = Table::new(&["", ""]);
     let mut line = |name: &str, value: Cell| head.row([Cell::dim(name), value]);
     line("result", Cell::status(row.status));
@@ -140,14 +115,14 @@ pub fn full(full: &Full, now: Timestamp, canvas: Canvas) -> String {
     let took = row.duration.map(words::duration).unwrap_or_default();
     for (name, value) in [
         ("took", took.as_str()),
-        ("revision", said("revision")),
-        ("reason", said("reason")),
-        ("run", said("run_id")),
+        ("revision", member("revision")),
+        ("reason", member("reason")),
+        ("run", member("run_id")),
     ] {
         line(name, Cell::plain(value));
     }
     line("page", Cell::plain(row.page.as_deref().unwrap_or_default()));
-    // Lines with nothing to say are left out.
+    // Without lines that have no value.
     let mut out = head
         .draw(Canvas { width: None, ..canvas })
         .lines()
@@ -155,15 +130,15 @@ pub fn full(full: &Full, now: Timestamp, canvas: Canvas) -> String {
         .fold(String::new(), |text, line| text + line + "\n");
     let mut table = Table::new(&["", "STEP", "TOOK", "STATUS", "COMMAND"]);
     for step in steps {
-        let status = match (step.failed, step.allowed) {
-            (false, _) => super::Status::Passed,
-            (true, true) => super::Status::Unknown,
-            (true, false) => super::Status::Failed,
+        let status = match (step.failed, step.allowed_to_fail) {
+            (false, _) => Status::Passed,
+            (true, true) => Status::Unknown,
+            (true, false) => Status::Failed,
         };
         let code =
             step.status.filter(|status| *status != 0).map(|status| status.to_string()).unwrap_or_default();
         table.row([
-            if step.failed && step.allowed { Cell::plain("allowed") } else { Cell::status(status) },
+            if step.failed && step.allowed_to_fail { Cell::plain("allowed") } else { Cell::status(status) },
             Cell::plain(&step.name),
             Cell::plain(step.duration.map(words::duration).unwrap_or_default()),
             Cell::plain(code),
@@ -184,22 +159,8 @@ pub fn full(full: &Full, now: Timestamp, canvas: Canvas) -> String {
     out
 }
 
-/// The same as JSON.
-pub fn full_json(full: &Full) -> Json {
-    let step = |step: &super::Step| {
-        json!({
-            "name": step.name, "type": step.kind, "command": step.command, "status": step.status, "failed": step.failed,
-            "allowed_to_fail": step.allowed, "duration": step.duration, "output": step.output, "errout": step.errout,
-        })
-    };
-    let mut json = row_json(&full.row);
-    json["steps"] = full.steps.iter().map(step).collect();
-    json["client_info"] = Json::Object(full.client_info.clone());
-    json
-}
-
-/// The last lines of what a step printed on stderr, or, where that is next to nothing, on stdout; without control characters.
-pub fn tail(step: &super::Step, most: usize) -> Vec<String> {
+/// The last lines that a step printed on stderr, filled up with those on stdout; without control characters.
+pub(crate) fn tail(step: &Step, most: usize) -> Vec<String> {
     let lines = |text: &str| -> Vec<String> {
         // pony-serve is sent colours with a symbol in the place of ESC.
         let text = text::clean(text.replace("␛[", "\x1b[").as_bytes(), Colours::Strip);
@@ -208,21 +169,21 @@ pub fn tail(step: &super::Step, most: usize) -> Vec<String> {
         last.map(|line| words::plain(line).chars().take(LONGEST_LINE).collect()).collect()
     };
     let (err, out) = (lines(&step.errout), lines(&step.output));
-    let room = most.saturating_sub(err.len());
-    let skipped = out.len().saturating_sub(room);
+    let skipped = out.len().saturating_sub(most.saturating_sub(err.len()));
     out.into_iter().skip(skipped).chain(err).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Status, Step};
+    use serde_json::json;
+
     use super::*;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
     }
 
-    fn failed() -> Full {
+    fn failed() -> FullResult {
         let slot = Slot {
             package: "p".into(),
             host: "builder1".into(),
@@ -239,8 +200,8 @@ mod tests {
             errout: errout.into(),
             ..Step::default()
         };
-        Full {
-            row: Row {
+        FullResult {
+            summary: Summary {
                 key: Some("7".into()),
                 slot,
                 status: Status::Failed,
@@ -255,36 +216,36 @@ mod tests {
     }
 
     #[test]
-    fn times_are_said_as_people_say_them() {
-        for (seconds, said) in [
+    fn times_are_relative_up_to_two_weeks() {
+        for (seconds, expected) in [
             (0, "just now"),
             (-30, "just now"),
-            (300, "5 m ago"),
+            (300, "5 min ago"),
             (7_300, "2 h ago"),
             (3 * 86_400, "3 d ago"),
             (40 * 86_400, "2027-01-15"),
             (-7_200, "2027-01-15"),
         ] {
-            assert_eq!(ago(Some(at(0)), at(seconds)), said);
+            assert_eq!(ago(Some(at(0)), at(seconds)), expected);
         }
         assert_eq!(ago(None, at(0)), "?");
     }
 
     #[test]
-    fn a_result_is_told_with_its_steps_and_the_end_of_what_failed() {
-        let told = full(&failed(), at(600), Canvas::default());
+    fn a_result_is_shown_with_its_steps_and_the_last_lines_of_the_failing_one() {
+        let text = full(&failed(), at(600), Canvas::default());
         let expected = "\
-result    red
+result    failed
 package   p
 built on  builder1 (linux-x86_64) [fast]
-received  2027-01-15 08:00:00 UTC (10 m ago)
+received  2027-01-15 08:00:00 UTC (10 min ago)
 took      1 m 01 s
 revision  abc
 page      http://x/p/p/7/
 
-       STEP  TOOK   STATUS  COMMAND
-green  make  1.5 s          make …
-red    test  1.5 s  2       make …
+        STEP  TOOK   STATUS  COMMAND
+passed  make  1.5 s          make …
+failed  test  1.5 s  2       make …
 
 last lines of test:
   one
@@ -292,11 +253,27 @@ last lines of test:
   three
   error: no
 ";
-        assert_eq!(told, expected);
+        assert_eq!(text, expected);
     }
 
     #[test]
-    fn a_tail_prefers_what_stands_on_stderr() {
+    fn advice_of_old_servers_is_put_plainly() {
+        for (reason, expected) in [
+            ("build up to date", "up to date"),
+            (
+                "no build recorded for frozenset(['__arch=a']); build!",
+                "the server has no result of this slot",
+            ),
+            ("last build was 1 day, 2:03:04 ago; do build!", "the last build was 1 day, 2:03:04 ago"),
+            ("last build was unsuccessful; go!", "the last build failed"),
+            ("We always build, now!", "We always build, now!"),
+        ] {
+            assert_eq!(advice(reason), expected);
+        }
+    }
+
+    #[test]
+    fn a_tail_prefers_stderr() {
         let step = &failed().steps[1];
         assert_eq!(tail(step, 2), ["three", "error: no"]);
         assert_eq!(tail(step, 0), Vec::<String>::new());
