@@ -35,4 +35,5 @@ pub mod schedule;
 mod server;
 pub mod slots;
 pub mod verbs;
+mod versioned;
 pub mod words;

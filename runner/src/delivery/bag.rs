@@ -24,21 +24,20 @@ pub(crate) fn slot(record: &RunRecord) -> Slot {
     }
 }
 
-/// What bags are made from, besides the logs.
+/// What the bags are made from, besides the logs.
 #[derive(Debug)]
 pub(super) struct Bags<'b> {
-    /// The run.
     pub(super) record: &'b RunRecord,
-    /// The keys that the server gave to the builds that it needs, as far as they are there.
+    /// The keys of the results of its needs on the server, where they are known.
     pub(super) need_keys: &'b [Option<String>],
-    /// The package as the server has to be told it.
+    /// The package as the server files it.
     pub(super) package: String,
-    /// With what files can be added to the result, for a server that lets its clients choose.
+    /// The key for files, for a server that lets its clients choose it.
     pub(super) upload_key: Option<String>,
 }
 
 impl Bags<'_> {
-    /// The two bags; `text` gives a log as far as it goes along.
+    /// The two bags; `text` gives as much of a log as is sent.
     pub(super) fn make(&self, text: &mut dyn FnMut(&Log) -> String) -> (ClientInfo, Vec<StepResult>) {
         let mut text = |log: &Option<Log>| log.as_ref().map(&mut *text).unwrap_or_default();
         let steps = self.record.steps.iter().filter(|step| step.outcome != Outcome::Skipped);
@@ -52,93 +51,27 @@ impl Bags<'_> {
     }
 }
 
-/// The largest recipe that goes along with a result.
+/// The largest recipe that is sent with a result.
 const LARGEST_RECIPE: u64 = 100_000;
 
-/// What results carry so that they can be run again: the text of the recipe that lies in the run folder, or why it is not there.
+/// The recipe's text, for replays, or why it is not sent.
 pub(super) fn recipe(folder: &RunFolder) -> Struct {
     let path = folder.recipe();
     let size = fs::metadata(&path).map_or(0, |data| data.len());
     let (key, text) = if size > LARGEST_RECIPE {
         let why = format!(
-            "it has {size} bytes, and no more than {LARGEST_RECIPE} go along; it is in {}",
+            "it has {size} bytes, more than the {LARGEST_RECIPE} that are sent; it is in {}",
             path.display()
         );
         ("recipe_left_out", why)
     } else {
         match fs::read_to_string(&path) {
             Ok(text) if !text.is_empty() => ("recipe_text", text),
-            // Nothing is told of what a run that crashed at once has not written.
+            // A run that crashed at once has none.
             Ok(_) | Err(_) => return Struct::new(),
         }
     };
     [(key.to_owned(), string(&text))].into()
-}
-
-/// No more than about `most` steps: those that passed, but for the first and the last ones, are told of together; where that does
-/// not do, all others too. Pure.
-pub(super) fn together(steps: Vec<StepResult>, most: usize) -> Vec<StepResult> {
-    if steps.len() <= most {
-        return steps;
-    }
-    let passed = |step: &StepResult| step.status == Some(0) && step.kind.as_deref() != Some("file_upload");
-    let others = steps.iter().filter(|step| !passed(step)).count();
-    if others < most { join_middle(steps, most - others, passed) } else { join_middle(steps, most, |_| true) }
-}
-
-/// Of the steps that `may` be joined the first and the last ones, `kept` in all, stay as they are; runs of the rest become one.
-fn join_middle(steps: Vec<StepResult>, kept: usize, may: impl Fn(&StepResult) -> bool) -> Vec<StepResult> {
-    let count = steps.iter().filter(|step| may(step)).count();
-    let middle = kept / 2..count.saturating_sub(kept - kept / 2);
-    let (mut all, mut run, mut place) = (Vec::new(), Vec::new(), 0);
-    for step in steps {
-        let is_joined = may(&step) && middle.contains(&place);
-        place += usize::from(may(&step));
-        if is_joined {
-            run.push(step);
-        } else {
-            all.extend(joined(std::mem::take(&mut run)));
-            all.push(step);
-        }
-    }
-    all.extend(joined(run));
-    all
-}
-
-/// Several steps as one, which has the first status of them that is not 0.
-fn joined(mut steps: Vec<StepResult>) -> Option<StepResult> {
-    const NAMED: usize = 100;
-    if steps.len() <= 1 {
-        return steps.pop();
-    }
-    let name = |step: &StepResult| step.name.clone().unwrap_or_default();
-    let (first, last) =
-        (steps.first().map(name).unwrap_or_default(), steps.last().map(name).unwrap_or_default());
-    let line = |step: &StepResult| {
-        let seconds = step.duration.unwrap_or_default();
-        format!("{} ({seconds:.1} s, status {})", name(step), step.status.unwrap_or_default())
-    };
-    let mut lines: Vec<String> = steps.iter().take(NAMED).map(line).collect();
-    if steps.len() > NAMED {
-        lines.push(format!("… and {} more", steps.len() - NAMED));
-    }
-    let status = steps.iter().filter_map(|step| step.status).find(|status| *status != 0).unwrap_or(0);
-    let mut extra = Struct::new();
-    if status != 0
-        && steps.iter().all(|step| step.status == Some(0) || step.extra.contains_key("allow_failure"))
-    {
-        extra.insert("allow_failure".to_owned(), Value::Bool(true));
-    }
-    Some(StepResult {
-        status: Some(status),
-        name: Some(format!("{} steps, {first} to {last}", steps.len())),
-        kind: steps[0].kind.clone(),
-        command: Some(format!("(told of together: all {} would be more than the server takes)", steps.len())),
-        output: Some(lines.join("\n") + "\n"),
-        errout: Some(String::new()),
-        duration: Some(steps.iter().filter_map(|step| step.duration).sum()),
-        extra,
-    })
 }
 
 fn client_info(record: &RunRecord, need_keys: &[Option<String>]) -> ClientInfo {
@@ -241,7 +174,7 @@ fn step_result(
         extra.insert("start_time".to_owned(), string(&wall_clock(started)));
     }
     if let Some(reason) = &step.reason {
-        // Where there is no output to say it, servers that know only output say it too.
+        // For servers that show only output.
         if step.outcome != Outcome::Passed && errout.is_empty() {
             errout = clean(reason);
         }
@@ -302,7 +235,7 @@ fn commits(changes: &Changes) -> Value {
     Value::Array(changes.commits.iter().map(commit).collect())
 }
 
-/// Paths, and as the last of them that there are more.
+/// Paths; `…` as the last one if there are more.
 fn files(changes: &Changes) -> Value {
     let more = changes.more_files.then_some("…");
     Value::Array(changes.files.iter().map(String::as_str).chain(more).map(string).collect())
@@ -316,7 +249,6 @@ fn fact(fact: &InfoValue) -> Value {
     }
 }
 
-/// Local wall clock in the one form that every server's date parser reads.
 fn wall_clock(time: Timestamp) -> String {
     time.to_zoned(TimeZone::system()).strftime(WALL_CLOCK).to_string()
 }
@@ -327,48 +259,4 @@ fn string(text: &str) -> Value {
 
 fn clean(text: &str) -> String {
     text::clean(text.as_bytes(), Colours::Strip)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn steps(statuses: &[i64]) -> Vec<StepResult> {
-        let step = |(index, status): (usize, &i64)| StepResult {
-            name: Some(format!("s{index}")),
-            status: Some(*status),
-            duration: Some(0.5),
-            ..StepResult::default()
-        };
-        statuses.iter().enumerate().map(step).collect()
-    }
-
-    fn told(statuses: &[i64], most: usize) -> Vec<(String, i64)> {
-        let together = together(steps(statuses), most).into_iter();
-        together.map(|step| (step.name.unwrap(), step.status.unwrap())).collect()
-    }
-
-    #[test]
-    fn what_passed_in_a_row_is_told_of_as_one() {
-        let row = |name: &str, status| (name.to_owned(), status);
-        assert_eq!(told(&[0, 0, 3], 3).len(), 3);
-        let rows = [row("s0", 0), row("2 steps, s1 to s2", 0), row("s3", 3), row("s4", 0), row("s5", 0)];
-        assert_eq!(told(&[0, 0, 0, 3, 0, 0], 4), rows);
-        let many = together(steps(&vec![0; 10_000]), 1_000);
-        assert_eq!(many.len(), 1_001);
-        assert!((many[500].duration.unwrap() - 4500.0).abs() < 1e-6);
-        let output = many[500].output.as_ref().unwrap();
-        assert!(
-            output.starts_with("s500 (0.5 s, status 0)\n") && output.ends_with("… and 8900 more\n"),
-            "{output}"
-        );
-    }
-
-    #[test]
-    fn where_nothing_passes_the_ends_stay() {
-        let told = told(&[1, 2, 3, 4, 5, 6], 2);
-        let names: Vec<&str> = told.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["s0", "4 steps, s1 to s4", "s5"]);
-        assert_eq!(told[1].1, 2);
-    }
 }

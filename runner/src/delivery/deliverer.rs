@@ -171,7 +171,7 @@ impl Deliverer {
 
     /// Until when a server has asked to be left alone.
     fn left_alone_until(&self, server: &str) -> Option<Timestamp> {
-        let backoff = ServerState::load(&self.home, server).backoff?;
+        let backoff = ServerState::load(&self.home, server).ok()?.backoff?;
         (backoff.is_requested && !backoff.is_over(self.console.clock.wall())).then_some(backoff.next)
     }
 

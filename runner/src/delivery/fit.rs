@@ -1,9 +1,10 @@
-//! What of a result goes to a server that takes only so much: which logs are shortened, and which steps are told of together.
+//! A result that fits into what a server accepts: which logs are shortened, and whether steps are combined.
 
 use std::{collections::HashMap, io, path::Path};
 
 use super::{
     bag::{self, Bags},
+    combine::combine,
     excerpt,
 };
 use crate::{
@@ -11,9 +12,9 @@ use crate::{
     server::api::Api,
 };
 
-/// What all logs of a result may come to, before the document's own words. Whoever wants more reads the file.
+/// Bytes of all logs of a result, before the rest of the document.
 const TEXT_BUDGET: u64 = 3_600_000;
-/// Below this, fewer steps are told of.
+/// Below this, steps are combined.
 const LEAST_TEXT: u64 = 20_000;
 
 /// A result as it is sent.
@@ -34,7 +35,7 @@ pub(super) enum FitError {
     TooLarge(usize),
 }
 
-/// How urgently a log is wanted whole.
+/// How important it is that a log is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     /// Of the step that failed the build.
@@ -69,12 +70,12 @@ pub(super) fn fit(record: &RunRecord, folder: &Path, bags: &Bags<'_>, api: &Api)
         let mut text = |log: &Log| texts.remove(log.file.as_str()).unwrap_or_default();
         let (mut client_info, steps) = bags.make(&mut text);
         client_info.extra.extend(recipe.clone());
-        let document = api.encode(client_info, bag::together(steps, most_steps));
+        let document = api.encode(client_info, combine(steps, most_steps));
         let size = document.len();
         if size <= limit {
             return Ok(Fitted { document, shortened });
         }
-        // Text full of `&` and `<` grows on its way; then less of it goes.
+        // Text full of `&` and `<` grows when it is encoded.
         if budget >= LEAST_TEXT {
             budget /= 2;
         } else if most_steps > 1 {
@@ -87,7 +88,7 @@ pub(super) fn fit(record: &RunRecord, folder: &Path, bags: &Bags<'_>, api: &Api)
     }
 }
 
-/// Where all of a log is.
+/// Where the whole of a log is.
 fn whole(record: &RunRecord, path: &Path, log: &Log, api: &Api) -> String {
     let here = format!("{}:{}", record.host, path.display());
     if api.kind().uploads.is_some() {
@@ -109,8 +110,8 @@ fn ranked(record: &RunRecord) -> impl Iterator<Item = (&Log, Rank)> {
     })
 }
 
-/// The most bytes of each log so that all of them together stay within `budget`: what is wanted most is served first, but leaves a
-/// quarter to the rest; among equals only the long ones are shortened, all to the same length. Pure.
+/// The most bytes of each log so that together they stay within `budget`: important ones come first, but leave a quarter to the
+/// rest; among equals only the long ones are shortened, all to the same length. Pure.
 fn shares(sizes: &[(u64, Rank)], budget: u64) -> Vec<u64> {
     let mut shares = vec![0; sizes.len()];
     let mut left = budget;

@@ -1,15 +1,17 @@
-//! Delivery: a finished run folder goes to its servers, each of which leaves a receipt in it. Repeatable at any time, and each
-//! result is on each server once.
+//! Delivery: the results of finished runs are sent to their servers, each of which leaves a receipt in the run folder. It can be
+//! repeated at any time, and each result is on each server once.
 //!
-//! A server of ours is sent the same `run_id` again and answers with the key that it has. Of the others it is noted that they are
-//! about to be sent a result, before they are; where no answer came, they are asked whether they have it before anything else of
-//! the slot is sent to them.
+//! pony-serve answers a `run_id` that it has with its key. For other servers a result is noted as in doubt before it is sent. While
+//! it is, nothing else of its slot is sent; before that happens the server is asked whether it has the result.
 
 pub(crate) mod bag;
+mod combine;
 pub(crate) mod deliverer;
 mod excerpt;
 mod files;
 mod fit;
+pub(crate) mod listing;
+pub(crate) mod mark;
 pub(crate) mod outbox;
 pub(crate) mod receipt;
 pub(crate) mod upload;
@@ -20,9 +22,8 @@ use jiff::Timestamp;
 use pony_wire::Dialect;
 use sha2::{Digest, Sha256};
 
-use self::{bag::Bags, fit::FitError};
+use self::{bag::Bags, fit::FitError, mark::OutboxMark, receipt::Receipt};
 use crate::{
-    delivery::receipt::{Receipt, Waiting},
     disk::Lock,
     home::Home,
     record::{NeedRecord, Outcome, RunRecord, folder::RunFolder},
@@ -34,10 +35,11 @@ use crate::{
         kind::{Presence, RunIdentity},
         state::{ServerState, lock},
     },
+    versioned::FileError,
 };
 
-/// How often it is looked whether another pony-run still delivers to a server.
-const LOOK: Duration = Duration::from_millis(20);
+/// Between two tries to lock a server.
+const LOCK_POLL: Duration = Duration::from_millis(20);
 
 /// Why a result is not delivered.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +48,7 @@ pub(crate) enum DeliverError {
     #[error("a log of the run cannot be read: {0}")]
     Read(#[source] io::Error),
     /// It is too large in any form.
-    #[error("it has {0} bytes without any output, more than the server takes")]
+    #[error("it has {0} bytes without any output, more than the server accepts")]
     TooLarge(usize),
     /// The call failed.
     #[error(transparent)]
@@ -55,29 +57,32 @@ pub(crate) enum DeliverError {
     #[error("it is stored there, but the receipt cannot be written: {0}")]
     Receipt(#[source] io::Error),
     /// It cannot be noted that it is about to be sent.
-    #[error("it was not sent, as that cannot be noted: {0}")]
+    #[error("not sent: cannot note that it is about to be: {0}")]
     Note(#[source] io::Error),
+    /// What is kept of the server or of the result cannot be used.
+    #[error("not sent: {0}")]
+    Unreadable(#[from] FileError),
     /// Another pony-run delivers to that server.
     #[error("another pony-run is delivering to it")]
     Busy,
 }
 
 impl DeliverError {
-    /// The next try would end in the same way.
+    /// The next try would fail in the same way.
     pub(crate) fn is_permanent(&self) -> bool {
         match self {
             Self::Read(_) | Self::TooLarge(_) => true,
             Self::Call(error) => error.is_permanent(),
-            Self::Receipt(_) | Self::Note(_) | Self::Busy => false,
+            Self::Receipt(_) | Self::Note(_) | Self::Unreadable(_) | Self::Busy => false,
         }
     }
 
-    /// It is not let in.
+    /// The login was refused.
     pub(crate) fn is_login(&self) -> bool {
         matches!(self, Self::Call(error) if error.is_login())
     }
 
-    /// It is the server, not what was sent: whatever else is for it would wait as long.
+    /// The cause is the server, not what was sent: other results would wait as long.
     pub(crate) fn affects_server(&self) -> bool {
         match self {
             Self::Call(error) => error.affects_server(),
@@ -87,37 +92,33 @@ impl DeliverError {
     }
 }
 
-/// A result that is on a server now.
+/// A result that a server has now.
 #[derive(Debug)]
 pub(crate) struct Delivered {
     pub(crate) receipt: Receipt,
     /// The page for people of the result, or the nearest that exists.
     pub(crate) page: Option<String>,
-    /// What the person should know.
+    /// For the person.
     pub(crate) notes: Vec<String>,
 }
 
-/// How a delivery is done.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Delivery<'d> {
-    /// Where things are kept.
     pub(crate) home: &'d Home,
-    /// To whom.
     pub(crate) server: &'d Server,
-    /// The longest that it may take.
     pub(crate) limit: Duration,
-    /// Somebody asked for this very one: it is sent also where its kind is not.
+    /// Somebody asked for this delivery: it is sent whatever its outcome is.
     pub(crate) by_name: bool,
 }
 
-/// Whether a run of this outcome is sent to a server that speaks so, without being asked for by name. A run that was cancelled, or
-/// skipped because of another, says nothing of the code, and a server that knows only red and green would show it red.
-pub(crate) fn is_wanted(outcome: Outcome, dialect: Dialect) -> bool {
+/// Whether a run of this outcome is sent to a server of this dialect unless somebody asks for it. A run that was cancelled or skipped
+/// says nothing of the code, and a server that knows only passed and failed would show it as failed.
+fn is_sent(outcome: Outcome, dialect: Dialect) -> bool {
     !matches!(outcome, Outcome::Cancelled | Outcome::Skipped) || kind(dialect).knows_outcomes
 }
 
-/// Submits the run in `folder` and writes the receipt; none if the server is not to have it. What goes wrong is noted in the folder and
-/// with the server.
+/// Sends the run in `folder` and writes the receipt; none if runs of this outcome are not sent to the server. Failures are noted in
+/// the folder and in the server's state.
 pub(crate) async fn deliver(
     delivery: Delivery<'_>,
     folder: &RunFolder,
@@ -133,8 +134,7 @@ pub(crate) async fn deliver(
     let Some(_lock) = wait_for_lock(home, &name, limit).await.map_err(DeliverError::Note)? else {
         return Err(DeliverError::Busy);
     };
-    let mut state = ServerState::load(home, &name);
-    let before = state.clone();
+    let mut state = ServerState::load(home, &name)?;
     let delivered = within(limit, attempt(delivery, &mut state, folder, record, now())).await;
     let failed = |backoff: Option<&Backoff>, error: &CallError| {
         let random = crate::random::number();
@@ -148,26 +148,27 @@ pub(crate) async fn deliver(
         Err(_) => state.backoff,
     };
     if let Err(error) = &delivered {
-        let before = folder.read_waiting(&name);
-        folder.write_waiting(&waiting_after(before.as_ref(), &name, error, now(), crate::random::number()));
+        let before = OutboxMark::load(folder, &name)?;
+        mark_after(before.as_ref(), &name, error, now(), crate::random::number()).save(folder);
     }
-    if state != before {
+    // A result in doubt was saved on the way.
+    if ServerState::load(home, &name)? != state {
         // Where this fails, the next delivery finds what is reconciled already.
         let _ = state.save(home);
     }
     delivered
 }
 
-/// Why a result waits, after one more try. Pure.
-fn waiting_after(
-    before: Option<&Waiting>,
+/// The mark of a result after one more failure. Pure.
+fn mark_after(
+    before: Option<&OutboxMark>,
     server: &str,
     error: &DeliverError,
     now: Timestamp,
     random: u32,
-) -> Waiting {
+) -> OutboxMark {
     let retry_after = if let DeliverError::Call(error) = error { error.retry_after() } else { None };
-    Waiting {
+    OutboxMark {
         server: server.to_owned(),
         backoff: Backoff::after(
             before.map(|before| &before.backoff),
@@ -176,9 +177,9 @@ fn waiting_after(
             now,
             random,
         ),
-        is_final: error.is_permanent(),
-        of_login: error.is_login(),
-        dropped: false,
+        is_permanent: error.is_permanent(),
+        is_login: error.is_login(),
+        is_given_up: false,
     }
 }
 
@@ -195,7 +196,7 @@ async fn wait_for_lock(home: &Home, server: &str, limit: Duration) -> io::Result
             if let Some(lock) = lock(home, server)? {
                 return Ok(lock);
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(LOCK_POLL).await;
         }
     });
     waited.await.map_or(Ok(None), |lock| lock.map(Some))
@@ -217,7 +218,7 @@ async fn attempt(
     if let Some(place) = state.in_doubt.get(&slot_key).cloned() {
         reconcile(&api, &RunFolder::at(&home.runs().join(place)), now).await?;
         state.in_doubt.remove(&slot_key);
-        if let Some(receipt) = folder.read_receipt(&name) {
+        if let Some(receipt) = Receipt::load(folder, &name)? {
             let lost = receipt.uploads.len();
             let notes = (lost > 0).then(|| {
                 format!(
@@ -228,11 +229,10 @@ async fn attempt(
             return Ok(Some(Delivered { receipt, page, notes: notes.into_iter().collect() }));
         }
     }
-    if !by_name && !is_wanted(record.outcome, api.dialect) {
+    if !by_name && !is_sent(record.outcome, api.dialect) {
         return Ok(None);
     }
-    let need_key =
-        |need: &NeedRecord| folder.other(&need.package, &need.run_id).read_receipt(&name)?.result_key;
+    let need_key = |need: &NeedRecord| Receipt::result_key(&folder.other(&need.package, &need.run_id), &name);
     let need_keys: Vec<Option<String>> = record.needs.iter().map(need_key).collect();
     let package = api.package_name(&record.package);
     let upload_key =
@@ -272,7 +272,7 @@ async fn attempt(
         uploads,
         backoff: None,
     };
-    folder.write_receipt(&receipt).map_err(DeliverError::Receipt)?;
+    receipt.save(folder).map_err(DeliverError::Receipt)?;
     state.in_doubt.remove(&slot_key);
     let mut notes = Vec::new();
     if package != record.package {
@@ -299,7 +299,7 @@ async fn dialect_of(server: &Server, state: &mut ServerState) -> Result<Dialect,
 async fn reconcile(api: &Api, folder: &RunFolder, now: Timestamp) -> Result<(), DeliverError> {
     let name = api.server.name();
     // It may have been answered for after all, or be gone.
-    if folder.is_delivered_to(&name) {
+    if Receipt::exists(folder, &name) {
         return Ok(());
     }
     let Ok(record) = folder.read_result() else { return Ok(()) };
@@ -319,7 +319,7 @@ async fn reconcile(api: &Api, folder: &RunFolder, now: Timestamp) -> Result<(), 
         uploads: if api.kind().uploads.is_some() { upload::lost(&record) } else { Vec::new() },
         backoff: None,
     };
-    folder.write_receipt(&receipt).map_err(DeliverError::Receipt)
+    receipt.save(folder).map_err(DeliverError::Receipt)
 }
 
 fn place_of(home: &Home, folder: &RunFolder) -> String {
@@ -336,4 +336,50 @@ fn upload_key(home: &Home, server: &str, run_id: &str) -> io::Result<String> {
     }
     let half = digest.finalize().into_iter().take(16);
     Ok(format!("{:032x}", half.fold(0_u128, |key, byte| key << 8 | u128::from(byte))))
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::StatusCode;
+
+    use super::*;
+
+    #[test]
+    fn what_is_sent_without_being_asked_for() {
+        for (outcome, to_pony_serve, to_others) in [
+            (Outcome::Passed, true, true),
+            (Outcome::Failed, true, true),
+            (Outcome::InfraError, true, true),
+            (Outcome::Cancelled, true, false),
+            (Outcome::Skipped, true, false),
+        ] {
+            for dialect in Dialect::ALL {
+                let expected = if dialect == Dialect::PonyServe { to_pony_serve } else { to_others };
+                assert_eq!(is_sent(outcome, dialect), expected, "{outcome:?} {dialect}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_failure_is_marked_with_what_follows_from_it() {
+        let status = |code: u16| {
+            let status = StatusCode::from_u16(code).unwrap();
+            DeliverError::from(CallError::Status { status, text: String::new(), retry_after: None })
+        };
+        let now = Timestamp::UNIX_EPOCH;
+        // error, permanent, login
+        for (error, is_permanent, is_login) in [
+            (status(401), true, true),
+            (status(413), true, false),
+            (status(503), false, false),
+            (DeliverError::Busy, false, false),
+            (DeliverError::TooLarge(9), true, false),
+            (DeliverError::Note(io::Error::other("full")), false, false),
+        ] {
+            let first = mark_after(None, "s", &error, now, 0);
+            assert_eq!((first.is_permanent, first.is_login), (is_permanent, is_login), "{error}");
+            let second = mark_after(Some(&first), "s", &error, now, 0);
+            assert_eq!((first.backoff.failures, second.backoff.failures), (1, 2));
+        }
+    }
 }

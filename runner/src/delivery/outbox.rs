@@ -2,7 +2,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::deliverer::{Attempt, Deliverer, DeliveryOptions, Ended};
+use jiff::Timestamp;
+
+use super::{
+    deliverer::{Attempt, Deliverer, DeliveryOptions, Ended},
+    mark::OutboxMark,
+    receipt::Receipt,
+};
 use crate::{
     exit::Exit,
     record::{
@@ -10,32 +16,99 @@ use crate::{
         folder::{Open, RunFolder, open_runs},
     },
     server::{Server, state::ServerState},
+    versioned::FileError,
 };
 
 /// After so many results in a row that a server did not take, the rest is left for another time.
 const PATIENCE: u32 = 3;
 
-/// What is tried of that which waits.
+/// Which waiting results are tried.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rules {
-    /// Nothing is begun after so long, and what was begun is ended.
+    /// Nothing is begun after this time, and what was begun is ended.
     pub(crate) limit: Option<Duration>,
-    /// Only for this server, whether it is to have it or not.
+    /// Only for this server, whether the results are for it or not.
     pub(crate) only: Option<Server>,
     /// Also what is not due yet.
     pub(crate) hurry: bool,
-    /// Also what a server will not take as far as is known.
-    pub(crate) also_final: bool,
-    /// Each is shown by itself.
+    /// Also what a server has rejected.
+    pub(crate) rejected: bool,
+    /// Each is shown.
     pub(crate) shown: bool,
 }
 
-/// How it went.
+/// How a run stands with a server.
+#[derive(Debug)]
+pub(crate) enum Standing {
+    /// The server has it, and all files that it takes.
+    Delivered,
+    /// The server has it; files wait.
+    FilesWaiting(Receipt),
+    /// It waits; with a mark if it was tried.
+    Waiting(Option<OutboxMark>),
+    /// Nobody is to have it any more.
+    GivenUp(OutboxMark),
+    /// What is kept of it cannot be used.
+    Unreadable(FileError),
+}
+
+/// What is done about a run at a server now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Nothing,
+    SendFiles,
+    SendResult,
+}
+
+impl Standing {
+    pub(crate) fn read(folder: &RunFolder, server: &str) -> Self {
+        match Receipt::load(folder, server) {
+            Ok(Some(receipt)) if receipt.has_waiting() => return Self::FilesWaiting(receipt),
+            Ok(Some(_)) => return Self::Delivered,
+            Ok(None) => {}
+            Err(error) => return Self::Unreadable(error),
+        }
+        match OutboxMark::load(folder, server) {
+            Ok(Some(mark)) if mark.is_given_up => Self::GivenUp(mark),
+            Ok(mark) => Self::Waiting(mark),
+            Err(error) => Self::Unreadable(error),
+        }
+    }
+
+    /// As an end without anything being tried.
+    fn ended(&self) -> Ended {
+        match self {
+            Self::Delivered | Self::GivenUp(_) => Ended::Done,
+            Self::FilesWaiting(_) => Ended::Uploads,
+            Self::Waiting(_) | Self::Unreadable(_) => Ended::Waits,
+        }
+    }
+
+    /// `has_new_login`: the command line names the server, perhaps with another login than the one that was refused. Pure.
+    fn step(&self, rules: &Rules, has_new_login: bool, now: Timestamp) -> Step {
+        match self {
+            Self::FilesWaiting(receipt) if rules.hurry || receipt.is_due(now) => Step::SendFiles,
+            // Asked for by the server's name, everything is sent.
+            Self::Waiting(_) | Self::GivenUp(_) if rules.only.is_some() => Step::SendResult,
+            Self::Delivered | Self::FilesWaiting(_) | Self::GivenUp(_) | Self::Unreadable(_) => Step::Nothing,
+            Self::Waiting(None) => Step::SendResult,
+            Self::Waiting(Some(mark)) => {
+                let is_wanted = mark.is_due(now)
+                    || (mark.is_login && has_new_login)
+                    || rules.rejected
+                    || (rules.hurry && !mark.is_permanent);
+                if is_wanted { Step::SendResult } else { Step::Nothing }
+            }
+        }
+    }
+}
+
+/// How many results were tried.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
-    /// Results that are where they are to be.
+    /// Results that arrived.
     pub(crate) delivered: usize,
-    /// Those that wait still, as far as that was looked at.
+    /// Results that still wait.
     pub(crate) waiting: usize,
     /// The signal that ended it.
     pub(crate) signal: Option<u8>,
@@ -130,10 +203,12 @@ impl Pass {
             None => record.deliver_to.clone(),
         };
         for name in names {
+            let standing = Standing::read(folder, &name);
+            let unchanged = standing.ended();
             let at = self.at(deliverer, &name, rules);
-            let ended = one(deliverer, at, (folder, record), (&name, rules), left).await;
-            any |= ended.is_some();
-            let ended = ended.unwrap_or_else(|| standing(folder, &name));
+            let tried = at.attempt(deliverer, (folder, record), standing, rules, left).await;
+            any |= tried.is_some();
+            let ended = tried.unwrap_or(unchanged);
             if let Ended::Stopped(_) = ended {
                 return (ended, true);
             }
@@ -142,8 +217,8 @@ impl Pass {
             }
         }
         // Elsewhere it may wait still.
-        if rules.only.is_some() && record.deliver_to.iter().any(|name| standing(folder, name) != Ended::Done)
-        {
+        let waits = |name: &String| Standing::read(folder, name).ended() != Ended::Done;
+        if rules.only.is_some() && record.deliver_to.iter().any(waits) {
             return (if any { worst } else { Ended::Waits }, any);
         }
         (worst, any)
@@ -152,7 +227,8 @@ impl Pass {
     fn at(&mut self, deliverer: &Deliverer, name: &str, rules: &Rules) -> &mut AtServer {
         self.servers.entry(name.to_owned()).or_insert_with(|| {
             let server = rules.only.clone().or_else(|| deliverer.servers.of_receipt(name).ok());
-            let backoff = ServerState::load(&deliverer.home, name).backoff;
+            // Whether it can be read is said by a delivery.
+            let backoff = ServerState::load(&deliverer.home, name).ok().and_then(|state| state.backoff);
             let rests = backoff.is_some_and(|backoff| !backoff.is_over(deliverer.console.clock.wall()));
             AtServer { server, rests: rests && !rules.hurry, failures: 0 }
         })
@@ -165,59 +241,126 @@ impl Pass {
     }
 }
 
-/// How a run stands with a server without anything being tried.
-fn standing(folder: &RunFolder, server: &str) -> Ended {
-    match folder.read_receipt(server) {
-        Some(receipt) if receipt.has_waiting() => Ended::Uploads,
-        Some(_) => Ended::Done,
-        None if folder.read_waiting(server).is_some_and(|waiting| waiting.dropped) => Ended::Done,
-        None => Ended::Waits,
+impl AtServer {
+    /// Tries one run; none if nothing is to be done now.
+    async fn attempt(
+        &mut self,
+        deliverer: &mut Deliverer,
+        (folder, record): (&RunFolder, &RunRecord),
+        standing: Standing,
+        rules: &Rules,
+        left: Option<Duration>,
+    ) -> Option<Ended> {
+        let server = self.server.as_ref()?;
+        let name = server.name();
+        if self.rests || self.failures >= PATIENCE || deliverer.unresponsive.contains(&name) {
+            return None;
+        }
+        if let Standing::Unreadable(error) = &standing {
+            deliverer.console.note(format!("{} is not sent to {name}: {error}", record.run_id));
+        }
+        let uploads = left.unwrap_or(deliverer.limits.uploads);
+        let has_new_login = deliverer.servers.given.contains_key(&name);
+        match (standing.step(rules, has_new_login, deliverer.console.clock.wall()), standing) {
+            (Step::SendFiles, Standing::FilesWaiting(receipt)) => {
+                return Some(deliverer.upload(None, folder, receipt, server, uploads).await);
+            }
+            (Step::SendResult, _) => {}
+            (Step::Nothing | Step::SendFiles, _) => return None,
+        }
+        let timeout = deliverer.limits.timeout;
+        let limit = left.map_or(timeout, |left| left.min(timeout));
+        let options = DeliveryOptions { server, limit, by_name: rules.only.is_some(), hurry: rules.hurry };
+        let ended = if rules.shown {
+            deliverer.deliver(None, folder, record, options).await
+        } else {
+            match deliverer.try_delivery(folder, record, options).await {
+                Attempt::Delivered(receipt, _) => {
+                    deliverer.upload(None, folder, receipt, server, uploads).await
+                }
+                Attempt::Unwanted => Ended::Done,
+                Attempt::Failed(_) => Ended::Waits,
+                Attempt::Stopped(signal) => Ended::Stopped(signal),
+            }
+        };
+        self.failures = if ended == Ended::Waits { self.failures + 1 } else { 0 };
+        Some(ended)
     }
 }
 
-/// Tries one run at one server; none if it is not to be tried now.
-async fn one(
-    deliverer: &mut Deliverer,
-    at: &mut AtServer,
-    (folder, record): (&RunFolder, &RunRecord),
-    (name, rules): (&str, &Rules),
-    left: Option<Duration>,
-) -> Option<Ended> {
-    let server = at.server.as_ref()?;
-    if at.rests || at.failures >= PATIENCE || deliverer.unresponsive.contains(name) {
-        return None;
-    }
-    let uploads = left.unwrap_or(deliverer.limits.uploads);
-    if let Some(receipt) = folder.read_receipt(name) {
-        let is_due = rules.hurry || receipt.is_due(deliverer.console.clock.wall());
-        if !receipt.has_waiting() || !is_due {
-            return None;
-        }
-        return Some(deliverer.upload(None, folder, receipt, server, uploads).await);
-    }
-    if let Some(waiting) = folder.read_waiting(name) {
-        let is_due = waiting.is_due(deliverer.console.clock.wall());
-        // With the login of this command line it may be let in.
-        let may_enter = waiting.of_login && deliverer.servers.given.contains_key(name);
-        let is_wanted = !waiting.dropped
-            && (is_due || may_enter || rules.also_final || (rules.hurry && !waiting.is_final));
-        if !is_wanted && rules.only.is_none() {
-            return None;
-        }
-    }
-    let timeout = deliverer.limits.timeout;
-    let limit = left.map_or(timeout, |left| left.min(timeout));
-    let way = DeliveryOptions { server, limit, by_name: rules.only.is_some(), hurry: rules.hurry };
-    let ended = if rules.shown {
-        deliverer.deliver(None, folder, record, way).await
-    } else {
-        match deliverer.try_delivery(folder, record, way).await {
-            Attempt::Delivered(receipt, _) => deliverer.upload(None, folder, receipt, server, uploads).await,
-            Attempt::Unwanted => Ended::Done,
-            Attempt::Failed(_) => Ended::Waits,
-            Attempt::Stopped(signal) => Ended::Stopped(signal),
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        delivery::receipt::{Upload, UploadState},
+        server::backoff::Backoff,
     };
-    at.failures = if ended == Ended::Waits { at.failures + 1 } else { 0 };
-    Some(ended)
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_700_000_000 + second).unwrap()
+    }
+
+    /// Tried once, and due again after a minute.
+    fn mark() -> OutboxMark {
+        let backoff =
+            Backoff { failures: 1, reason: "x".to_owned(), last: at(0), next: at(60), is_requested: false };
+        OutboxMark {
+            server: "s".to_owned(),
+            backoff,
+            is_permanent: false,
+            is_login: false,
+            is_given_up: false,
+        }
+    }
+
+    fn files() -> Standing {
+        let upload = Upload {
+            file: "f".to_owned(),
+            name: "f".to_owned(),
+            description: "f".to_owned(),
+            visible: true,
+            packed: false,
+            state: UploadState::Waiting { tries: 1, reason: None },
+        };
+        Standing::FilesWaiting(Receipt {
+            server: "s".to_owned(),
+            result_key: None,
+            auth_key: Some("key".to_owned()),
+            dialect: None,
+            time: at(0),
+            uploads: vec![upload],
+            backoff: Some(mark().backoff),
+        })
+    }
+
+    #[test]
+    fn the_rules_of_the_outbox() {
+        use Step::{Nothing, SendFiles, SendResult};
+        let after_a_run = Rules::default();
+        let submit = Rules { hurry: true, ..Rules::default() };
+        let submit_all = Rules { rejected: true, ..submit.clone() };
+        let to_server = Rules { only: Some(Server::embedded("results.db".into())), ..submit.clone() };
+        let waiting = |mark| Standing::Waiting(Some(mark));
+        let due = OutboxMark { backoff: Backoff { next: at(0), ..mark().backoff }, ..mark() };
+        let rejected = || OutboxMark { is_permanent: true, ..mark() };
+        let login = || OutboxMark { is_login: true, ..rejected() };
+        let given_up = || Standing::GivenUp(OutboxMark { is_given_up: true, ..mark() });
+        // standing, new login: after a run, submit, submit --all, submit -s SERVER
+        for (standing, has_new_login, steps) in [
+            (Standing::Delivered, false, [Nothing, Nothing, Nothing, Nothing]),
+            (files(), false, [Nothing, SendFiles, SendFiles, SendFiles]),
+            (Standing::Waiting(None), false, [SendResult, SendResult, SendResult, SendResult]),
+            (waiting(due), false, [SendResult, SendResult, SendResult, SendResult]),
+            (waiting(mark()), false, [Nothing, SendResult, SendResult, SendResult]),
+            (waiting(rejected()), false, [Nothing, Nothing, SendResult, SendResult]),
+            (waiting(rejected()), true, [Nothing, Nothing, SendResult, SendResult]),
+            (waiting(login()), false, [Nothing, Nothing, SendResult, SendResult]),
+            (waiting(login()), true, [SendResult, SendResult, SendResult, SendResult]),
+            (given_up(), false, [Nothing, Nothing, Nothing, SendResult]),
+        ] {
+            let step = |rules: &Rules| standing.step(rules, has_new_login, at(1));
+            let found = [&after_a_run, &submit, &submit_all, &to_server].map(step);
+            assert_eq!(found, steps, "{standing:?} {has_new_login}");
+        }
+    }
 }

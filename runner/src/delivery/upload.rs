@@ -14,7 +14,7 @@ use flate2::{Compression, write::GzEncoder};
 use pony_wire::Dialect;
 
 use crate::{
-    delivery::receipt::{Receipt, State, Upload},
+    delivery::receipt::{Receipt, Upload, UploadState},
     record::{Log, RunRecord, folder::RunFolder},
     server::{FileContent, Server, api::kind, error::CallError, kind::UploadLimits},
 };
@@ -30,8 +30,8 @@ pub(crate) type Progress = Arc<dyn Fn(&str, u64, u64) + Send + Sync>;
 pub(crate) struct Terms {
     /// The longest that all of them may take.
     pub(crate) limit: Duration,
-    /// A server that takes nothing for so long is taken for dead.
-    pub(crate) silence: Duration,
+    /// A server that accepts nothing for so long is given up.
+    pub(crate) stall_limit: Duration,
     /// Is told.
     pub(crate) progress: Progress,
 }
@@ -43,7 +43,7 @@ pub(crate) enum UploadError {
     #[error(transparent)]
     Call(#[from] CallError),
     /// It is larger than what the server takes.
-    #[error("it has {bytes} bytes, and the server takes no more than {limit}")]
+    #[error("it has {bytes} bytes; the server accepts at most {limit}")]
     TooLarge {
         /// Its size.
         bytes: u64,
@@ -51,13 +51,13 @@ pub(crate) enum UploadError {
         limit: u64,
     },
     /// There is no room for it beside the other files of the result.
-    #[error("the server keeps no more than {limit} bytes of files, and would drop all files of this result")]
+    #[error("the server keeps no more than {limit} bytes of files a result, and would drop all of them")]
     NoRoom {
         /// The server's limit.
         limit: u64,
     },
     /// There is nothing in it.
-    #[error("it is empty, and servers take no empty files")]
+    #[error("it is empty, and servers accept no empty files")]
     Empty,
     /// It cannot be read.
     #[error("cannot read `{path}`: {error}")]
@@ -71,7 +71,7 @@ pub(crate) enum UploadError {
     #[error("it cannot be packed: {0}")]
     Pack(io::Error),
     /// It was cut short.
-    #[error("there was no more time, after {} s", .0.as_secs().max(1))]
+    #[error("no more time, after {} s", .0.as_secs().max(1))]
     OutOfTime(Duration),
 }
 
@@ -129,7 +129,7 @@ pub(super) fn log_name(log: &Log) -> String {
 
 /// The files of a run of which these logs were shortened.
 pub(super) fn of(record: &RunRecord, shortened: &[Log]) -> Vec<Upload> {
-    let waiting = State::Waiting { tries: 0, reason: None };
+    let waiting = UploadState::Waiting { tries: 0, reason: None };
     let artifacts = record.steps.iter().flat_map(|step| {
         step.artifacts.iter().map(|artifact| Upload {
             file: format!("artifacts/{}", artifact.name),
@@ -155,11 +155,11 @@ pub(super) fn of(record: &RunRecord, shortened: &[Log]) -> Vec<Upload> {
 /// The files of a run that a server has, but whose answer did not come.
 pub(super) fn lost(record: &RunRecord) -> Vec<Upload> {
     let reason = "the server's answer was lost, and with it the key for files";
-    let lost = |upload| Upload { state: State::Refused { reason: reason.to_owned() }, ..upload };
+    let lost = |upload| Upload { state: UploadState::Refused { reason: reason.to_owned() }, ..upload };
     of(record, &[]).into_iter().map(lost).collect()
 }
 
-impl State {
+impl UploadState {
     /// After one more try. Pure.
     fn after(&self, sent: &Result<u64, UploadError>) -> Self {
         let before = match self {
@@ -203,7 +203,7 @@ pub(crate) async fn send(
         receipt.uploads[place].state = upload.state.after(&tried);
         if unnoted.is_much_with(tried.as_ref().copied().unwrap_or_default()) {
             // Where this cannot be noted, files are sent again, which changes nothing.
-            let _ = folder.write_receipt(receipt);
+            let _ = receipt.save(folder);
         }
         if let Some(error) = tried.err().filter(UploadError::affects_all) {
             if error.is_permanent() {
@@ -272,7 +272,7 @@ impl One<'_> {
             file: Arc::new(file),
             bytes,
             progress: Arc::new(move |sent| progress(&name, sent, bytes)),
-            stall_limit: terms.silence,
+            stall_limit: terms.stall_limit,
         };
         self.server.upload(content, &query).await?;
         Ok(bytes)
@@ -305,7 +305,6 @@ fn pack(mut log: File, path: &Path) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
     use reqwest::StatusCode;
 
     use super::*;
@@ -315,13 +314,13 @@ mod tests {
         CallError::Status { status, text: String::new(), retry_after: None }.into()
     }
 
-    fn waiting(tries: u32) -> State {
-        State::Waiting { tries, reason: None }
+    fn waiting(tries: u32) -> UploadState {
+        UploadState::Waiting { tries, reason: None }
     }
 
     #[test]
-    fn what_is_refused_is_told_from_what_did_not_get_through() {
-        // error, final, of all files
+    fn what_follows_from_each_failure_of_a_file() {
+        // error, permanent, affects all files
         let broken = || CallError::Broken("x".to_owned()).into();
         for (error, is_permanent, affects_all) in [
             (status(401), true, true),
@@ -340,18 +339,18 @@ mod tests {
         ] {
             assert_eq!((error.is_permanent(), error.affects_all()), (is_permanent, affects_all), "{error}");
         }
-        assert_eq!(waiting(0).after(&Ok(7)), State::Done { bytes: 7 });
-        assert!(matches!(waiting(0).after(&Err(status(413))), State::Refused { .. }));
-        let once = State::Waiting { tries: 1, reason: Some("the connection broke: x".to_owned()) };
+        assert_eq!(waiting(0).after(&Ok(7)), UploadState::Done { bytes: 7 });
+        assert!(matches!(waiting(0).after(&Err(status(413))), UploadState::Refused { .. }));
+        let once = UploadState::Waiting { tries: 1, reason: Some("the connection broke: x".to_owned()) };
         assert_eq!(waiting(0).after(&Err(broken())), once);
         let reason = "tried 20 times, at last: the connection broke: x".to_owned();
-        assert_eq!(waiting(19).after(&Err(broken())), State::Refused { reason });
+        assert_eq!(waiting(19).after(&Err(broken())), UploadState::Refused { reason });
         // A server that is down for days costs no file its tries.
         let down = waiting(19).after(&Err(CallError::Unreachable("x".to_owned()).into()));
-        assert!(matches!(down, State::Waiting { tries: 19, .. }), "{down:?}");
-        assert!(matches!(waiting(3).after(&Err(status(503))), State::Waiting { tries: 3, .. }));
+        assert!(matches!(down, UploadState::Waiting { tries: 19, .. }), "{down:?}");
+        assert!(matches!(waiting(3).after(&Err(status(503))), UploadState::Waiting { tries: 3, .. }));
         let silent = waiting(3).after(&Err(CallError::Stalled(Duration::ZERO).into()));
-        assert!(matches!(silent, State::Waiting { tries: 4, .. }), "{silent:?}");
+        assert!(matches!(silent, UploadState::Waiting { tries: 4, .. }), "{silent:?}");
     }
 
     #[test]
@@ -360,37 +359,5 @@ mod tests {
         let noted: Vec<bool> = (0..40).map(|_| unnoted.is_much_with(10)).collect();
         assert_eq!(noted.iter().filter(|noted| **noted).count(), 2);
         assert!(noted[19] && noted[39] && unnoted.is_much_with(1_000_000));
-    }
-
-    #[test]
-    fn what_was_tried_least_goes_first() {
-        let states = [waiting(2), State::Done { bytes: 5 }, waiting(0), waiting(1), waiting(0)];
-        let upload = |state| Upload {
-            file: String::new(),
-            name: String::new(),
-            description: String::new(),
-            visible: true,
-            packed: false,
-            state,
-        };
-        let mut receipt = Receipt {
-            server: String::new(),
-            result_key: None,
-            auth_key: None,
-            dialect: None,
-            time: Timestamp::UNIX_EPOCH,
-            uploads: states.map(upload).into(),
-            backoff: None,
-        };
-        assert_eq!(receipt.queue(), [2, 4, 3, 0]);
-        assert_eq!(receipt.sent(), 5);
-        receipt.refuse_waiting("no");
-        assert!(!receipt.has_waiting());
-        assert_eq!(receipt.sent(), 5);
-        receipt.reopen();
-        assert!(!receipt.has_waiting(), "without a key nothing can be sent");
-        receipt.auth_key = Some("key".to_owned());
-        receipt.reopen();
-        assert_eq!(receipt.waiting(), 4);
     }
 }

@@ -5,7 +5,10 @@ use tokio::sync::mpsc;
 
 use super::build::{Parcel, skip};
 use crate::{
-    delivery::deliverer::{Deliverer, DeliveryOptions, Ended, not_delivered},
+    delivery::{
+        deliverer::{Deliverer, DeliveryOptions, Ended, not_delivered},
+        receipt::Receipt,
+    },
     exit::Exit,
     plan::Build,
     record::{Outcome, folder::RunFolder},
@@ -49,7 +52,7 @@ impl Cause {
 
     /// With the key of its result on the first server that gave one.
     fn reason(&self, servers: &[Server]) -> String {
-        let key = servers.iter().find_map(|server| self.folder.read_receipt(&server.name())?.result_key);
+        let key = servers.iter().find_map(|server| Receipt::result_key(&self.folder, &server.name()));
         key.map_or_else(|| self.words.clone(), |key| format!("{} (result {key})", self.words))
     }
 }

@@ -5,6 +5,7 @@ use pony_wire::ShouldBuild;
 use super::Inspector;
 use crate::{
     config::Config,
+    delivery::receipt::Receipt,
     exit::Exit,
     plan::{
         Build, PlanContext,
@@ -136,7 +137,7 @@ async fn at_server(
         Ok(ShouldBuild { build: needed, reason }) => {
             // The last run may have reserved the slot and then not delivered what would give it back.
             let last = RunFolder::of(inspector.home, &build.job.recipe.package, &memory.run_id);
-            let undelivered = !memory.run_id.is_empty() && !last.is_delivered_to(&server.name());
+            let undelivered = !memory.run_id.is_empty() && !Receipt::exists(&last, &server.name());
             if reserve && needed {
                 // So that it is known as ours if nothing comes of it.
                 Memory::reserve(inspector.home, &build.job.slot());

@@ -1,6 +1,6 @@
 //! What was sent about each slot, to whom: one small file each below `notify/` of the home.
 
-use std::{fs, io, path::PathBuf};
+use std::{io, path::PathBuf};
 
 use pony_wire::Slot;
 use serde::{Deserialize, Serialize};
@@ -8,10 +8,13 @@ use sha2::{Digest, Sha256};
 
 use super::SlotState;
 use crate::{
-    disk::{self, Lock},
+    disk::Lock,
     home::Home,
-    record::folder::slug,
+    record::{folder::slug, format::Format},
+    versioned::{self, FileError},
 };
+
+const FORMAT: Format = Format::new(1, 1);
 
 /// What is remembered of one slot of one server for one recipient.
 #[derive(Debug, Clone)]
@@ -50,15 +53,18 @@ impl Memory {
     }
 
     /// None too if the file is damaged: one message too many is better than none.
-    pub(crate) fn load(&self) -> Option<SlotState> {
-        let stored: Stored = serde_json::from_slice(&fs::read(&self.path).ok()?).ok()?;
-        Some(stored.state)
+    pub(crate) fn load(&self) -> Result<Option<SlotState>, FileError> {
+        let stored: Option<Stored> = match versioned::read(&self.path, FORMAT) {
+            Err(error) if !error.is_too_new() => None,
+            loaded => loaded?,
+        };
+        Ok(stored.map(|stored| stored.state))
     }
 
     /// On disk when this returns.
     pub(crate) fn save(&self, state: &SlotState) -> io::Result<()> {
         let stored = Stored { state: state.clone(), subject: self.subject.clone() };
-        disk::write_json(&self.path, &stored)
+        versioned::write(&self.path, FORMAT, &stored)
     }
 
     /// The id of a message: the same when it is sent again because it could not be noted.
@@ -90,13 +96,24 @@ mod tests {
         home.make().unwrap();
         let slot = Slot { package: "a/b".into(), host: "h".into(), arch: "x".into(), tags: vec!["t".into()] };
         let memory = |recipient: &str| Memory::new(&home, "http://s/", &slot, recipient);
-        assert_eq!(memory("ann").load(), None);
+        assert_eq!(memory("ann").load().unwrap(), None);
         let state = SlotState { light: Light::Failing, since: Timestamp::UNIX_EPOCH, notified: None };
         memory("ann").save(&state).unwrap();
-        assert_eq!((memory("ann").load(), memory("bob").load()), (Some(state), None));
+        assert_eq!(
+            (memory("ann").load().unwrap(), memory("bob").load().unwrap()),
+            (Some(state.clone()), None)
+        );
         assert_ne!(memory("ann").message_id("1"), memory("ann").message_id("2"));
-        fs::write(&memory("ann").path, "{").unwrap();
-        assert_eq!(memory("ann").load(), None);
+        let write = |text: &str| std::fs::write(&memory("ann").path, text).unwrap();
+        write("{");
+        assert_eq!(memory("ann").load().unwrap(), None);
+        let rest = r#""light": "red", "since": "1970-01-01T00:00:00Z", "server": "s", "package": "p", "host": "h", "arch": "a", "tags": []}"#;
+        for head in ["{", r#"{"format": "1.8", "more": 1, "#] {
+            write(&format!("{head}{rest}"));
+            assert_eq!(memory("ann").load().unwrap(), Some(state.clone()));
+        }
+        write(r#"{"format": "2.0"}"#);
+        assert!(memory("ann").load().unwrap_err().to_string().contains("use a newer pony-run"));
         let held = lock(&home).unwrap();
         assert!(held.is_some() && lock(&home).unwrap().is_none());
     }

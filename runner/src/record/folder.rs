@@ -19,7 +19,6 @@ use super::{
     format::{self, ParseError},
 };
 use crate::{
-    delivery::receipt::{Receipt, Waiting},
     disk::{self, Lock},
     home::Home,
 };
@@ -143,48 +142,11 @@ impl RunFolder {
         format::parse(&text, RunRecord::FORMAT).map_err(|source| ReadError::Content { path, source })
     }
 
-    /// Notes that a server has the result.
-    pub(crate) fn write_receipt(&self, receipt: &Receipt) -> io::Result<()> {
-        disk::write_json(&self.receipt(&receipt.server), receipt)?;
-        let _ = fs::remove_file(self.waiting(&receipt.server));
-        Ok(())
-    }
-
-    /// Notes why a server does not have the result yet. Forgotten where it cannot be written.
-    pub(crate) fn write_waiting(&self, waiting: &Waiting) {
-        if let Err(error) = disk::write_json(&self.waiting(&waiting.server), waiting) {
-            tracing::warn!("cannot note why a result waits: {error}");
-        }
-    }
-
-    /// Why that server does not have the result yet, if it was tried.
-    pub(crate) fn read_waiting(&self, server: &str) -> Option<Waiting> {
-        serde_json::from_slice(&fs::read(self.waiting(server)).ok()?).ok()
-    }
-
-    /// Whether that server has the result.
-    pub fn is_delivered_to(&self, server: &str) -> bool {
-        self.receipt(server).exists()
-    }
-
-    /// What that server said when it took the result.
-    pub(crate) fn read_receipt(&self, server: &str) -> Option<Receipt> {
-        serde_json::from_slice(&fs::read(self.receipt(server)).ok()?).ok()
-    }
-
     /// The folder of another run that is kept in the same home.
     #[must_use]
     pub fn other(&self, package: &str, run_id: &str) -> Self {
         let runs = self.path.parent().and_then(Path::parent).unwrap_or(&self.path);
         Self { path: runs.join(slug(package)).join(run_id) }
-    }
-
-    fn waiting(&self, server: &str) -> PathBuf {
-        self.path.join(format!("waiting-{}.json", slug(server)))
-    }
-
-    fn receipt(&self, server: &str) -> PathBuf {
-        self.path.join(format!("receipt-{}.json", slug(server)))
     }
 }
 

@@ -115,6 +115,19 @@ pub(crate) enum QueryFailure {
     NoResult(String),
 }
 
+impl QueryFailure {
+    /// What to do instead.
+    pub(crate) fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Unsupported { hint, .. } => Some(hint),
+            Self::Unrecognized => Some(
+                "if it is one, name its protocol: --dialect 2009, 2010, pony-serve, devmason or devmason-rest",
+            ),
+            Self::Call(_) | Self::NotAResult(_) | Self::NoPackage { .. } | Self::NoResult(_) => None,
+        }
+    }
+}
+
 impl From<CallError> for QueryFailure {
     fn from(error: CallError) -> Self {
         Self::Call(error)
@@ -132,11 +145,8 @@ impl fmt::Display for QueryFailure {
         match self {
             Self::Call(error) => write!(f, "could not be asked: {error}"),
             Self::NotAResult(error) => write!(f, "sent what is not a result: {error}"),
-            Self::Unsupported { dialect, why, hint } => write!(f, "speaks {dialect}, {why}; {hint}"),
-            Self::Unrecognized => f.write_str(
-                "does not answer like any pony-build server; if it is one, name its protocol: \
-                 --dialect 2009, 2010, pony-serve, devmason or devmason-rest",
-            ),
+            Self::Unsupported { dialect, why, .. } => write!(f, "speaks {dialect}, {why}"),
+            Self::Unrecognized => f.write_str("does not answer like any pony-build server"),
             Self::NoPackage { package, listed_days: None } => {
                 write!(f, "has no results of a package `{package}`")
             }

@@ -1,17 +1,20 @@
 //! What is kept of each server between runs: its dialect, failures, and results in doubt. One small file a server, and a lock for
 //! whoever delivers to it.
 
-use std::{collections::BTreeMap, fs, io, path::PathBuf};
+use std::{collections::BTreeMap, io, path::PathBuf};
 
 use pony_wire::Dialect;
 use serde::{Deserialize, Serialize};
 
 use super::backoff::Backoff;
 use crate::{
-    disk::{self, Lock},
+    disk::Lock,
     home::Home,
-    record::folder::slug,
+    record::{folder::slug, format::Format},
+    versioned::{self, FileError},
 };
+
+const FORMAT: Format = Format::new(1, 1);
 
 /// The state of one server. All but `in_doubt` can be lost without harm.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -31,16 +34,18 @@ pub(crate) struct ServerState {
 }
 
 impl ServerState {
-    /// Of the server with this name in receipts.
-    pub(crate) fn load(home: &Home, server: &str) -> Self {
-        let state = fs::read(file(home, server, "json")).ok();
-        let state: Option<Self> = state.and_then(|text| serde_json::from_slice(&text).ok());
-        Self { server: server.to_owned(), ..state.unwrap_or_default() }
+    /// Of the server with this name in receipts. A damaged one is empty; one that a newer program wrote is an error.
+    pub(crate) fn load(home: &Home, server: &str) -> Result<Self, FileError> {
+        let state: Option<Self> = match versioned::read(&file(home, server, "json"), FORMAT) {
+            Err(error) if !error.is_too_new() => None,
+            loaded => loaded?,
+        };
+        Ok(Self { server: server.to_owned(), ..state.unwrap_or_default() })
     }
 
     /// On disk when this returns.
     pub(crate) fn save(&self, home: &Home) -> io::Result<()> {
-        disk::write_json(&file(home, &self.server, "json"), self)
+        versioned::write(&file(home, &self.server, "json"), FORMAT, self)
     }
 
     pub(crate) fn dialect(&self) -> Option<Dialect> {
@@ -70,14 +75,26 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::find(Some(dir.path()), None).unwrap();
         home.make().unwrap();
-        let mut state = ServerState::load(&home, "http://a/");
+        let load = || ServerState::load(&home, "http://a/");
+        let mut state = load().unwrap();
         state.set_dialect(Dialect::V2010);
         state.in_doubt.insert("[\"a\"]".to_owned(), "p/r1".to_owned());
         state.save(&home).unwrap();
-        let again = ServerState::load(&home, "http://a/");
+        let again = load().unwrap();
         assert_eq!((again.dialect(), &again), (Some(Dialect::V2010), &state));
-        fs::write(file(&home, "http://a/", "json"), "{").unwrap();
-        assert_eq!(ServerState::load(&home, "http://a/").in_doubt, BTreeMap::new());
+        let write = |text: &str| std::fs::write(file(&home, "http://a/", "json"), text).unwrap();
+        write("{");
+        assert_eq!(load().unwrap().in_doubt, BTreeMap::new());
+        // As the first format has it, and as a newer minor may.
+        for head in ["{", r#"{"format": "1.8", "more": 1, "#] {
+            write(&format!(
+                r#"{head}"server": "http://a/", "dialect": "2009", "unsure": {{"[]": "p/r2"}}}}"#
+            ));
+            let old = load().unwrap();
+            assert_eq!((old.dialect(), &*old.in_doubt["[]"]), (Some(Dialect::V2009), "p/r2"));
+        }
+        write(r#"{"format": "2.0"}"#);
+        assert!(load().unwrap_err().to_string().contains("use a newer pony-run"));
         let held = lock(&home, "http://a/").unwrap();
         assert!(held.is_some() && lock(&home, "http://a/").unwrap().is_none());
     }

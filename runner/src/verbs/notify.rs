@@ -181,7 +181,7 @@ fn due<'c>(
     let mut all = Vec::new();
     for channel in channels {
         let memory = Memory::new(&querier.home, server, &last.summary.slot, &channel.identity());
-        let before = memory.load();
+        let before = memory.load().map_err(cannot_record)?;
         let (news, after) = decide(before.as_ref(), light, querier.clock.wall());
         match news {
             Some(news) => all.push(Due { channel, memory, before, news, after }),

@@ -45,8 +45,7 @@ impl Querier {
     pub(super) fn named(&mut self, ask: &AskOptions) -> Result<Server, Failure> {
         let options = ask.servers();
         if let [_, second, ..] = options.servers.as_slice() {
-            let message =
-                format!("only one server can be asked at a time; `{second}` is a second one");
+            let message = format!("only one server can be asked at a time; `{second}` is a second one");
             return Err(Failure::new(Exit::Usage, message));
         }
         self.servers
@@ -65,7 +64,7 @@ impl Querier {
     /// As [`reach`](Self::reach), where a server that cannot be reached is no failure.
     pub(super) async fn try_reach(&mut self, server: &Server) -> Result<Result<Api, QueryError>, Failure> {
         let known =
-            server.given_dialect().or_else(|| ServerState::load(&self.home, &server.name()).dialect());
+            server.given_dialect().or_else(|| ServerState::load(&self.home, &server.name()).ok()?.dialect());
         if let Some(dialect) = known {
             return Ok(Ok(Api::new(server, dialect)));
         }
@@ -80,7 +79,7 @@ impl Querier {
     pub(super) fn remember(&self, server: &Server, dialect: Dialect) {
         let name = server.name();
         let Ok(Some(_lock)) = lock(&self.home, &name) else { return };
-        let mut state = ServerState::load(&self.home, &name);
+        let Ok(mut state) = ServerState::load(&self.home, &name) else { return };
         state.set_dialect(dialect);
         // Else it is detected again next time.
         let _ = state.save(&self.home);
@@ -95,7 +94,7 @@ impl Querier {
     ) -> Result<Vec<LastResult>, Failure> {
         let last = self.unless_stopped(api.last_results(package, tags)).await??;
         if last.is_empty() {
-            return Err(Failure::new(Exit::No, no_slot(&api.server, package, tags)));
+            return Err(no_slot(&api.server, package, tags));
         }
         Ok(last)
     }
@@ -106,15 +105,15 @@ impl Querier {
     }
 }
 
-/// That a server has no result of such a slot.
-pub(super) fn no_slot(server: &Server, package: &str, tags: &[String]) -> String {
+/// A server has no result of such a slot.
+pub(super) fn no_slot(server: &Server, package: &str, tags: &[String]) -> Failure {
     let what = match tags {
         [] => format!("no results of {package}"),
         [tag] => format!("no slot of {package} with the tag {tag}"),
         tags => format!("no slot of {package} with the tags {}", tags.join(", ")),
     };
-    let hint = format!("`pony-run query slots {package}` lists its slots");
-    format!("{} has {what}; {hint}", server.display_name())
+    Failure::new(Exit::No, format!("{} has {what}", server.display_name()))
+        .hint(format!("`pony-run query slots {package}` lists its slots"))
 }
 
 impl From<QueryError> for Failure {
@@ -126,6 +125,10 @@ impl From<QueryError> for Failure {
             | QueryFailure::Unsupported { .. }
             | QueryFailure::Unrecognized => Exit::NotAnswered,
         };
-        Self::of(exit, &error)
+        let failure = Self::of(exit, &error);
+        match error.failure.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
     }
 }

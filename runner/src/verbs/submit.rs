@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use jiff::{Timestamp, tz::TimeZone};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     Failure, print,
@@ -15,8 +14,10 @@ use crate::{
     clock::Clock,
     delivery::{
         deliverer::{Deliverer, DeliveryOptions, Ended},
-        outbox::{Rules, pass},
-        receipt::{Receipt, Waiting},
+        listing::{WaitingResult, waiting},
+        mark::OutboxMark,
+        outbox::{Rules, Standing, pass},
+        receipt::Receipt,
     },
     display::Console,
     display::look::ColourChoice,
@@ -26,7 +27,7 @@ use crate::{
         RunRecord,
         folder::{Active, Open, RunFolder, open_runs},
     },
-    server::{Server, backoff::Backoff, state::ServerState},
+    server::Server,
 };
 
 /// Delivers these run folders, or all that wait.
@@ -85,7 +86,7 @@ async fn submit_all(options: &SubmitOptions, console: Console, signals: Signals)
         };
         let active = take_up(&deliverer, &folder);
         if options.drop {
-            give_up(&mut deliverer, &folder, &record);
+            give_up(&deliverer, &folder, &record);
             if let Some(active) = active {
                 deliverer.close(active);
             }
@@ -117,12 +118,12 @@ fn take_up(deliverer: &Deliverer, folder: &RunFolder) -> Option<Active> {
 }
 
 /// Delivers all that wait, to these servers or to those that each is for.
-async fn all(deliverer: &mut Deliverer, servers: Vec<Server>, also_final: bool) -> Exit {
+async fn all(deliverer: &mut Deliverer, servers: Vec<Server>, rejected: bool) -> Exit {
     let only = servers.into_iter().map(Some).collect::<Vec<_>>();
     let only = if only.is_empty() { vec![None] } else { only };
     let (mut exit, mut tried) = (Exit::Ok, 0);
     for only in only {
-        let rules = Rules { limit: None, only, hurry: true, also_final, shown: true };
+        let rules = Rules { limit: None, only, hurry: true, rejected, shown: true };
         let tally = pass(deliverer, &rules).await;
         tried += tally.delivered + tally.waiting;
         if let Some(signal) = tally.signal {
@@ -133,12 +134,8 @@ async fn all(deliverer: &mut Deliverer, servers: Vec<Server>, also_final: bool) 
         }
     }
     if tried == 0 {
-        let waiting = waiting(deliverer);
-        match waiting
-            .iter()
-            .filter(|row| !row.waiting.as_ref().is_some_and(|waiting| waiting.dropped))
-            .count()
-        {
+        let waiting = waiting(&deliverer.home, deliverer.console.clock.wall());
+        match waiting.iter().filter(|result| !result.is_given_up()).count() {
             0 => deliverer.console.say("Nothing is waiting to be sent."),
             1 => deliverer.console.say("1 result waits and was not tried; `pony-run submit --list` says why"),
             count => {
@@ -169,7 +166,14 @@ async fn one(
     for server in servers {
         let name = server.name();
         let limit = deliverer.limits.timeout;
-        let mut receipt = folder.read_receipt(&name);
+        let mut receipt = match Receipt::load(folder, &name) {
+            Ok(receipt) => receipt,
+            Err(error) => {
+                deliverer.console.note(format!("{} is not sent to {name}: {error}", record.run_id));
+                exit = exit.worst(Exit::NotDelivered);
+                continue;
+            }
+        };
         // Asked for by name, even files that were refused are tried again.
         receipt.iter_mut().for_each(Receipt::reopen);
         let ended = match receipt {
@@ -198,7 +202,7 @@ async fn one(
             return Ok(exit);
         }
     }
-    let is_there = |name: &String| folder.read_receipt(name).is_some_and(|receipt| !receipt.has_waiting());
+    let is_there = |name: &String| matches!(Standing::read(folder, name), Standing::Delivered);
     let everywhere = record.deliver_to.iter().all(is_there);
     if let Some(active) = active.filter(|_| exit == Exit::Ok && everywhere) {
         deliverer.close(active);
@@ -206,120 +210,17 @@ async fn one(
     Ok(exit)
 }
 
-/// A result that waits for a server.
-struct Row {
-    run_id: String,
-    package: String,
-    ended: Timestamp,
-    server: String,
-    /// Files only: the result is there.
-    files: usize,
-    waiting: Option<Waiting>,
-    /// Of the result, or of its files.
-    trouble: Option<Backoff>,
-    /// When it is tried next, whatever happens; none if never by itself.
-    next: Option<Timestamp>,
-}
-
-/// All that waits, oldest first.
-fn waiting(deliverer: &Deliverer) -> Vec<Row> {
-    let now = deliverer.console.clock.wall();
-    let mut rows = Vec::new();
-    let Ok(open) = open_runs(&deliverer.home) else { return rows };
-    for Open { folder, .. } in open {
-        let Ok(record) = folder.read_result() else { continue };
-        for server in &record.deliver_to {
-            let receipt = folder.read_receipt(server);
-            let files = receipt.as_ref().map_or(0, Receipt::waiting);
-            if files == 0 && receipt.is_some() {
-                continue;
-            }
-            let waiting = folder.read_waiting(server);
-            let of_server =
-                ServerState::load(&deliverer.home, server).backoff.filter(|backoff| !backoff.is_over(now));
-            let never = waiting.as_ref().is_some_and(|waiting| waiting.is_final || waiting.dropped);
-            let trouble = waiting.as_ref().map(|waiting| waiting.backoff.clone());
-            let trouble = trouble.or_else(|| receipt.as_ref()?.backoff.clone());
-            let own = trouble.as_ref().map(|trouble| trouble.next);
-            let next = own.into_iter().chain(of_server.map(|trouble| trouble.next)).max().unwrap_or(now);
-            rows.push(Row {
-                run_id: record.run_id.clone(),
-                package: record.package.clone(),
-                ended: record.ended,
-                server: server.clone(),
-                files,
-                waiting,
-                trouble,
-                next: (!never).then_some(next.max(now)),
-            });
-        }
-    }
-    rows
-}
-
 fn list(deliverer: &Deliverer, as_json: bool) -> Exit {
-    let rows = waiting(deliverer);
+    let now = deliverer.console.clock.wall();
+    let waiting = waiting(&deliverer.home, now);
     if as_json {
-        let rows: Vec<Value> = rows.iter().map(Row::json).collect();
-        return print(&format!("{:#}", Value::Array(rows)));
+        return print(&format!("{:#}", waiting.iter().map(WaitingResult::json).collect::<Value>()));
     }
-    if rows.is_empty() {
+    if waiting.is_empty() {
         deliverer.console.say("Nothing is waiting to be sent.");
         return Exit::Ok;
     }
-    let now = deliverer.console.clock.wall();
-    print(&rows.iter().map(|row| row.text(now)).collect::<Vec<_>>().join("\n"))
-}
-
-impl Row {
-    fn json(&self) -> Value {
-        json!({
-            "run_id": self.run_id,
-            "package": self.package,
-            "ended": self.ended,
-            "server": self.server,
-            "files": self.files,
-            "tries": self.trouble.as_ref().map_or(0, |trouble| trouble.failures),
-            "reason": self.trouble.as_ref().map(|trouble| &trouble.reason),
-            "final": self.waiting.as_ref().is_some_and(|waiting| waiting.is_final),
-            "dropped": self.waiting.as_ref().is_some_and(|waiting| waiting.dropped),
-            "next": self.next,
-        })
-    }
-
-    fn text(&self, now: Timestamp) -> String {
-        let head = format!(
-            "{}  {}, ended {}, for {}",
-            self.run_id,
-            self.package,
-            self.ended.strftime("%Y-%m-%d %H:%M UTC"),
-            self.server
-        );
-        let when = match (&self.waiting, self.next) {
-            (Some(waiting), _) if waiting.dropped => "given up".to_owned(),
-            (_, None) => "not tried again; `pony-run submit RUN` tries it".to_owned(),
-            (_, Some(next)) if next <= now => "next try with the next run".to_owned(),
-            (_, Some(next)) => format!("next try after {} (local)", local(next, now)),
-        };
-        let tried = match &self.trouble {
-            Some(Backoff { failures: 1, reason, .. }) => format!("tried once: {reason}"),
-            Some(Backoff { failures: tries @ 2.., reason, .. }) => format!("tried {tries} times: {reason}"),
-            _ => "not tried yet".to_owned(),
-        };
-        let why = match self.files {
-            0 => tried,
-            1 => format!("the result is there, and 1 of its files waits; {tried}"),
-            files => format!("the result is there, and {files} of its files wait; {tried}"),
-        };
-        format!("{head}\n  {why}\n  {when}")
-    }
-}
-
-/// The time of day here, with the date where that is another one.
-fn local(time: Timestamp, now: Timestamp) -> String {
-    let (time, now) = (time.to_zoned(TimeZone::system()), now.to_zoned(TimeZone::system()));
-    let format = if time.date() == now.date() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
-    time.strftime(format).to_string()
+    print(&waiting.iter().map(|result| result.text(now)).collect::<Vec<_>>().join("\n"))
 }
 
 /// Gives up all that wait.
@@ -334,30 +235,34 @@ fn drop_all(deliverer: &mut Deliverer) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-fn give_up(deliverer: &mut Deliverer, folder: &RunFolder, record: &RunRecord) {
-    for server in record.deliver_to.iter().filter(|server| !folder.is_delivered_to(server)) {
-        folder.write_waiting(&Waiting::dropped(
-            folder.read_waiting(server),
-            server,
-            deliverer.console.clock.wall(),
-        ));
-        deliverer.console.note(format!(
-            "dropped: {} will not be sent to {server} (files stay in {})",
-            record.run_id,
-            folder.path().display()
-        ));
-    }
-    let receipts = record.deliver_to.iter().filter_map(|server| folder.read_receipt(server));
-    for mut receipt in receipts.filter(Receipt::has_waiting) {
-        receipt.refuse_waiting("given up");
-        if let Err(error) = folder.write_receipt(&receipt) {
-            deliverer
-                .console
-                .note(format!("cannot note that files of {} are given up: {error}", record.run_id));
-        } else {
-            deliverer
-                .console
-                .note(format!("dropped: files of {} will not be sent to {}", record.run_id, receipt.server));
+fn give_up(deliverer: &Deliverer, folder: &RunFolder, record: &RunRecord) {
+    let console = &deliverer.console;
+    let run = &record.run_id;
+    for server in &record.deliver_to {
+        match Standing::read(folder, server) {
+            Standing::Delivered => {}
+            Standing::FilesWaiting(mut receipt) => {
+                receipt.refuse_waiting("given up");
+                console.note(match receipt.save(folder) {
+                    Ok(()) => format!("dropped: files of {run} will not be sent to {server}"),
+                    Err(error) => format!("cannot note that files of {run} are given up: {error}"),
+                });
+            }
+            Standing::Unreadable(error) => console.note(format!("{run} is not given up: {error}")),
+            Standing::Waiting(mark) => {
+                give_up_result(deliverer, folder, &OutboxMark::given_up(mark, server, console.clock.wall()));
+            }
+            Standing::GivenUp(mark) => give_up_result(deliverer, folder, &mark),
         }
     }
+}
+
+fn give_up_result(deliverer: &Deliverer, folder: &RunFolder, mark: &OutboxMark) {
+    mark.save(folder);
+    deliverer.console.note(format!(
+        "dropped: {} will not be sent to {} (files stay in {})",
+        folder.run_id(),
+        mark.server,
+        folder.path().display()
+    ));
 }

@@ -152,7 +152,7 @@ fn a_dry_run_changes_nothing() {
     notify(&world, &["--dry-run"]).code(0).out_has("to: nobody\n");
     notify(&world, &[])
         .code(2)
-        .err_has("No recipients: use --mail-to, --webhook, or `notify` in config.yaml");
+        .err_has("no recipients: use --mail-to, --webhook, or `notify` in config.yaml");
 }
 
 #[test]
@@ -202,6 +202,38 @@ fn what_was_told_and_not_noted_is_told_once_more() {
     let ids: Vec<Value> = hook.calls().iter().map(|call| call["json"]["id"].clone()).collect();
     assert_eq!(ids.len(), 2);
     assert_eq!(ids[0], ids[1]);
+}
+
+#[test]
+fn what_a_newer_program_noted_is_not_misread() {
+    let world = world();
+    let hook = world.hook("ok");
+    let url = format!("{}hook", hook.url());
+    build(&world, "embedded", false);
+    notify(&world, &["--webhook", &url]).code(0).out_is("");
+    build(&world, "embedded", true);
+    let note = notes(&world).remove(0);
+    let written: Value = serde_json::from_slice(&fs::read(&note).unwrap()).unwrap();
+    let with = |format: Option<&str>| {
+        let mut json = written.clone();
+        json.as_object_mut().unwrap().remove("format");
+        if let Some(format) = format {
+            json["format"] = format.into();
+            json["added-later"] = true.into();
+        }
+        fs::write(&note, json.to_string()).unwrap();
+    };
+    with(Some("2.0"));
+    notify(&world, &["--webhook", &url])
+        .code(14)
+        .err_has("its format is 2.0")
+        .err_has("use a newer pony-run");
+    assert!(hook.calls().is_empty());
+    for (format, count) in [(Some("1.9"), 1), (None, 2)] {
+        with(format);
+        notify(&world, &["--webhook", &url]).code(0).out_has("demo fails");
+        assert_eq!(hook.calls().len(), count);
+    }
 }
 
 #[test]

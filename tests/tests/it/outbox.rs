@@ -1,8 +1,12 @@
 //! What waits for delivery: when it is tried, what is said of it, and what becomes of servers that answer badly.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use pony_tests::{Dialect, Odd, Peer, World};
+use pony_tests::{Dialect, Odd, Peer, World, files};
 use serde_json::{Value, json};
 
 const LOGIN: &[u8] =
@@ -40,13 +44,13 @@ fn later(world: &World) {
         fs::write(path, note.to_string()).unwrap();
     };
     for run in world.runs() {
-        for file in pony_tests::files(&run.path) {
+        for file in files(&run.path) {
             if file.file_name().unwrap().to_string_lossy().starts_with("waiting-") {
                 age(&file);
             }
         }
     }
-    for file in pony_tests::files(&world.path("pony/servers")) {
+    for file in files(&world.path("pony/servers")) {
         if file.extension().is_some_and(|ending| ending == "json") {
             age(&file);
         }
@@ -102,7 +106,7 @@ fn what_waits_is_shown_and_can_be_given_up() {
     let waits = waiting(&world);
     assert_eq!((waits.len(), &waits[0]["tries"], &waits[1]["tries"]), (2, &json!(1), &json!(0)));
     let run = waits[0]["run_id"].as_str().unwrap();
-    let _ = world.pony(&["submit", "--drop", run]).end().code(0).err_has("is not for");
+    let _ = world.pony(&["submit", "--drop", run]).end().code(0).err_has("dropped: ");
     assert_eq!(waiting(&world).len(), 1);
     let _ = world.pony(&["submit", "--drop"]).end().code(2).err_has("--all");
     // Whoever asks by hand does not wait.
@@ -237,23 +241,22 @@ fn a_receipt_that_cannot_be_written_makes_no_copies() {
         let world = World::new();
         let (peer, url) = ready(dialect, &world);
         let _ = build(&world, &url).code(0);
-        let receipt = pony_tests::files(&world.run().path)
-            .into_iter()
-            .find(|file| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("receipt-")));
-        let partial = receipt.expect("a receipt").with_extension("json.partial");
+        let name = named(&world.run().path, "receipt-")[0].file_name().unwrap().to_owned();
         let _ = world.pony(&["-n", "demo.yaml"]).end().code(0);
         let run = world.last_run();
-        // Where it would be written, a folder stands in the way.
-        let obstacle = run.path.join(partial.file_name().unwrap());
-        fs::create_dir(&obstacle).unwrap();
         let words = ["submit", "-s", &url, &run.path.display().to_string()];
-        let _ = world
-            .pony(&words)
-            .end()
-            .code(13)
-            .err_has("it is stored there, but the receipt cannot be written");
+        // While the server has the request and has not answered it, a folder gets in the way of the receipt.
+        peer.answer(&[Odd::own().on("/xmlrpc").times(1).delay(Duration::from_secs(2))]);
+        let submitting = world.pony(&words).start();
+        while peer.runs().len() < 2 {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let obstacle = run.path.join(name);
+        fs::create_dir_all(obstacle.join("in the way")).unwrap();
+        let _ = submitting.end().code(13).err_has("it is stored there, but the receipt cannot be written");
         assert_eq!(counts(&peer), [1, 1]);
-        fs::remove_dir(&obstacle).unwrap();
+        peer.answer(&[]);
+        fs::remove_dir_all(&obstacle).unwrap();
         let _ = world.pony(&words).end().code(0).err_has("stored");
         assert_eq!(counts(&peer), [1, 1], "{dialect:?}");
     }
@@ -266,9 +269,7 @@ fn a_clock_that_was_years_ahead_holds_nothing_up() {
     peer.answer(&[Odd::status(503).header("Retry-After", "60")]);
     let _ = build(&world, &url).code(13);
     peer.answer(&[]);
-    for file in
-        pony_tests::files(&world.path("pony/servers")).into_iter().chain(pony_tests::files(&world.run().path))
-    {
+    for file in files(&world.path("pony/servers")).into_iter().chain(files(&world.run().path)) {
         let text = fs::read(&file).unwrap();
         if let Ok(text) = String::from_utf8(text) {
             fs::write(&file, text.replace("\"next\": \"20", "\"next\": \"21")).unwrap();
@@ -312,4 +313,70 @@ fn two_at_once_do_not_send_the_same_result_twice() {
     let _ = world.pony(&["submit"]).end();
     assert_eq!(counts(&peer), [1; 5]);
     assert!(world.open_runs().is_empty(), "{}", world.listing());
+}
+
+/// The JSON files in `folder` whose names begin so.
+fn named(folder: &Path, start: &str) -> Vec<PathBuf> {
+    let is_meant = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.starts_with(start) && path.extension().is_some_and(|extension| extension == "json")
+    };
+    files(folder).into_iter().filter(is_meant).collect()
+}
+
+/// Changes the format that files say they have, and adds a member that nobody knows; none: as in the first format.
+fn set_format(paths: &[PathBuf], format: Option<&str>) {
+    assert!(!paths.is_empty());
+    for path in paths {
+        let mut json: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+        let members = json.as_object_mut().unwrap();
+        members.remove("format");
+        members.remove("added-later");
+        if let Some(format) = format {
+            members.insert("format".to_owned(), format.into());
+            members.insert("added-later".to_owned(), true.into());
+        }
+        fs::write(path, json.to_string()).unwrap();
+    }
+}
+
+#[test]
+fn files_of_delivery_of_a_newer_major_are_refused_and_others_are_read() {
+    let world = World::new();
+    let (peer, url) = ready(Dialect::V2010, &world);
+    let _ = build(&world, &url).code(0);
+    let run = world.run().path;
+    let receipts = named(&run, "receipt-");
+    let submit = || world.pony(&["submit", &run.display().to_string()]).end();
+    set_format(&receipts, Some("2.0"));
+    submit().code(13).err_has("is not sent to").err_has("its format is 2.0").err_has("use a newer pony-run");
+    for format in [Some("1.9"), None] {
+        set_format(&receipts, format);
+        submit().code(0).err_has("already");
+    }
+    assert_eq!(counts(&peer), [1]);
+
+    let states = named(&world.path("pony/servers"), "");
+    set_format(&states, Some("2.0"));
+    build(&world, &url).code(13).err_has("not sent: cannot read").err_has("use a newer pony-run");
+    assert_eq!(counts(&peer), [1]);
+    set_format(&states, Some("1.9"));
+    world.pony(&["submit"]).end().code(0);
+    set_format(&states, None);
+    let _ = build(&world, &url).code(0);
+    assert_eq!(counts(&peer), [1, 1, 1]);
+
+    peer.answer(&[Odd::status(400)]);
+    let _ = build(&world, &url).code(13);
+    peer.answer(&[]);
+    let marks = named(&world.last_run().path, "waiting-");
+    set_format(&marks, Some("2.0"));
+    world.pony(&["submit", "--all"]).end().code(0).err_has("use a newer pony-run").err_has("was not tried");
+    world.pony(&["submit", "--list"]).end().code(0).out_has("use a newer pony-run");
+    for format in [Some("1.9"), None] {
+        set_format(&marks, format);
+        world.pony(&["submit", "--list"]).end().code(0).out_has("tried once: it answered 400");
+    }
+    world.pony(&["submit", "--all"]).end().code(0);
+    assert_eq!(counts(&peer), [1, 1, 1, 1]);
 }

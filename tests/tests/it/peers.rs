@@ -302,6 +302,46 @@ fn many_builds_of_devmason_are_on_pages() {
 }
 
 #[test]
+fn pages_of_results_are_where_the_originals_have_them() {
+    for (dialect, pages) in [
+        (
+            Dialect::V2009,
+            [
+                ("/demo/", 200),
+                ("/demo/detail?result_key=0", 200),
+                ("/demo/detail?result_key=7", 500),
+                ("/other/detail?result_key=0", 500),
+                ("/demo/detail", 500),
+                ("/p/demo/0/", 404),
+                // Paths are taken apart when they are unquoted, and pages are ASCII.
+                ("/de%2Fmo/detail?result_key=0", 404),
+                ("/na%C3%AFve/", 500),
+            ],
+        ),
+        (
+            Dialect::V2010,
+            [
+                ("/p/demo/", 200),
+                ("/p/demo/0/", 200),
+                ("/p/demo/0/inspect", 200),
+                ("/p/demo/7/", 500),
+                ("/p/other/0/", 500),
+                ("/demo/detail?result_key=0", 404),
+                ("/p/de%2Fmo/0/", 404),
+                ("/p/na%C3%AFve/", 500),
+            ],
+        ),
+    ] {
+        let world = World::new();
+        let peer = world.peer(dialect);
+        call(&peer, "add_results", &[&with(&[]), NO_STEPS]);
+        for (path, status) in pages {
+            assert_eq!(get(peer.address(), path, "*/*").status, status, "{dialect:?} {path}");
+        }
+    }
+}
+
+#[test]
 fn one_request_is_answered_after_another() {
     let world = World::new();
     let peer = world.peer(Dialect::V2010);

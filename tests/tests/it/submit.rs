@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use pony_tests::{Dialect, World};
-use serde_json::{Value, json};
+use serde_json::json;
 
 const STEPS: &str = "tags: [fast, unit]\nsteps:\n- {name: make, run: 'echo made; echo warned >&2'}\n- {name: check, type: test, run: exit 1, allow-failure: true}\n";
 

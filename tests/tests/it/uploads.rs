@@ -187,7 +187,7 @@ fn a_key_that_is_not_taken_is_tried_once() {
         run(&world, &peer.url(), "steps:\n- run: for i in 1 2 3 4 5; do echo >$i; done\n- {upload: '*'}\n")
             .code(0)
             .err_has("note: 1, 2 and 3 more were not uploaded to")
-            .err_has("401 Unauthorized; it does not know the key that it gave");
+            .err_has("401 Unauthorized; it does not accept the key that it gave");
     let asked = peer.stored().requests.iter().filter(|request| request["odd"] == true).count();
     assert_eq!(asked, 1, "{ended}");
     assert!(world.open_runs().is_empty(), "{ended}");
@@ -304,7 +304,7 @@ fn files_that_nobody_wants_any_more_are_dropped() {
     );
     assert!(row["next"].as_str() > row["ended"].as_str(), "it has asked for two hours: {listed}");
     let run = world.run().path.display().to_string();
-    world.pony(&["submit", "--drop", &run]).end().code(0).err_has("are not for");
+    world.pony(&["submit", "--drop", &run]).end().code(0).err_has("dropped: files of ");
     world.pony(&["submit"]).end().code(0).err_has("Nothing is waiting to be sent.");
     assert_eq!(noted(&world)[0]["reason"], "given up");
 }

@@ -24,7 +24,10 @@ pub(super) async fn server(
     ask: &AskOptions,
 ) -> Result<Exit, Failure> {
     let name = server.name();
-    let state = ServerState::load(&querier.home, &name);
+    let (state, unreadable) = match ServerState::load(&querier.home, &name) {
+        Ok(state) => (state, None),
+        Err(error) => (ServerState::default(), Some(error.to_string())),
+    };
     let detected = match server.given_dialect() {
         Some(dialect) => Ok(dialect),
         None => querier.unless_stopped(api::detect(server)).await?,
@@ -63,7 +66,8 @@ pub(super) async fn server(
         None => line("type", format!("unknown: {how}")),
     }
     line("login", login);
-    line("last error", last_error(state.backoff.as_ref(), querier.clock.wall()));
+    let last_error = unreadable.unwrap_or_else(|| last_error(state.backoff.as_ref(), querier.clock.wall()));
+    line("last error", last_error);
     line("results in doubt", if in_doubt.is_empty() { "none".to_owned() } else { in_doubt.join(", ") });
     let canvas = canvas(ask.color);
     let mut text = head.draw(Canvas { width: None, ..canvas });

@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::{no_slot, summaries};
 use crate::{
     clock::{Clock, Moment},
-    exit::Exit,
     query::{Health, text},
     server::{
         Server,
@@ -48,7 +47,7 @@ impl Wait<'_> {
                     return Ok((api, results));
                 }
                 Ok(_) if is_over => {
-                    return Err(Failure::new(Exit::No, no_slot(server, self.package, self.tags)));
+                    return Err(no_slot(server, self.package, self.tags));
                 }
                 Ok((_, results)) => (self.state(&results), self.every),
                 Err(error) if is_over || !may_pass(&error) => return Err(error.into()),
