@@ -38,7 +38,7 @@ pub(crate) fn is_complete(output: &[u8]) -> bool {
     output.len() < 2 * CAPTURED
 }
 
-/// How a command output, with what it printed (of each stream at most [`CAPTURED`] bytes of its begin and as many of its end,
+/// How a command ended, with what it printed (of each stream at most [`CAPTURED`] bytes of its begin and as many of its end,
 /// with no mark between them).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CommandOutput {

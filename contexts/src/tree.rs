@@ -123,7 +123,7 @@ pub fn disk_usage(root: &Path) -> u64 {
     bytes
 }
 
-/// Hands all that is left of `file` to `take`, a part at a time.
+/// Hands the rest of `file` to `take`, a part at a time.
 pub(crate) fn read_all(file: &mut fs::File, stop: &StopFlag, mut take: impl FnMut(&[u8])) -> io::Result<()> {
     let mut buffer = vec![0; 1 << 16];
     loop {

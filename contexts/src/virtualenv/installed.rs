@@ -18,9 +18,9 @@ const MAX_READ: u64 = 64 * 1024;
 pub(super) struct Config {
     /// `3.12.4`.
     version: String,
-    /// `CPython`, if it is detail.
+    /// `CPython`, if it is named.
     implementation: Option<String>,
-    /// `uv 0.9.1`, if it is detail.
+    /// `uv 0.9.1`, if it is named.
     pub(super) maker: Option<String>,
 }
 
@@ -58,7 +58,7 @@ impl Config {
         if minor.is_some_and(|minor| minor < 12) { &["pip", "setuptools"] } else { &["pip"] }
     }
 
-    /// The folder of the wheels of these, which come with the interpreter; nothing where its packager left them out.
+    /// The folder of the wheels of these, which come with the interpreter; `None` where its packager left them out.
     pub(super) fn bundled(&self, env_dir: &Path) -> Option<PathBuf> {
         let library = libraries(env_dir).into_iter().next()?;
         let interpreter = env_dir.join("bin/python").canonicalize().ok()?;

@@ -56,8 +56,8 @@ pub fn check_requirement(text: &str) -> Result<(), String> {
     }
 }
 
-/// Makes the environment in `env_dir`, which does not exist, and fills it, also with the wheels that needed builds hand on. `cwd` is where steps run; what they need to find it
-/// goes to `env`, what is to be recorded to `facts`. Answers with a line about it.
+/// Makes the environment in `env_dir`, which does not exist, and fills it, also with the wheels of dependencies. `cwd` is where
+/// steps run; their variables go to `env`, what is recorded to `info`. Returns a line about it.
 pub(crate) async fn make(
     spec: &VirtualenvSpec,
     context: &VirtualenvContext<'_>,
@@ -71,7 +71,7 @@ pub(crate) async fn make(
         texts.iter().map(|text| Requirement::read(text, cwd)).collect::<Result<Vec<_>, _>>()
     };
     let (required, optional) = (read(&spec.requirements)?, read(&spec.optional)?);
-    // First: pip looks for each in turn, and stops at a name that no index has, even if a wheel of it is to follow.
+    // First: pip looks for each in turn, and stops at a name that no index has, even if a wheel of it follows.
     let wheels = dependency_wheels(context.dependencies)?;
     let requirements: Vec<Requirement> =
         wheels.iter().map(|wheel| Requirement::wheel(wheel)).chain(required).collect();

@@ -12,10 +12,10 @@ use crate::{
     shell::{CommandOutput, Shell},
 };
 
-/// What is asked for.
+/// The interpreter that a recipe asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Python {
-    /// A program that is available.
+    /// A program that exists.
     Program(PathBuf),
     /// Any whose version begins like this: `3.12`, `3.12.4`.
     Version(String),
@@ -41,8 +41,8 @@ impl Python {
         tools.find(name).map(Self::Program)
     }
 
-    /// The program: of those that are available, the first of `python3.12`, `python3` and `python` that says that it is of the
-    /// version that is asked for.
+    /// The program: the first of `python3.12`, `python3` and `python` whose version
+    /// is the requested one.
     pub(super) async fn program(&self, tools: &mut Tools<'_, impl Shell>) -> Result<PathBuf, Error> {
         let requested = match self {
             Self::Program(path) => return Ok(path.clone()),
@@ -68,7 +68,7 @@ impl Python {
     }
 }
 
-/// The words for an interpreter that is not available: with the versions of those that are.
+/// The error for an interpreter that is not installed, with the versions of those that are.
 pub(super) async fn missing(requested: &str, tools: &mut Tools<'_, impl Shell>) -> Result<Error, Error> {
     let minors = (5..=20).map(|minor| format!("python3.{minor}"));
     let names = ["python3", "python", "python2.7", "pypy3"].map(str::to_owned).into_iter().chain(minors);
@@ -85,7 +85,7 @@ pub(super) async fn missing(requested: &str, tools: &mut Tools<'_, impl Shell>) 
     Ok(Error::NoPython { requested: requested.to_owned(), available })
 }
 
-/// What the program says of itself; nothing if it does not work.
+/// The version that the program prints; `None` if it does not work.
 pub(super) async fn version(
     program: &Path,
     tools: &mut Tools<'_, impl Shell>,

@@ -17,3 +17,4 @@ mod svn;
 mod svn_remote;
 mod trust;
 mod virtualenv;
+mod virtualenv_wheels;

@@ -11,9 +11,7 @@ use std::{
 };
 
 use pony_contexts::{
-    CommandOutput, ContextRequest, Error, InfoValue, Prepared, VirtualenvSpec, WorkingDir,
-    chain::{DependencyOutputs, EnvironmentUse},
-    prepare,
+    CommandOutput, ContextRequest, Error, InfoValue, Prepared, VirtualenvSpec, WorkingDir, prepare,
     virtualenv::Installer,
 };
 
@@ -51,8 +49,8 @@ const PROJECT: &str = "[project]\nname = 'demo'\nversion = '1.0'\n[build-system]
                        'backend'\nbackend-path = ['.']\n";
 
 /// A world with an index of its own, and a `PATH` that holds what a test names.
-struct Lab {
-    world: World,
+pub(crate) struct Lab {
+    pub(crate) world: World,
     /// The interpreter itself, where `python3` may be a script that looks for it.
     python: PathBuf,
     path: OsString,
@@ -84,7 +82,7 @@ impl Lab {
         lab
     }
 
-    fn with(installer: Installer) -> Self {
+    pub(crate) fn with(installer: Installer) -> Self {
         match installer {
             Installer::Uv => Self::new(&["uv"]),
             Installer::Virtualenv => Self::new(&["virtualenv"]),
@@ -93,7 +91,7 @@ impl Lab {
     }
 
     /// Writes uv's configuration.
-    fn index(&self, config: &str) {
+    pub(crate) fn index(&self, config: &str) {
         fs::write(self.world.path("home/.config/uv/uv.toml"), config).unwrap();
     }
 
@@ -111,7 +109,7 @@ impl Lab {
         fs::write(path, text).unwrap();
     }
 
-    fn shell(&self) -> Real {
+    pub(crate) fn shell(&self) -> Real {
         let mut shell = self.world.shell();
         shell.env.push(("PIP_NO_INDEX", "1".to_owned()));
         shell.env.push(("PIP_FIND_LINKS", self.world.path("wheels").display().to_string()));
@@ -123,7 +121,7 @@ impl Lab {
         shell
     }
 
-    fn request(&self, wanted: VirtualenvSpec) -> ContextRequest {
+    pub(crate) fn request(&self, wanted: VirtualenvSpec) -> ContextRequest {
         ContextRequest {
             path: self.path.clone(),
             working_dir: WorkingDir::Here,
@@ -156,7 +154,7 @@ impl Lab {
     }
 
     /// What the environment's Python says to an expression.
-    fn says(&self, prepared: &Prepared, import: &str, expression: &str) -> String {
+    pub(crate) fn says(&self, prepared: &Prepared, import: &str, expression: &str) -> String {
         let output = self.step(prepared, &["python", "-c", &format!("import {import}; print({expression})")]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
@@ -170,7 +168,7 @@ impl Lab {
     }
 }
 
-fn wanted(requirements: &[&str], optional: &[&str]) -> VirtualenvSpec {
+pub(crate) fn wanted(requirements: &[&str], optional: &[&str]) -> VirtualenvSpec {
     let all = |list: &[&str]| list.iter().map(|&entry| entry.to_owned()).collect();
     VirtualenvSpec { requirements: all(requirements), optional: all(optional), ..VirtualenvSpec::default() }
 }
@@ -179,7 +177,7 @@ fn of(python: &str) -> VirtualenvSpec {
     VirtualenvSpec { python: Some(python.to_owned()), ..VirtualenvSpec::default() }
 }
 
-fn list(prepared: &Prepared, name: &str) -> Vec<String> {
+pub(crate) fn list(prepared: &Prepared, name: &str) -> Vec<String> {
     match &prepared.client_info[name] {
         InfoValue::List(list) => list.clone(),
         other => panic!("{name}: {other:?}"),
@@ -193,7 +191,7 @@ fn text(prepared: &Prepared, name: &str) -> String {
     }
 }
 
-fn labels(shell: &Real) -> Vec<&str> {
+pub(crate) fn labels(shell: &Real) -> Vec<&str> {
     shell.ran.iter().map(|(command, _)| command.label.as_str()).collect()
 }
 
@@ -555,77 +553,4 @@ async fn nothing_is_left_in_the_tree() {
     prepared.unwrap();
     let after: BTreeSet<_> = files(Path::new(&lab.world.path("recipes"))).into_iter().collect();
     assert_eq!(before, after);
-}
-
-/// What needed builds hand on is there with every installer.
-async fn takes_what_is_handed_on(installer: Installer) {
-    let lab = Lab::with(installer);
-    // In no index that is asked.
-    fs::rename(lab.world.path("wheels"), lab.world.path("dist")).unwrap();
-    for version in ["tiny-2.0", "more-2.0"] {
-        fs::remove_file(lab.world.path(&format!("dist/{version}-py3-none-any.whl"))).unwrap();
-    }
-    lab.index("no-index = true\n");
-    let prefix = lab.world.path("prefix");
-    fs::create_dir_all(prefix.join("bin")).unwrap();
-    fs::create_dir_all(prefix.join("lib")).unwrap();
-    let outputs = [("prefix", prefix.clone()), ("wheels", lab.world.path("dist"))];
-    let handed = DependencyOutputs {
-        name: "library".to_owned(),
-        outputs: outputs.map(|(name, path)| (name.to_owned(), path)).into(),
-        except: BTreeSet::new(),
-    };
-    let request = ContextRequest {
-        dependencies: vec![handed],
-        search: [("LD_LIBRARY_PATH".to_owned(), OsString::from("/opt/lib"))].into(),
-        ..lab.request(wanted(&["tiny>=1"], &["absent"]))
-    };
-    let mut shell = lab.shell();
-    shell.env.retain(|(name, _)| *name != "PIP_FIND_LINKS");
-    let prepared = prepare(&request, &mut shell).await.unwrap();
-    assert_eq!(lab.says(&prepared, "more, tiny", "more.version, tiny.version"), "1.0 1.0");
-    let wheels = ["more-1.0-py3-none-any.whl", "tiny-1.0-py3-none-any.whl"];
-    assert_eq!(list(&prepared, "dependencies"), [wheels[0], wheels[1], "tiny>=1"]);
-    let chain = ["prefix", "wheels"]
-        .map(|name| format!("library.{name}={}", request.dependencies[0].outputs[name].display()));
-    assert_eq!(list(&prepared, "chain"), chain);
-
-    let path = prepared.env["PATH"].as_ref().unwrap();
-    let room = prepared.tempdir.clone().unwrap().join(".virtualenv");
-    let path: Vec<PathBuf> = std::env::split_paths(path).collect();
-    assert_eq!(path, [room.join("bin"), prefix.join("bin"), lab.world.path("bin")]);
-    let libraries = format!("{}:/opt/lib", prefix.join("lib").display());
-    let installs = shell.ran.iter().filter(|(command, _)| command.label.starts_with("install"));
-    for (command, _) in installs {
-        assert_eq!(command.env["LD_LIBRARY_PATH"].as_deref(), Some(libraries.as_ref()), "{}", command.label);
-    }
-    assert_eq!(labels(&shell).iter().filter(|label| **label == "install").count(), 1);
-}
-
-#[tokio::test]
-async fn uv_takes_what_is_handed_on() {
-    takes_what_is_handed_on(Installer::Uv).await;
-}
-
-#[tokio::test]
-async fn virtualenv_takes_what_is_handed_on() {
-    takes_what_is_handed_on(Installer::Virtualenv).await;
-}
-
-#[tokio::test]
-async fn handed_wheels_that_are_none_are_an_error_and_can_be_let_be() {
-    let lab = Lab::with(Installer::Uv);
-    fs::create_dir(lab.world.path("dist")).unwrap();
-    let outputs = [("wheels".to_owned(), lab.world.path("dist"))].into();
-    let handed = DependencyOutputs { name: "library".to_owned(), outputs, except: BTreeSet::new() };
-    let mut request = ContextRequest { dependencies: vec![handed], ..lab.request(wanted(&[], &[])) };
-    let mut shell = lab.shell();
-    let error = prepare(&request, &mut shell).await.unwrap_err();
-    assert!(matches!(&error, Error::NoWheels { name, .. } if name == "library"), "{error}");
-    assert!(shell.ran.is_empty() && lab.world.temporary().is_empty());
-    // Without an environment there is nothing that they could be for.
-    let other = ContextRequest { virtualenv: None, ..request.clone() };
-    prepare(&other, &mut shell).await.unwrap();
-    request.dependencies[0].except.insert(EnvironmentUse::Wheels);
-    prepare(&request, &mut shell).await.unwrap();
 }

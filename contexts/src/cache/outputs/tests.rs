@@ -36,7 +36,7 @@ impl Cache {
         self.0.path()
     }
 
-    /// The dir of a run that has built `out` and `lib.a`.
+    /// The workspace of a run that has built `out` and `lib.a`.
     fn built(&self, run_id: &str) -> PathBuf {
         let dir = workspace(self.path(), "zlib", run_id);
         fs::create_dir_all(dir.join("tree/out/bin")).unwrap();
@@ -55,7 +55,7 @@ impl Cache {
         find(self.path(), KEY)
     }
 
-    /// All that is in the folder of chains.
+    /// All that is in the folder of outputs.
     fn names(&self) -> Vec<String> {
         let mut names = Vec::new();
         for dir in ["", ".keys"] {
@@ -86,11 +86,11 @@ fn manifest(dir: &Path) -> OutputsManifest {
 }
 
 #[test]
-fn what_was_kept_is_found_until_it_is_removed() {
+fn what_was_stored_is_found_until_it_is_removed() {
     let cache = Cache::new();
     assert!(cache.find().is_none());
-    let kept = cache.store("r1");
-    assert!(kept.manifest.bytes > 0);
+    let stored = cache.store("r1");
+    assert!(stored.manifest.bytes > 0);
     let dir = cache.path().join("chain/zlib-r1");
     assert!(is_stored(&dir) && !is_stored(&dir.join("tree")));
     assert!(dir.join("tree/out/bin/z").exists() && !dir.join("tree/z.o").exists());
@@ -98,17 +98,17 @@ fn what_was_kept_is_found_until_it_is_removed() {
     let old = std::time::UNIX_EPOCH;
     File::options().write(true).open(sibling(&dir, ".json")).unwrap().set_modified(old).unwrap();
     let (one, two) = (cache.find().unwrap(), cache.find().unwrap());
-    assert_eq!((&one.manifest, &two.manifest), (&kept.manifest, &kept.manifest));
+    assert_eq!((&one.manifest, &two.manifest), (&stored.manifest, &stored.manifest));
     let [listed] = &list(cache.path()).unwrap()[..] else { panic!() };
     assert!(listed.summary.as_ref().unwrap().used > old, "it was used now");
     assert_eq!(
         (listed.name().as_str(), listed.bytes()),
-        ("chain/zlib-r1", MANIFEST_BYTES + kept.manifest.bytes)
+        ("chain/zlib-r1", MANIFEST_BYTES + stored.manifest.bytes)
     );
     assert_eq!(listed.summary.as_ref().unwrap().address, "zlib(shared=no) at 0123456789ab");
 
     // As long as anybody uses it, nobody removes it.
-    for used in [kept, one, two] {
+    for used in [stored, one, two] {
         assert!(!listed.remove().unwrap() && !discard(&dir).unwrap());
         assert_eq!(verify(&dir).unwrap(), Health::InUse);
         drop(used);
@@ -121,7 +121,7 @@ fn what_was_kept_is_found_until_it_is_removed() {
 
 #[test]
 fn a_kill_leaves_a_whole_entry_or_nothing_that_is_found() {
-    // How far making it came: dir, pruned, manifest half-written, manifest, link half-made, link.
+    // How far making it came: workspace, pruned, manifest half-written, manifest, link half-made, link.
     for made in 0..=5 {
         let cache = Cache::new();
         let dir = cache.built("r1");
@@ -147,11 +147,11 @@ fn a_kill_leaves_a_whole_entry_or_nothing_that_is_found() {
         assert!(discard(&dir).unwrap());
         assert!(list(cache.path()).unwrap().is_empty());
         assert_eq!(cache.names(), [""; 0], "{made}");
-        // And builds anew.
+        // And builds again.
         cache.store("r2");
         assert_eq!(cache.find().unwrap().manifest.run_id, "r2");
     }
-    // How far removing it came: link, some of the dir, the dir, manifest.
+    // How far removing it came: link, some of the workspace, the workspace, manifest.
     for removed in 1..=4 {
         let cache = Cache::new();
         cache.store("r1");
@@ -193,10 +193,10 @@ fn what_is_not_whole_is_not_found() {
         if is_listed {
             let Health::Damaged(why) = verify(&dir).unwrap() else { panic!() };
             assert!(why.contains("is gone (`/"), "{why}");
-            // Nothing leads to it any more.
+            // No key links to it any more.
             assert!(list(cache.path()).unwrap().is_empty());
         }
-        // A dir without a manifest is its run's.
+        // A workspace without a manifest is its run's.
         assert_eq!(cache.names().is_empty(), index < 4, "{index}");
     }
 }
@@ -254,7 +254,7 @@ fn what_is_held_stays_whatever_others_do() {
 }
 
 #[test]
-fn without_outputs_there_is_no_room() {
+fn without_outputs_there_is_no_workspace() {
     let cache = Cache::new();
     let dir = workspace(cache.path(), "zlib", "r1");
     let manifest = OutputsManifest { outputs: BTreeMap::new(), ..manifest(&dir) };
@@ -283,7 +283,7 @@ fn a_tree_that_somebody_looks_at_is_not_the_caches() {
 }
 
 #[test]
-fn what_cannot_be_kept() {
+fn what_cannot_be_stored() {
     let cache = Cache::new();
     let dir = cache.built("r1");
     let other = tempfile::tempdir().unwrap();
@@ -301,7 +301,7 @@ fn what_cannot_be_kept() {
 }
 
 #[test]
-fn rooms_have_plain_names_that_end_with_their_run() {
+fn workspaces_have_plain_names_that_end_with_their_run() {
     for (name, expected) in [
         ("zlib", "zlib-r1"),
         ("app[3.13, sqlite]", "app-3.13-sqlite-r1"),

@@ -1,4 +1,4 @@
-//! The formats of archives, told by their first bytes, and what their entries mean. Everything is streamed, so that memory
+//! The formats of archives, recognised by their first bytes, and what their entries mean. Everything is streamed, so that memory
 //! stays small however much an archive unpacks to.
 
 use std::{
@@ -60,7 +60,7 @@ fn is_tar(start: &[u8]) -> bool {
     detail == Ok(sum) || header.iter().all(|&byte| byte == 0)
 }
 
-/// Unpacks `file` into `root`, which is empty; answers with the one folder that all is in, if it is so.
+/// Unpacks `file` into `root`, which is empty; returns the one folder that everything is in, if there is one.
 pub(super) fn unpack(
     mut file: File,
     root: &Path,
@@ -89,7 +89,7 @@ pub(super) fn unpack(
     writer.top()
 }
 
-/// Gives no more than is left: what describes an entry is read into memory, however long it says that it is.
+/// Limits reading: the headers of an entry are read into memory, however long they claim to be.
 struct Rationed<'a, R> {
     input: R,
     left: &'a Cell<u64>,

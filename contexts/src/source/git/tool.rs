@@ -48,7 +48,7 @@ pub(crate) const NON_INTERACTIVE: [(&str, &str); 5] = [
     ("SSH_ASKPASS_REQUIRE", "force"),
 ];
 
-/// A broken connection is also detail to be "no repository".
+/// Git also says "no repository" when the connection breaks.
 const MESSAGES: [(FailureKind, &[&str]); 6] = [
     (FailureKind::DiskFull, &[]),
     (FailureKind::NoSuchHost, &["unable to look up"]),

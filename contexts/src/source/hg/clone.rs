@@ -50,7 +50,7 @@ pub(super) struct CachedClone<'a> {
     pub(super) offline: Option<Error>,
 }
 
-/// A changeset of the clone, and what names it.
+/// A changeset of the clone, and its names.
 struct NamedChangeset {
     id: String,
     branch: String,

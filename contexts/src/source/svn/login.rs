@@ -1,6 +1,6 @@
 //! A login for one server alone: a temporary configuration of svn, in which that login is stored.
 //!
-//! Svn gives a login of its command line to every server that asks for one, and which servers are target while externals
+//! Svn gives a login of its command line to every server that asks for one, and which servers are asked while externals
 //! are fetched is up to whoever can commit. A stored one it gives to the server that it was stored for, and no other.
 //!
 //! All else in that configuration is the person's own. It lies beside the entry in the cache, closed to others, and is

@@ -101,7 +101,7 @@ impl SvnTarget {
         self.revision.as_ref().or(self.peg.as_ref()).unwrap_or(&Revision::Head)
     }
 
-    /// Whether a working copy that is like this is what upstream would give, as far as can be detail without asking it.
+    /// Whether upstream would give this working copy, as far as can be told without asking it.
     pub(super) fn is_met_by(&self, current: &Info) -> bool {
         let unchanged = |revision: &Revision| match revision {
             // There is no newer one to be had.

@@ -210,7 +210,7 @@ async fn switch(label: &str, dir: &Path, info: &Info, svn: &mut Svn<'_, impl She
         ".",
     ];
     match svn.online_with_cleanup(label, dir, &args, Some("cleanup")).await {
-        // Upstream has just detail that it has this one: it is the revision of the working copy that it has not.
+        // Upstream has just said that it has this revision: the one of the working copy is missing there.
         Err(Error::NoSuchRepository { url, detail, .. }) if detail.contains("160006: ") => {
             Err(Error::Damaged { url, detail, cache: dir.to_owned() })
         }
