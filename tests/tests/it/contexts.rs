@@ -122,7 +122,7 @@ fn tools_and_the_machine_are_told() {
     // Plain keys of the client's bag, as every server shows them.
     let (client, steps) = server.submission();
     assert_eq!(client["tool mytool"], format!("{}/mytool: mytool 1.2", bin.display()));
-    assert_eq!(client["tool broken"], format!("{}/broken: says no version", bin.display()));
+    assert_eq!(client["tool broken"], format!("{}/broken: unknown version", bin.display()));
     assert_eq!(client["tool nothing"], "not found");
     for key in ["os", "kernel", "cpus", "memory", "libc", "distribution"] {
         assert!(client[key].as_str().is_some_and(|text| !text.is_empty()), "{key}: {client}");
