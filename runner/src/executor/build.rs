@@ -10,7 +10,7 @@ use crate::{
     display::Console,
     exit::Exit,
     home::Home,
-    plan::Build,
+    plan::ReadyBuild,
     process::signals::Signals,
     record::{
         RunRecord,
@@ -22,9 +22,9 @@ use crate::{
     slots::Memory,
 };
 
-/// A result that is recorded, and perhaps to be delivered.
+/// A run that is recorded, and may have to be delivered.
 #[derive(Debug)]
-pub(crate) struct Parcel {
+pub(crate) struct FinishedRun {
     /// The build's name, where it is one of those that are shown.
     pub(crate) name: Option<String>,
     pub(crate) folder: RunFolder,
@@ -32,34 +32,46 @@ pub(crate) struct Parcel {
     pub(crate) record: RunRecord,
 }
 
-/// A build that is over.
+/// A build that has ended.
 #[derive(Debug)]
-pub(super) struct Over {
+pub(super) struct Finished {
     /// How pony-run would end if it were the only one.
     pub(super) exit: Exit,
     /// There is a run of it.
     pub(super) begun: bool,
     /// Its result, if it could be recorded.
-    pub(super) parcel: Option<Parcel>,
-    /// What it hands on. Stays as long as this does.
+    pub(super) run: Option<FinishedRun>,
+    /// Its outputs. Nobody removes them as long as this lives.
     pub(super) kept: Option<StoredOutputs>,
 }
 
+impl Finished {
+    /// One that was never started.
+    pub(super) fn not_begun(exit: Exit) -> Self {
+        Self { exit, begun: false, run: None, kept: None }
+    }
+}
+
 /// Runs it.
-pub(super) async fn build(home: &Home, console: &Console, signals: &mut Signals, build: &Build) -> Over {
-    let Build { job, mask, .. } = build;
+pub(super) async fn build(
+    home: &Home,
+    console: &Console,
+    signals: &mut Signals,
+    build: &ReadyBuild,
+) -> Finished {
+    let ReadyBuild { job, redactor } = build;
     let Recording { folder, active, recorder } = match record(home, console, build) {
         Ok(recording) => recording,
-        Err(exit) => return Over { exit, begun: false, parcel: None, kept: None },
+        Err(exit) => return Finished::not_begun(exit),
     };
-    let finished = run::run(job, &folder, console.clock, mask, recorder, signals).await;
+    let finished = run::run(job, &folder, console.clock, redactor, recorder, signals).await;
     let record = finished.record;
     let cleared = clear(home, console, signals, &record).await;
     if let Some(error) = finished.not_recorded {
         // What the folder does not hold, it cannot show.
         console.show(Some(&job.name), Event::run_ended(record));
         let exit = cannot(console, folder.path(), &error);
-        return Over { exit, begun: true, parcel: None, kept: None };
+        return Finished { exit, begun: true, run: None, kept: None };
     }
     if let Err(error) = remember(home, &record) {
         console.note(format!("cannot remember this run for the next one: {error}"));
@@ -68,24 +80,29 @@ pub(super) async fn build(home: &Home, console: &Console, signals: &mut Signals,
     match cleared {
         Ok(()) => {
             let name = Some(job.name.clone());
-            let parcel = Some(Parcel { name, folder, active, record });
-            Over { exit, begun: true, parcel, kept: finished.kept }
+            let run = Some(FinishedRun { name, folder, active, record });
+            Finished { exit, begun: true, run, kept: finished.kept }
         }
         // What is left of its tree, the next pony-run clears away.
         Err(stopped) => {
             not_delivered(console, Some(&job.name), &record, "stopped");
-            Over { exit: exit.worst(stopped), begun: true, parcel: None, kept: finished.kept }
+            Finished { exit: exit.worst(stopped), begun: true, run: None, kept: finished.kept }
         }
     }
 }
 
 /// Records that it does not run, for this reason.
-pub(super) fn skip(home: &Home, console: &Console, build: &Build, reason: String) -> Result<Parcel, Exit> {
-    let Build { job, mask, .. } = build;
+pub(super) fn skip(
+    home: &Home,
+    console: &Console,
+    build: &ReadyBuild,
+    reason: String,
+) -> Result<FinishedRun, Exit> {
+    let ReadyBuild { job, redactor } = build;
     let Recording { folder, active, recorder } = record(home, console, build)?;
-    let finished = run::skip(job, &folder, console.clock, mask, recorder, reason);
+    let finished = run::skip(job, &folder, console.clock, redactor, recorder, reason);
     match finished.not_recorded {
-        None => Ok(Parcel { name: Some(job.name.clone()), folder, active, record: finished.record }),
+        None => Ok(FinishedRun { name: Some(job.name.clone()), folder, active, record: finished.record }),
         Some(error) => Err(cannot(console, folder.path(), &error)),
     }
 }
@@ -102,13 +119,13 @@ struct Recording {
     recorder: Recorder,
 }
 
-fn record(home: &Home, console: &Console, build: &Build) -> Result<Recording, Exit> {
-    let Build { job, mask, .. } = build;
+fn record(home: &Home, console: &Console, build: &ReadyBuild) -> Result<Recording, Exit> {
+    let ReadyBuild { job, redactor } = build;
     let created = RunFolder::create(home, &job.recipe.package, &job.run_id);
     let (folder, active) = created.map_err(|error| cannot(console, &home.runs(), &error))?;
     let pulse = console.screen.pulse();
-    let recorder = fs::write(folder.recipe(), mask.text(&job.planned).as_bytes())
-        .and_then(|()| Recorder::create(folder.clone(), console.clock, mask.clone(), pulse))
+    let recorder = fs::write(folder.recipe(), redactor.text(&job.planned).as_bytes())
+        .and_then(|()| Recorder::create(folder.clone(), console.clock, redactor.clone(), pulse))
         .map_err(|error| cannot(console, folder.path(), &error))?;
     console.screen.follow(&job.name, &folder, recorder.live());
     Ok(Recording { folder, active, recorder })

@@ -44,7 +44,7 @@ pub(super) async fn clear(
 }
 
 /// Removes kept trees and cached sources that are too many, too old or too large.
-pub(crate) async fn bounds(
+pub(crate) async fn prune(
     home: &Home,
     config: &Config,
     console: &Console,

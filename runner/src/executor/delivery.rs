@@ -3,46 +3,46 @@
 
 use tokio::sync::mpsc;
 
-use super::build::{Parcel, skip};
+use super::build::{FinishedRun, skip};
 use crate::{
     delivery::{
         deliverer::{Deliverer, DeliveryOptions, Ended, not_delivered},
         receipt::Receipt,
     },
     exit::Exit,
-    plan::Build,
+    plan::ReadyBuild,
     record::{Outcome, folder::RunFolder},
     server::Server,
 };
 
-/// What comes to be delivered.
+/// What is delivered.
 #[derive(Debug)]
-pub(crate) enum Post {
+pub(crate) enum DeliveryItem {
     /// A result.
-    Result(Box<Parcel>),
+    Result(Box<FinishedRun>),
     /// A build that will not run, because of another one that has come before.
-    Skipped(Box<Build>, Cause),
+    Skipped(Box<ReadyBuild>, FailureCause),
 }
 
 /// Why builds are skipped: the build that failed.
 #[derive(Debug, Clone)]
-pub(super) struct Cause {
+pub(super) struct FailureCause {
     /// `zlib failed at make`
     pub(super) words: String,
     /// Where its result is.
     pub(super) folder: RunFolder,
 }
 
-impl Cause {
+impl FailureCause {
     /// That build.
-    pub(super) fn of(name: &str, parcel: &Parcel) -> Self {
-        let Parcel { folder, record, .. } = parcel;
+    pub(super) fn of(name: &str, run: &FinishedRun) -> Self {
+        let FinishedRun { folder, record, .. } = run;
         let how = match record.outcome {
             Outcome::Passed | Outcome::Failed => "failed",
-            Outcome::TimedOut => "ran out of time",
-            Outcome::Quiet => "fell silent",
+            Outcome::TimedOut => "timed out",
+            Outcome::Quiet => "was stopped (no output)",
             Outcome::Cancelled => "was cancelled",
-            Outcome::InfraError => "could not be built, as the machine failed it",
+            Outcome::InfraError => "could not be built (not the code's fault)",
             Outcome::Crashed => "crashed",
             Outcome::Skipped => "was skipped",
         };
@@ -61,25 +61,25 @@ impl Cause {
 pub(super) async fn deliver(
     mut deliverer: Deliverer,
     servers: Vec<Server>,
-    mut post: mpsc::UnboundedReceiver<Post>,
+    mut items: mpsc::UnboundedReceiver<DeliveryItem>,
 ) -> Exit {
     let mut exit = Exit::Ok;
-    while let Some(post) = post.recv().await {
+    while let Some(item) = items.recv().await {
         let is_stopped = matches!(exit, Exit::Signal(_));
-        let parcel = match post {
-            Post::Result(parcel) => Ok(*parcel),
-            Post::Skipped(build, cause) => {
+        let run = match item {
+            DeliveryItem::Result(run) => Ok(*run),
+            DeliveryItem::Skipped(build, cause) => {
                 skip(&deliverer.home, &deliverer.console, &build, cause.reason(&servers))
             }
         };
-        let (ended, is_ours) = match parcel {
-            Ok(parcel) if is_stopped => {
-                not_delivered(&deliverer.console, parcel.name.as_deref(), &parcel.record, "stopped");
+        let (ended, is_ours) = match run {
+            Ok(run) if is_stopped => {
+                not_delivered(&deliverer.console, run.name.as_deref(), &run.record, "stopped");
                 continue;
             }
-            Ok(parcel) => {
-                let is_ours = parcel.name.is_some();
-                (hand_over(&mut deliverer, parcel, &servers).await, is_ours)
+            Ok(run) => {
+                let is_ours = run.name.is_some();
+                (hand_over(&mut deliverer, run, &servers).await, is_ours)
             }
             Err(exit) => (exit, true),
         };
@@ -95,8 +95,8 @@ pub(super) async fn deliver(
 }
 
 /// Delivers a run to those of the servers that it is for, and closes it when nothing is left to do.
-async fn hand_over(deliverer: &mut Deliverer, parcel: Parcel, servers: &[Server]) -> Exit {
-    let Parcel { name, folder, active, record } = parcel;
+async fn hand_over(deliverer: &mut Deliverer, run: FinishedRun, servers: &[Server]) -> Exit {
+    let FinishedRun { name, folder, active, record } = run;
     let mut exit = Exit::Ok;
     let mut left = record.deliver_to.len();
     for server in servers.iter().filter(|server| record.deliver_to.contains(&server.name())) {

@@ -3,6 +3,8 @@
 
 mod builder;
 mod errors;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod matrix;
 mod names;
 mod need;

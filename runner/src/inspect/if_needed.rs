@@ -1,78 +1,66 @@
-//! `--if-needed`: asks upstream and the server, in the order of the rules in `plan::if_needed`.
+//! `--if-needed` for one build: asks upstream and the server, in the order of the rules in `plan::if_needed`.
 
 use pony_wire::ShouldBuild;
 
 use super::Inspector;
 use crate::{
-    config::Config,
     delivery::receipt::Receipt,
     exit::Exit,
-    plan::{
-        Build, PlanContext,
-        if_needed::{self, Rule},
-    },
+    plan::if_needed::{self, Rule},
     record::folder::RunFolder,
-    run::{self, DirectShell},
-    server::Server,
+    run::{DirectShell, Job, words_for},
     slots::Memory,
 };
 
 /// What is known here of the slot of a build.
-pub(super) struct Slot<'s> {
+pub(super) struct SlotState<'s> {
     /// Of its earlier runs.
     pub(super) memory: &'s Memory,
     /// Another run of it has not ended yet.
     pub(super) under_way: bool,
 }
 
-/// The rule that decides, told to the person. A signal ends it.
+/// The rule that decides, reported to the person. A signal ends it.
 pub(super) async fn is_needed(
     inspector: &mut Inspector<'_>,
-    build: &Build,
-    slot: &Slot<'_>,
-    context: &PlanContext<'_>,
+    job: &Job,
+    slot: &SlotState<'_>,
 ) -> Result<Rule, Exit> {
-    let PlanContext { options, config, servers, .. } = context;
-    // One word is enough, and only one slot is held.
-    let Some(server) = servers.first() else { return Ok(Rule::Forced) };
+    let options = inspector.options.clone();
     if options.force && !options.explain {
         return Ok(Rule::Forced);
     }
     let rule = match (options.force, slot.under_way) {
         (true, _) => Rule::Forced,
         (false, true) => Rule::UnderWay,
-        (false, false) => here_and_upstream(inspector, build, slot.memory, config).await?,
+        (false, false) => here_and_upstream(inspector, job, slot.memory).await?,
     };
-    // To be asked takes a request away, and reserves: not for a mere explanation.
-    // Nor for a run that reports to nobody, but where nobody else can tell.
-    let ask = !options.explain && rule != Rule::UnderWay && (!options.no_report || rule == Rule::Untold);
-    let rule = if ask {
-        at_server(inspector, build, slot.memory, server, rule, !options.no_report).await?
+    let rule = if if_needed::asks_server(&rule, options.explain, options.reports) {
+        at_server(inspector, job, slot.memory, rule).await?
     } else {
         rule
     };
-    let package = &build.job.name;
-    let verdict = if rule.builds() { "to be built" } else { "nothing to do" };
-    inspector.console.note(format!("{package}: {verdict}, {rule}"));
+    let verdict = if rule.builds() { "building" } else { "nothing to do" };
+    inspector.console.note(format!("{}: {verdict}: {rule}", job.name));
     if options.explain && !rule.builds() && rule != Rule::UnderWay {
-        inspector.console.note(format!("{package}: {} may still ask for a build", server.name()));
+        let server = if inspector.server.is_embedded() {
+            "this machine's own server".to_owned()
+        } else {
+            inspector.server.name()
+        };
+        inspector.console.note(format!("{}: (a build requested on {server} was not checked)", job.name));
     }
     Ok(rule)
 }
 
-async fn here_and_upstream(
-    inspector: &mut Inspector<'_>,
-    build: &Build,
-    memory: &Memory,
-    config: &Config,
-) -> Result<Rule, Exit> {
-    let Build { job, .. } = build;
+async fn here_and_upstream(inspector: &mut Inspector<'_>, job: &Job, memory: &Memory) -> Result<Rule, Exit> {
     let now = inspector.console.clock.wall();
-    if let Some(rule) = if_needed::before_asking(memory, &job.made_from, now, config.retry_after.0) {
+    let retry_after = inspector.options.retry_after;
+    if let Some(rule) = if_needed::before_asking(memory, &job.made_from, now, retry_after) {
         return Ok(rule);
     }
     let mut asker = DirectShell::new(job.inherited.clone());
-    let question = upstream(build, memory, &mut asker, now);
+    let question = upstream(job, memory, &mut asker, now);
     let rule = tokio::select! {
         rule = question => rule,
         signal = inspector.signals.next() => return Err(Exit::Signal(signal)),
@@ -83,8 +71,7 @@ async fn here_and_upstream(
     Ok(rule)
 }
 
-async fn upstream(build: &Build, memory: &Memory, asker: &mut DirectShell, now: jiff::Timestamp) -> Rule {
-    let Build { job, .. } = build;
+async fn upstream(job: &Job, memory: &Memory, asker: &mut DirectShell, now: jiff::Timestamp) -> Rule {
     let mut request = job.request();
     // The next time is soon enough.
     request.network.retry_delays.clear();
@@ -115,43 +102,38 @@ fn refused(error: &pony_contexts::Error) -> Rule {
     if error.is_network_error() {
         Rule::Unreachable(error.to_string())
     } else {
-        Rule::Refused(run::words_for(error))
+        Rule::Refused(words_for(error))
     }
 }
 
-/// Asks the server, and with `report` reserves the slot if it is to be built. One that cannot be asked stops nothing.
+/// Asks the server, and reserves the slot if it is to be built. One that cannot be asked stops nothing.
 async fn at_server(
     inspector: &mut Inspector<'_>,
-    build: &Build,
+    job: &Job,
     memory: &Memory,
-    server: &Server,
     rule: Rule,
-    report: bool,
 ) -> Result<Rule, Exit> {
-    let reserve = report && (rule.builds() || rule == Rule::Untold);
+    let (home, server) = (inspector.home, inspector.server);
+    let reserve = if_needed::reserves(&rule, inspector.options.reports);
     let answer = tokio::select! {
-        answer = server.check_should_build(build.job.slot(), reserve) => answer,
+        answer = server.check_should_build(job.slot(), reserve) => answer,
         signal = inspector.signals.next() => return Err(Exit::Signal(signal)),
     };
     match answer {
-        Ok(ShouldBuild { build: needed, reason }) => {
+        Ok(ShouldBuild { build, reason }) => {
             // The last run may have reserved the slot and then not delivered what would give it back.
-            let last = RunFolder::of(inspector.home, &build.job.recipe.package, &memory.run_id);
+            let last = RunFolder::of(home, &job.recipe.package, &memory.run_id);
             let undelivered = !memory.run_id.is_empty() && !Receipt::exists(&last, &server.name());
-            if reserve && needed {
+            if reserve && build {
                 // So that it is known as ours if nothing comes of it.
-                Memory::reserve(inspector.home, &build.job.slot());
+                Memory::reserve(home, &job.slot());
             }
-            let ours = memory.reserved || undelivered;
-            Ok(if_needed::of_server(rule, needed, reason, ours))
+            Ok(if_needed::of_server(rule, build, reason, memory.reserved || undelivered))
         }
         Err(error) => {
-            inspector.console.note(format!("{} was not asked whether to build: {error}", server.name()));
-            Ok(if rule == Rule::Untold {
-                Rule::Server(true, "nothing, so it is built".to_owned())
-            } else {
-                rule
-            })
+            let name = server.name();
+            inspector.console.note(format!("cannot ask {name} whether to build: {error}"));
+            Ok(if_needed::without_server(rule))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Whether a build is needed: the rules of `--if-needed`, in order. Pure; who asks upstream and the server is `app/needed`.
+//! Whether a build is needed: the rules of `--if-needed`, in order. Pure: `inspect` asks upstream and the server.
 
 use std::{fmt, time::Duration};
 
@@ -52,6 +52,8 @@ pub enum Rule {
     Requested(String),
     /// The server's word, where nothing else can tell.
     Server(bool, String),
+    /// Nothing can tell: not even the server can be asked.
+    NobodyTells,
 }
 
 impl Rule {
@@ -68,7 +70,8 @@ impl Rule {
             | Self::Moved(..)
             | Self::Old(_)
             | Self::Refused(_)
-            | Self::Requested(_) => true,
+            | Self::Requested(_)
+            | Self::NobodyTells => true,
             Self::UnderWay
             | Self::Wait(..)
             | Self::Unwatched(_)
@@ -85,32 +88,37 @@ impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let time = |time: &Duration| words::duration(time.as_secs_f64());
         match self {
-            Self::Forced => f.write_str("it is forced"),
-            Self::UnderWay => f.write_str("a run of it is under way"),
-            Self::Never => f.write_str("it was never built here"),
+            Self::Forced => f.write_str("--force"),
+            Self::UnderWay => f.write_str("another run of it is under way"),
+            Self::Never => f.write_str("never built here"),
             Self::Recipe => f.write_str("its recipe has changed"),
-            Self::Need(name) => write!(f, "{name}, which it needs, is another than it was built with"),
-            Self::Reserved => f.write_str("it was to be built before, and did not come to run"),
+            Self::Need(name) => write!(f, "its dependency {name} has changed"),
+            Self::Reserved => f.write_str("an earlier attempt never ran"),
             Self::Machine(from, to) => write!(f, "this machine has changed from {from} to {to}"),
             Self::Inconclusive(outcome, ago) => {
-                write!(f, "the last run ended as {} {} ago", outcome.word(), time(ago))
+                write!(f, "the last run ended as {}, {} ago", outcome.word(), time(ago))
             }
             Self::Wait(outcome, left) => {
-                write!(f, "the last run ended as {}, it is tried again in {}", outcome.word(), time(left))
+                write!(f, "the last run ended as {}; next try in {}", outcome.word(), time(left))
             }
             Self::Moved(Some(from), to) => {
                 write!(f, "upstream has moved from {} to {}", short(from), short(to))
             }
             Self::Moved(None, to) => write!(f, "upstream is at {}", short(to)),
             Self::Unwatched(to) => {
-                write!(f, "upstream has moved to {}, but in no file that is watched", short(to))
+                write!(f, "upstream has moved to {}, but no watched file has changed", short(to))
             }
             Self::Old(ago) => write!(f, "the last run was {} ago", time(ago)),
             Self::Unchanged(tip) => write!(f, "upstream is still at {}", short(tip)),
-            Self::SameNeeds => f.write_str("what it needs is what it was"),
-            Self::Untold => f.write_str("it has no source that tells whether something changed"),
-            Self::Unreachable(why) => write!(f, "upstream cannot be asked: {why}"),
+            Self::SameNeeds => f.write_str("its dependencies have not changed"),
+            Self::Untold => f.write_str("no source to watch; only the server can request a build"),
+            Self::Unreachable(why) => write!(f, "upstream cannot be reached: {why}"),
             Self::Refused(why) => write!(f, "upstream refuses: {why}"),
+            Self::NobodyTells => f.write_str("the server cannot be asked, and nothing else tells"),
+            // By the first words: what follows repeats the slot, in Python's words.
+            Self::Server(true, said) if said.starts_with("no build recorded") => {
+                f.write_str("the server has no result from this machine")
+            }
             Self::Requested(said) | Self::Server(_, said) => write!(f, "the server says: {said}"),
         }
     }
@@ -174,6 +182,37 @@ fn is_same(built: &str, tip: &str) -> bool {
 pub fn of_age(memory: &Memory, force_every: Option<Duration>, now: Timestamp) -> Option<Rule> {
     let ago = memory.last.as_ref().map(|last| since(last.ended, now))?;
     force_every.filter(|limit| ago >= *limit).map(|_| Rule::Old(ago))
+}
+
+/// How the last run ended, where it did not pass and nothing has changed since: running it again would end in the same way.
+pub fn would_fail_again(
+    memory: &Memory,
+    inputs: &Ingredients,
+    tip: Option<&str>,
+    force_every: Option<Duration>,
+    retry_after: Duration,
+    now: Timestamp,
+) -> Option<String> {
+    let last = memory.last.as_ref().filter(|last| last.outcome != Outcome::Passed)?;
+    let rule = before_asking(memory, inputs, now, retry_after)
+        .unwrap_or_else(|| of_tip(memory, tip, force_every, now));
+    (!rule.builds()).then(|| format!("ended as {} and {rule}", last.outcome.word()))
+}
+
+/// Whether the server is asked at all. To be asked takes a request away, and reserves: not for a mere explanation, nor for a run that
+/// reports to nobody (not `reports`), but where nobody else can tell.
+pub fn asks_server(rule: &Rule, explain: bool, reports: bool) -> bool {
+    !explain && *rule != Rule::UnderWay && (reports || *rule == Rule::Untold)
+}
+
+/// Whether the server keeps the slot for this run, if it says to build.
+pub fn reserves(rule: &Rule, reports: bool) -> bool {
+    reports && (rule.builds() || *rule == Rule::Untold)
+}
+
+/// The rule when the server cannot be asked.
+pub fn without_server(rule: Rule) -> Rule {
+    if rule == Rule::Untold { Rule::NobodyTells } else { rule }
 }
 
 /// The rule when the server has answered. Its word counts where nobody else has one; else only that a build was asked for:
@@ -271,6 +310,93 @@ mod tests {
         assert_eq!(of_tip(&svn, Some("12"), None, at(0)), Rule::Moved(Some("123".into()), "12".into()));
         assert_eq!(of(None, None), Rule::Untold);
         assert_eq!(of_tip(&Memory::default(), Some("x"), None, at(0)), Rule::Moved(None, "x".into()));
+    }
+
+    #[test]
+    fn what_failed_and_has_not_changed_would_fail_again() {
+        let again = |memory: &Memory, tip, every| {
+            would_fail_again(memory, &ingredients(), tip, every, HOUR, at(7200))
+        };
+        assert_eq!(again(&Memory::default(), Some(ID), None), None);
+        assert_eq!(again(&memory(Outcome::Passed), Some(ID), None), None);
+        assert_eq!(
+            again(&memory(Outcome::Failed), Some(ID), None).unwrap(),
+            "ended as failed and upstream is still at abcdef012345"
+        );
+        assert_eq!(again(&memory(Outcome::Failed), Some("new"), None), None);
+        assert_eq!(again(&memory(Outcome::Failed), Some(ID), Some(HOUR)), None);
+        // Not the code's fault, and long enough ago.
+        assert_eq!(again(&memory(Outcome::InfraError), Some(ID), None), None);
+        assert_eq!(again(&Memory { reserved: true, ..memory(Outcome::Failed) }, Some(ID), None), None);
+    }
+
+    #[test]
+    fn who_asks_the_server_and_who_reserves() {
+        for (rule, explain, reports, asks, reserve) in [
+            (Rule::Never, false, true, true, true),
+            (Rule::Never, true, true, false, true),
+            (Rule::Never, false, false, false, false),
+            (Rule::Unchanged(String::new()), false, true, true, false),
+            (Rule::Unchanged(String::new()), false, false, false, false),
+            (Rule::Untold, false, true, true, true),
+            (Rule::Untold, false, false, true, false),
+            (Rule::UnderWay, false, true, false, false),
+        ] {
+            assert_eq!(
+                (asks_server(&rule, explain, reports), reserves(&rule, reports)),
+                (asks, reserve),
+                "{rule}"
+            );
+        }
+        assert!(without_server(Rule::Untold).builds());
+        assert_eq!(without_server(Rule::SameNeeds), Rule::SameNeeds);
+    }
+
+    #[test]
+    fn rules_in_words() {
+        let seconds = Duration::from_secs;
+        for (rule, builds, words) in [
+            (Rule::Forced, true, "--force"),
+            (Rule::UnderWay, false, "another run of it is under way"),
+            (Rule::Never, true, "never built here"),
+            (Rule::Recipe, true, "its recipe has changed"),
+            (Rule::Need("zlib".into()), true, "its dependency zlib has changed"),
+            (Rule::Reserved, true, "an earlier attempt never ran"),
+            (Rule::Machine("a".into(), "b".into()), true, "this machine has changed from a to b"),
+            (
+                Rule::Inconclusive(Outcome::Cancelled, seconds(5)),
+                true,
+                "the last run ended as cancelled, 5.0 s ago",
+            ),
+            (
+                Rule::Wait(Outcome::InfraError, seconds(5)),
+                false,
+                "the last run ended as infra-error; next try in 5.0 s",
+            ),
+            (
+                Rule::Moved(Some("0123456789abcdef".into()), "1".into()),
+                true,
+                "upstream has moved from 0123456789ab to 1",
+            ),
+            (Rule::Moved(None, "1".into()), true, "upstream is at 1"),
+            (Rule::Unwatched("1".into()), false, "upstream has moved to 1, but no watched file has changed"),
+            (Rule::Old(seconds(5)), true, "the last run was 5.0 s ago"),
+            (Rule::Unchanged("1".into()), false, "upstream is still at 1"),
+            (Rule::SameNeeds, false, "its dependencies have not changed"),
+            (Rule::Untold, false, "no source to watch; only the server can request a build"),
+            (Rule::Unreachable("x".into()), false, "upstream cannot be reached: x"),
+            (Rule::Refused("x".into()), true, "upstream refuses: x"),
+            (Rule::Requested("build requested".into()), true, "the server says: build requested"),
+            (
+                Rule::Server(true, "no build recorded for frozenset(['x']); build!".into()),
+                true,
+                "the server has no result from this machine",
+            ),
+            (Rule::NobodyTells, true, "the server cannot be asked, and nothing else tells"),
+            (Rule::Server(false, "build up to date".into()), false, "the server says: build up to date"),
+        ] {
+            assert_eq!((rule.builds(), rule.to_string().as_str()), (builds, words));
+        }
     }
 
     #[test]

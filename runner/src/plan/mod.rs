@@ -1,65 +1,93 @@
-//! From recipes and options to builds that can run: nothing is left to be found out. Pure but for the run's random id.
+//! From the graph and the command line to builds that can run: each is planned once, before anything runs. Pure but for the random
+//! part of run ids.
 
+pub mod decision;
 pub mod if_needed;
 
 use std::{
     collections::BTreeMap,
     ffi::OsString,
     path::{Path, PathBuf},
-    str::FromStr,
+    sync::Arc,
 };
 
 use jiff::Timestamp;
-use pony_contexts::{EarlierRevisions, SourceSpec, Url, cache::outputs};
+use pony_contexts::{EarlierRevisions, Network, SourceSpec, Url, cache::outputs};
+use pony_wire::Slot;
 
 use crate::{
-    cli::RunOptions,
-    config::Config,
     environment::{self, of_steps},
-    error::Failure,
     exit::Exit,
     graph::{Graph, GraphNode},
-    home::Home,
     inputs::Ingredients,
     platform::Machine,
     process::spawn::Environment,
     random,
-    recipe::{Context, Recipe},
+    recipe::{self, Context, DeferredValues, Diagnostics, EnvironmentFrom, Recipe},
     record::folder,
     redactor::{self, Mask},
     run::{Among, Job, Keep},
-    server::Server,
 };
 
-/// One recipe with all that its run needs.
+/// What all builds of one pony-run are planned in.
 #[derive(Debug)]
-pub struct Build {
+pub struct PlanContext {
+    /// The cache of sources and outputs.
+    pub cache: PathBuf,
+    /// Where tempdirs are made.
+    pub temp_root: PathBuf,
+    /// Our own environment.
+    pub environment: Environment,
+    /// Where all this happens.
+    pub machine: Machine,
+    /// How to deal with what lies beyond this machine.
+    pub network: Network,
+    /// `--python`, for requested builds.
+    pub python: Option<String>,
+    /// `--tag`, for requested builds.
+    pub tags: Vec<String>,
+    /// When tempdirs are kept.
+    pub keep: Keep,
+    /// Names of the servers that get the results.
+    pub deliver_to: Vec<String>,
+    /// Passwords of servers.
+    pub secrets: Vec<String>,
+}
+
+/// All builds of one pony-run.
+#[derive(Debug)]
+pub struct Plan {
+    /// What they are planned in.
+    pub context: PlanContext,
+    /// What needs what. Names hold no secrets.
+    pub graph: Graph,
+    /// One a build of the graph.
+    builds: Vec<PlannedBuild>,
+}
+
+/// What is known of a build before anything runs.
+#[derive(Debug)]
+struct PlannedBuild {
+    tags: Vec<String>,
+    /// The recipe as a recipe again, with deferred values by name: where needs lie and how many jobs there are makes no other build.
+    resolved: String,
+    /// What of the inputs is known already: all but the needs.
+    inputs: Ingredients,
+    /// What its steps see of our environment.
+    environment: Arc<Environment>,
+    redactor: Mask,
+}
+
+/// A build that can begin.
+#[derive(Debug)]
+pub struct ReadyBuild {
     /// What to do.
     pub job: Job,
     /// What must never be shown.
-    pub mask: Mask,
+    pub redactor: Mask,
 }
 
-/// What plans are made in.
-#[derive(Debug)]
-pub struct PlanContext<'s> {
-    /// Where things are kept.
-    pub home: Home,
-    /// What holds for all recipes on this machine.
-    pub config: Config,
-    /// Where results go; at least one.
-    pub(crate) servers: Vec<Server>,
-    /// Our own environment.
-    pub environment: Environment,
-    /// Where tempdirs are made.
-    pub temp_root: PathBuf,
-    /// What is asked for.
-    pub options: &'s RunOptions,
-    /// Where all this happens.
-    pub machine: Machine,
-}
-
-/// Why a recipe that is valid cannot be run as asked.
+/// Why a recipe that is valid cannot be run as requested.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// A secret is not set.
@@ -70,7 +98,7 @@ pub enum PlanError {
         /// Which variable.
         name: String,
     },
-    /// A secret cannot be masked.
+    /// A secret cannot be redacted.
     #[error("{}: the secret `{name}` {why}", recipe.display())]
     BadSecret {
         /// Which recipe.
@@ -81,8 +109,8 @@ pub enum PlanError {
         why: String,
     },
     /// The secrets are too large to be looked for.
-    #[error("the secrets cannot be masked: {0}")]
-    Mask(#[from] aho_corasick::BuildError),
+    #[error("the secrets cannot be redacted: {0}")]
+    Redactor(#[from] aho_corasick::BuildError),
     /// `--python` for a recipe without a virtualenv.
     #[error("{}: --python chooses the interpreter of a virtualenv, and this recipe has none", recipe.display())]
     NoVirtualenv {
@@ -100,124 +128,169 @@ impl PlanError {
         match self {
             Self::NoSecret { .. }
             | Self::BadSecret { .. }
-            | Self::Mask(_)
+            | Self::Redactor(_)
             | Self::NoVirtualenv { .. }
             | Self::BadTag(_) => Exit::Usage,
         }
     }
 }
 
-/// Plans the run of one recipe, which is called `name` among those that are begun together. `asked`: on the command line,
-/// whose options are for it.
-pub fn plan(
-    mut recipe: Recipe,
-    name: &str,
-    asked: Option<&RunOptions>,
-    mut among: Among,
-    context: &PlanContext<'_>,
-    now: Timestamp,
-) -> Result<Build, PlanError> {
-    let mut secrets = secrets(&recipe, &context.environment)?;
-    secrets.extend(recipe.source.iter().filter_map(SourceSpec::url).flat_map(Url::secrets));
-    // Where needs lie and how many jobs there are does not make another build.
-    let mut planned = among.planned.take().map(|planned| *planned);
-    if let Some(python) = asked.and_then(|options| options.python.as_ref()) {
-        for recipe in std::iter::once(&mut recipe).chain(&mut planned) {
-            let Context::Virtualenv(wanted) = &mut recipe.context else {
-                return Err(PlanError::NoVirtualenv { recipe: recipe.path.clone() });
-            };
-            wanted.python = Some(python.clone());
+impl Plan {
+    /// Plans every build of the graph.
+    ///
+    /// # Errors
+    /// The first build that cannot run as requested.
+    pub fn new(mut graph: Graph, context: PlanContext) -> Result<Self, PlanError> {
+        let mut environments = Environments { inherited: &context.environment, known: Vec::new() };
+        let mut builds = Vec::with_capacity(graph.builds.len());
+        for node in &mut graph.builds {
+            let build = PlannedBuild::new(node, &context, &mut environments)?;
+            // Settings are part of names, and may be secrets.
+            node.name = build.redactor.text(&node.name).into_owned();
+            builds.push(build);
+        }
+        Ok(Self { context, graph, builds })
+    }
+
+    /// What the results of a build are filed under.
+    pub fn slot(&self, index: usize) -> Slot {
+        let recipe::PlatformFacts { host, arch, .. } = &self.context.machine.facts;
+        Slot {
+            package: self.graph.builds[index].recipe.package.clone(),
+            host: host.clone(),
+            arch: arch.clone(),
+            tags: self.builds[index].tags.clone(),
         }
     }
-    let planned = planned.as_ref().unwrap_or(&recipe).resolved_yaml();
-    if let Context::Virtualenv(wanted) = &recipe.context {
-        secrets.extend(wanted.secrets());
+
+    /// A build as far as it is known before its needs are built.
+    pub fn job(&self, index: usize, now: Timestamp) -> ReadyBuild {
+        self.ready(index, self.graph.builds[index].recipe.clone(), Among::default(), now)
     }
-    let PlanContext { options, machine, .. } = context;
-    for server in &options.to.servers {
-        let entry = context.config.servers.get(server);
-        let address = entry.map_or(server.as_str(), |entry| entry.0.url.as_str());
-        secrets.extend(Url::from_str(address).into_iter().flat_map(|url| url.secrets()));
-        secrets
-            .extend(entry.into_iter().filter_map(|entry| Some(entry.0.login.password.as_ref()?.0.clone())));
-    }
-    let tags = tags(&recipe, asked.map_or(&[], |options| &options.tags))?;
-    let run_id = folder::new_run_id(now, random::number());
-    let cache = context.home.cache();
-    let tempdir = if recipe.outputs.is_empty() {
-        context.temp_root.join(format!("pony-{}-{run_id}", folder::slug(name)))
-    } else {
-        // What is handed on stays where it was built.
-        outputs::workspace(&cache, name, &run_id)
-    };
-    let recipe_dir = std::path::absolute(&recipe.path)
-        .ok()
-        .and_then(|path| path.parent().map(Path::to_path_buf))
-        .unwrap_or_else(|| PathBuf::from("."));
-    let environment = of_steps(&context.environment, recipe.environment_from, &recipe.secrets);
-    let mut reported = machine.reported.clone();
-    let (names, values) = environment::report(&environment);
-    reported.insert("environment".to_owned(), names.into());
-    reported.insert("environment_values".to_owned(), values.into());
-    let mut made_from = Ingredients::new(&planned, machine.platform());
-    made_from.needs = std::mem::take(&mut among.contents);
-    let job = Job {
-        name: name.to_owned(),
-        among,
-        tags,
-        run_id,
-        planned,
-        made_from,
-        facts: machine.facts.clone(),
-        reported,
-        inherited: context.environment.clone(),
-        environment,
-        network: context.config.network.network(options.offline),
-        tempdir,
-        recipe_dir,
-        cache,
-        since: EarlierRevisions::default(),
-        usual: BTreeMap::new(),
-        keep: if options.no_clean_temp { Keep::Always } else { options.keep },
-        deliver_to: if options.no_report {
-            Vec::new()
+
+    /// A build that begins now, with values for what is deferred until then.
+    ///
+    /// # Errors
+    /// A recipe that these values do not fit.
+    pub fn begin(
+        &self,
+        index: usize,
+        deferred: &DeferredValues,
+        among: Among,
+        now: Timestamp,
+    ) -> Result<ReadyBuild, Diagnostics> {
+        let node = &self.graph.builds[index];
+        let mut recipe = if node.recipe.uses_jobs || node.recipe.uses_needs {
+            node.with_deferred(&self.context.machine.facts, deferred)?
         } else {
-            context.servers.iter().map(Server::name).collect()
-        },
-        recipe,
-    };
-    Ok(Build { job, mask: Mask::new(secrets)? })
-}
-
-/// A build of the graph, planned.
-pub(crate) fn plan_node(
-    node: &GraphNode,
-    among: Among,
-    context: &PlanContext<'_>,
-    now: jiff::Timestamp,
-) -> Result<Build, PlanError> {
-    let asked = node.requested.then_some(context.options);
-    plan(node.recipe.clone(), &node.name, asked, among, context, now)
-}
-
-/// Plans every build, for all that can be wrong with that. Where a setting is a secret, names of builds are without it from
-/// here on.
-pub(crate) fn plan_all(
-    graph: &mut Graph,
-    context: &PlanContext<'_>,
-    now: jiff::Timestamp,
-) -> Result<(), Failure> {
-    for node in &mut graph.builds {
-        // One by one: a great many plans would take a great deal of room.
-        let build = plan_node(node, Among::default(), context, now).map_err(|error| planned(&error))?;
-        node.name = build.mask.text(&node.name).into_owned();
+            node.recipe.clone()
+        };
+        // The recipe may have been read anew; that it has a virtualenv is known by now.
+        let _ = choose_python(&mut recipe, self.context.python_for(node));
+        Ok(self.ready(index, recipe, among, now))
     }
-    Ok(())
+
+    fn ready(&self, index: usize, recipe: Recipe, mut among: Among, now: Timestamp) -> ReadyBuild {
+        let Self { context, graph, builds } = self;
+        let (node, build) = (&graph.builds[index], &builds[index]);
+        let run_id = folder::new_run_id(now, random::number());
+        let tempdir = if recipe.outputs.is_empty() {
+            context.temp_root.join(format!("pony-{}-{run_id}", folder::slug(&node.name)))
+        } else {
+            // Outputs stay where they were built.
+            outputs::workspace(&context.cache, &node.name, &run_id)
+        };
+        let recipe_dir = std::path::absolute(&recipe.path)
+            .ok()
+            .and_then(|path| path.parent().map(Path::to_path_buf))
+            .unwrap_or_else(|| PathBuf::from("."));
+        let mut reported = context.machine.reported.clone();
+        let (names, values) = environment::report(&build.environment);
+        reported.insert("environment".to_owned(), names.into());
+        reported.insert("environment_values".to_owned(), values.into());
+        let needs = std::mem::take(&mut among.contents);
+        let job = Job {
+            name: node.name.clone(),
+            among,
+            tags: build.tags.clone(),
+            run_id,
+            planned: build.resolved.clone(),
+            made_from: Ingredients { needs, ..build.inputs.clone() },
+            facts: context.machine.facts.clone(),
+            reported,
+            inherited: context.environment.clone(),
+            environment: Environment::clone(&build.environment),
+            network: context.network.clone(),
+            tempdir,
+            recipe_dir,
+            cache: context.cache.clone(),
+            since: EarlierRevisions::default(),
+            usual: BTreeMap::new(),
+            keep: context.keep,
+            deliver_to: context.deliver_to.clone(),
+            recipe,
+        };
+        ReadyBuild { job, redactor: build.redactor.clone() }
+    }
 }
 
-/// A recipe that is valid and cannot be run as asked.
-pub(crate) fn planned(error: &PlanError) -> Failure {
-    Failure::of(error.exit(), error)
+impl PlanContext {
+    fn python_for(&self, node: &GraphNode) -> Option<&str> {
+        self.python.as_deref().filter(|_| node.requested)
+    }
+}
+
+impl PlannedBuild {
+    fn new(
+        node: &mut GraphNode,
+        context: &PlanContext,
+        environments: &mut Environments<'_>,
+    ) -> Result<Self, PlanError> {
+        let mut secrets = secrets(&node.recipe, &context.environment)?;
+        secrets.extend(node.recipe.source.iter().filter_map(SourceSpec::url).flat_map(Url::secrets));
+        let python = context.python_for(node);
+        choose_python(&mut node.recipe, python)?;
+        let recipe = &node.recipe;
+        if let Context::Virtualenv(wanted) = &recipe.context {
+            secrets.extend(wanted.secrets());
+        }
+        secrets.extend(context.secrets.iter().cloned());
+        let resolved = recipe.resolved_yaml();
+        Ok(Self {
+            tags: tags(recipe, if node.requested { &context.tags } else { &[] })?,
+            inputs: Ingredients::new(&resolved, context.machine.platform()),
+            resolved,
+            environment: environments.of(recipe),
+            redactor: Mask::new(secrets)?,
+        })
+    }
+}
+
+/// What steps see of our environment: the same for most recipes, and worked out once for all of those.
+struct Environments<'e> {
+    inherited: &'e Environment,
+    known: Vec<(EnvironmentFrom, Vec<String>, Arc<Environment>)>,
+}
+
+impl Environments<'_> {
+    fn of(&mut self, recipe: &Recipe) -> Arc<Environment> {
+        let Recipe { environment_from: from, secrets, .. } = recipe;
+        if let Some((.., known)) = self.known.iter().find(|known| (&known.0, &known.1) == (from, secrets)) {
+            return Arc::clone(known);
+        }
+        let environment = Arc::new(of_steps(self.inherited, *from, secrets));
+        self.known.push((*from, secrets.clone(), Arc::clone(&environment)));
+        environment
+    }
+}
+
+fn choose_python(recipe: &mut Recipe, python: Option<&str>) -> Result<(), PlanError> {
+    let Some(python) = python else { return Ok(()) };
+    let Context::Virtualenv(wanted) = &mut recipe.context else {
+        return Err(PlanError::NoVirtualenv { recipe: recipe.path.clone() });
+    };
+    wanted.python = Some(python.to_owned());
+    Ok(())
 }
 
 fn secrets(recipe: &Recipe, environment: &Environment) -> Result<Vec<String>, PlanError> {
@@ -229,7 +302,7 @@ fn secrets(recipe: &Recipe, environment: &Environment) -> Result<Vec<String>, Pl
         let value = value.to_str().ok_or_else(|| bad("is not UTF-8 text".to_owned()))?;
         if (1..redactor::SHORTEST).contains(&value.trim().len()) {
             let least = redactor::SHORTEST;
-            return Err(bad(format!("is shorter than {least} bytes: masking it would garble every log")));
+            return Err(bad(format!("is shorter than {least} bytes: redacting it would garble every log")));
         }
         Ok(value.to_owned())
     };
@@ -250,4 +323,103 @@ pub(crate) fn tags(recipe: &Recipe, more: &[String]) -> Result<Vec<String>, Plan
         }
     }
     Ok(tags)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::fixture::graph;
+
+    fn context() -> PlanContext {
+        let environment = [("PATH", "/bin"), ("TOKEN", "sesame"), ("PIN", "12"), ("MAKEFLAGS", "-k")];
+        PlanContext {
+            cache: "/home/cache".into(),
+            temp_root: "/tmp".into(),
+            environment: environment.map(|(name, value)| (name.into(), value.into())).into(),
+            machine: Machine::look(),
+            network: Network::default(),
+            python: None,
+            tags: Vec::new(),
+            keep: Keep::default(),
+            deliver_to: vec!["embedded".to_owned()],
+            secrets: Vec::new(),
+        }
+    }
+
+    fn now() -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+
+    #[test]
+    fn options_are_for_requested_builds_alone() {
+        let recipes = [("zlib", "tags: [a]"), ("app", "needs: [zlib]\ntags: [a]")];
+        let plan =
+            Plan::new(graph(&recipes), PlanContext { tags: vec!["b".into(), "a".into()], ..context() });
+        let plan = plan.unwrap();
+        assert_eq!(
+            (plan.slot(0).tags, plan.slot(1).tags),
+            (vec!["a".into()], vec!["a".into(), "b".to_owned()])
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_run_as_requested() {
+        let with = |tag: &str, python: Option<&str>| PlanContext {
+            tags: vec![tag.to_owned()],
+            python: python.map(str::to_owned),
+            ..context()
+        };
+        for (more, context, expected) in [
+            ("", with("__host=x", None), "`__host=x` cannot be a tag"),
+            ("", with(" ", None), "`` cannot be a tag"),
+            ("", with("a", Some("3.13")), "--python chooses the interpreter of a virtualenv"),
+            ("secrets: [NONE]", with("a", None), "the secret `NONE` is not in the environment"),
+            ("secrets: [PIN]", with("a", None), "the secret `PIN` is shorter than 4 bytes"),
+        ] {
+            let error = Plan::new(graph(&[("app", more)]), context).unwrap_err();
+            assert!(error.to_string().contains(expected), "{error}");
+            assert_eq!(error.exit(), Exit::Usage);
+        }
+    }
+
+    #[test]
+    fn a_build_is_the_same_wherever_its_needs_lie() {
+        let recipes = [("zlib", ""), ("app", "needs: [zlib]\nenvironment: {Z: '{{needs.zlib.prefix}}'}")];
+        let plan = Plan::new(graph(&recipes), context()).unwrap();
+        let begin = |prefix: &str| {
+            let outputs = [("prefix".to_owned(), prefix.to_owned())].into();
+            let deferred = DeferredValues { jobs: 1, needs: [("zlib".to_owned(), outputs)].into() };
+            plan.begin(1, &deferred, Among::default(), now()).unwrap().job
+        };
+        let (one, other) = (begin("/1"), begin("/2"));
+        assert_eq!(
+            (one.recipe.environment["Z"].as_str(), other.recipe.environment["Z"].as_str()),
+            ("/1", "/2")
+        );
+        assert_eq!((&one.made_from, &one.planned), (&other.made_from, &other.planned));
+        assert_ne!(one.run_id, other.run_id);
+        let before = plan.job(1, now()).job;
+        assert_eq!((&before.made_from, before.recipe.uses_needs), (&one.made_from, true));
+    }
+
+    #[test]
+    fn secrets_stand_in_no_name_and_reach_steps() {
+        let recipes = [
+            ("zlib", "variables: {v: plain}"),
+            ("app", "needs: [{recipe: zlib, with: {v: sesame}}]\nsecrets: [TOKEN]"),
+        ];
+        let plan = Plan::new(graph(&recipes), PlanContext { secrets: vec!["sesame".into()], ..context() });
+        let plan = plan.unwrap();
+        assert_eq!(plan.graph.builds[0].name, "zlib(v=***)");
+        let ReadyBuild { job, redactor } = plan.job(1, now());
+        let names: Vec<_> = job.environment.keys().map(|name| name.to_str().unwrap()).collect();
+        assert_eq!(names, ["PATH", "PIN", "TOKEN"]);
+        assert_eq!(redactor.text("say sesame"), "say ***");
+    }
+
+    #[test]
+    fn builds_with_outputs_stay_in_the_cache() {
+        let plan = Plan::new(graph(&[("zlib", ""), ("app", "needs: [zlib]")]), context()).unwrap();
+        assert!(plan.job(0, now()).job.tempdir.starts_with("/home/cache"));
+    }
 }

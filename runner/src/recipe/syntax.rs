@@ -98,9 +98,12 @@ fn too_deep() -> Explained {
 
 fn explain_syntax(error: &ScanError, lines: &Lines<'_>) -> Option<Explained> {
     const CLOSED: Option<&str> = Some("is a `[`, a `{` or a quote above never closed?");
-    let flow = || match lines.line.contains("{{") {
-        true => Some("between `{ }` or `[ ]`, put text with `{{name}}` in quotes"),
-        false => CLOSED,
+    let flow = || {
+        if lines.line.contains("{{") {
+            Some("between `{ }` or `[ ]`, put text with `{{name}}` in quotes")
+        } else {
+            CLOSED
+        }
     };
     Some(match error.kind() {
         ErrorKind::RecursionLimitExceeded => too_deep(),

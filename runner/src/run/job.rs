@@ -60,8 +60,6 @@ pub struct Among {
     pub kept_for: Option<ClientInfo>,
     /// What makes are told of the jobserver that they share.
     pub makeflags: Option<OsString>,
-    /// The recipe as it was resolved before the needs were there, where that is another one.
-    pub planned: Option<Box<Recipe>>,
 }
 
 /// One build.

@@ -1,4 +1,4 @@
-//! `pony-run RECIPE…`: everything is planned and checked, then builds run, and each is delivered.
+//! `pony-run RECIPE…`: plans, inspects, decides, builds, delivers.
 
 use std::{
     fmt::Write as _,
@@ -13,14 +13,14 @@ use super::{
 use crate::{
     cli::RunOptions,
     clock::Clock,
+    config::Config,
     delivery::{deliverer::Deliverer, outbox},
     display::Console,
-    executor::{Parcel, Shares, Work, bounds, execute, remember},
+    executor::{ExecutorInput, FinishedRun, Resources, execute, prune, remember},
     exit::Exit,
-    graph::Graph,
-    inspect::{Inspector, survey},
-    jobserver::Jobserver,
-    plan::{Build, PlanContext, plan_all, plan_node, planned},
+    home::Home,
+    inspect::{Inspector, inspect},
+    plan::Plan,
     platform::Machine,
     process::{
         ask_briefly,
@@ -28,8 +28,7 @@ use crate::{
     },
     random,
     record::{folder, recovery::Recovered},
-    run::Among,
-    server::Server,
+    server::{Server, registry::Servers},
 };
 
 /// So many builds do with the files that a process may have open anywhere.
@@ -43,90 +42,109 @@ pub(super) async fn run(options: &RunOptions) -> Result<Exit, Failure> {
     let clock = Clock::start();
     let machine = Machine::look();
     let graph = load(&options.which, &machine.facts)?;
-    let work = async |console, signals| run_all(options, machine, graph, console, signals).await;
-    setup::with_console(&options.show, clock, work).await
-}
-
-async fn run_all(
-    options: &RunOptions,
-    machine: Machine,
-    mut graph: Graph,
-    console: Console,
-    mut signals: Signals,
-) -> Result<Exit, Failure> {
-    let clock = console.clock;
     let home = setup::home()?;
     let config = setup::config(&home)?;
     let mut registry = setup::servers(&home, &config, &options.to);
     let servers = registry.give(&options.to.servers).map_err(|error| wrong_server(&error))?;
-    let mut context = setup::context(&home, &config, servers, options, machine);
-    plan_all(&mut graph, &context, clock.wall())?;
+    let context = setup::context(&home, &config, &servers, options, machine);
+    let mut plan = Plan::new(graph, context).map_err(|error| setup::cannot_plan(&error))?;
     if options.dry_run {
-        let plan = |node| plan_node(node, Among::default(), &context, clock.wall());
-        let builds = graph.builds.iter().map(plan).collect::<Result<Vec<Build>, _>>();
-        let servers = if options.no_report { &[][..] } else { &context.servers };
-        return Ok(print(&dry_run(&builds.map_err(|error| planned(&error))?, servers)));
+        let servers = if options.no_report { &[][..] } else { &servers };
+        return Ok(print(&dry_run(&plan, servers, clock)));
     }
-    let libc = ask_briefly(["getconf", "GNU_LIBC_VERSION"], &context.environment).await;
-    context.machine.reported.extend(libc.map(|libc| ("libc".to_owned(), libc.into())));
+    let libc = ask_briefly(["getconf", "GNU_LIBC_VERSION"], &plan.context.environment).await;
+    plan.context.machine.reported.extend(libc.map(|libc| ("libc".to_owned(), libc.into())));
     home.make().map_err(cannot_record)?;
-    // An explanation changes nothing.
-    let crashed = if options.explain { Vec::new() } else { recover(&home, &console) };
-    for crash in &crashed {
-        if let Err(error) = remember(&home, &crash.record) {
-            console.note(format!("cannot remember a crashed run for the next one: {error}"));
+    let work = Work { options, home, config, registry, servers, plan };
+    setup::with_console(&options.show, clock, async |console, signals| work.run(console, signals).await).await
+}
+
+/// What is done, once all that the person wrote is known to be right.
+struct Work<'w> {
+    options: &'w RunOptions,
+    home: Home,
+    config: Config,
+    registry: Servers,
+    servers: Vec<Server>,
+    plan: Plan,
+}
+
+impl Work<'_> {
+    async fn run(self, console: Console, mut signals: Signals) -> Result<Exit, Failure> {
+        let Self { options, home, config, registry, servers, plan } = self;
+        // An explanation changes nothing.
+        let crashed = if options.explain { Vec::new() } else { recover(&home, &console) };
+        for crash in &crashed {
+            if let Err(error) = remember(&home, &crash.record) {
+                console.note(format!("cannot remember a crashed run for the next one: {error}"));
+            }
         }
-    }
-    // Each build of a graph may hold two files for as long as it lasts.
-    if graph.builds.len() > FEW_BUILDS {
-        open_many_files();
-    }
-    let mut inspector = Inspector { home: &home, console: &console, signals: &mut signals };
-    let survey = survey(&mut inspector, &graph, &context).await?;
-    if options.explain {
-        return Ok(Exit::Ok);
-    }
-    let several = survey.runs() > 0 && survey.count() > 1;
-    if several {
-        console.screen.share(options.output);
-    }
-    let id = folder::new_run_id(clock.wall(), random::number());
-    let chain = several.then(|| id.clone());
-    let wants_jobs = graph.builds.iter().any(|node| node.recipe.jobserver == Some(true));
-    let shares = shares(&context, &id, several || wants_jobs).await?;
-    // With -n they wait too: nothing is submitted to anybody.
-    let crashed =
-        crashed.into_iter().filter(|crash| !options.no_report || crash.record.deliver_to.is_empty());
-    let parcel = |crash: Recovered| Parcel {
-        name: None,
-        folder: crash.open.folder,
-        active: crash.open.active,
-        record: crash.record,
-    };
-    let mut deliverer =
-        Deliverer::new(home.clone(), config.delivery.clone(), registry, console.clone(), signals.clone());
-    let work = Work {
-        deliverer: deliverer.clone(),
-        context: &context,
-        graph: &graph,
-        shares,
-        chain,
-        survey,
-        before: crashed.map(parcel).collect(),
-    };
-    let exit = execute(work).await;
-    if matches!(exit, Exit::Signal(_) | Exit::CannotRecord) {
-        return Ok(exit);
-    }
-    // After what is new, and for a bounded time: what could not be delivered before.
-    if !options.no_report {
-        let limit = config.delivery.waiting;
-        let exit = exit.worst(outbox::deliver_waiting(&mut deliverer, limit).await);
+        // Each build of a graph may hold two files for as long as it lasts.
+        if plan.graph.builds.len() > FEW_BUILDS {
+            open_many_files();
+        }
+        let mut inspector = Inspector {
+            home: &home,
+            console: &console,
+            signals: &mut signals,
+            server: &servers[0],
+            options: setup::inspect_options(options, &config, &plan.graph)?,
+        };
+        let inspection = inspect(&mut inspector, &plan).await.map_err(Failure::silent)?;
+        if options.explain {
+            return Ok(Exit::Ok);
+        }
+        let is_chain = !inspection.to_run().is_empty() && inspection.shown() > 1;
+        if is_chain {
+            console.screen.share(options.output);
+        }
+        let id = folder::new_run_id(console.clock.wall(), random::number());
+        let wants_jobs = plan.graph.builds.iter().any(|node| node.recipe.jobserver == Some(true));
+        let jobserver = (is_chain || wants_jobs).then_some(id.as_str());
+        let resources = Resources::new(&plan.context, &home, options.jobs, jobserver).await;
+        let resources =
+            resources.map_err(|error| cannot_record(format!("cannot make a jobserver: {error}")))?;
+        let limits = config.delivery.clone();
+        let mut deliverer = Deliverer::new(home.clone(), limits, registry, console.clone(), signals.clone());
+        let input = ExecutorInput {
+            plan: &plan,
+            inspection,
+            resources,
+            chain: is_chain.then(|| id.clone()),
+            fail_fast: options.fail_fast,
+            deliverer: deliverer.clone(),
+            servers,
+            earlier: earlier(crashed, options.no_report),
+        };
+        let exit = execute(input).await;
+        if matches!(exit, Exit::Signal(_) | Exit::CannotRecord) {
+            return Ok(exit);
+        }
+        // After what is new, and for a bounded time: what could not be delivered before.
+        let exit = if options.no_report {
+            exit
+        } else {
+            exit.worst(outbox::deliver_waiting(&mut deliverer, config.delivery.waiting).await)
+        };
         if matches!(exit, Exit::Signal(_)) {
             return Ok(exit);
         }
+        Ok(exit.worst(prune(&home, &config, &console, &mut signals).await.err().unwrap_or(Exit::Ok)))
     }
-    Ok(exit.worst(bounds(&home, &config, &console, &mut signals).await.err().unwrap_or(Exit::Ok)))
+}
+
+/// Crashed runs, to be delivered first. With `--no-report` those that go to a server wait.
+fn earlier(crashed: Vec<Recovered>, no_report: bool) -> Vec<FinishedRun> {
+    crashed
+        .into_iter()
+        .filter(|crash| !no_report || crash.record.deliver_to.is_empty())
+        .map(|crash| FinishedRun {
+            name: None,
+            folder: crash.open.folder,
+            active: crash.open.active,
+            record: crash.record,
+        })
+        .collect()
 }
 
 fn log_to_stderr() {
@@ -139,39 +157,27 @@ fn log_to_stderr() {
         .try_init();
 }
 
-/// What builds share of this machine.
-async fn shares(context: &PlanContext<'_>, id: &str, wants_jobs: bool) -> Result<Shares, Failure> {
-    let PlanContext { options, machine, environment, .. } = context;
-    let cpus = machine.facts.cpus;
-    let slots = options.jobs.map_or(cpus, |jobs| usize::from(jobs.get()));
-    let memory = machine.memory.unwrap_or(u64::MAX);
-    if !wants_jobs {
-        return Ok(Shares { slots, memory, jobserver: None, make: String::new() });
-    }
-    let jobserver = Jobserver::new(cpus.max(slots), id, &context.home.jobs());
-    let jobserver = jobserver.map_err(|error| cannot_record(format!("cannot make a jobserver: {error}")))?;
-    let make = ask_briefly(["make", "--version"], environment).await.unwrap_or_default();
-    Ok(Shares { slots, memory, jobserver: Some(jobserver), make })
-}
-
-fn dry_run(builds: &[Build], servers: &[Server]) -> String {
+fn dry_run(plan: &Plan, servers: &[Server], clock: Clock) -> String {
     let mut text = String::new();
-    for Build { job, mask, .. } in builds {
-        let name = if builds.len() == 1 { &job.recipe.package } else { &job.name };
+    let count = plan.graph.builds.len();
+    for index in 0..count {
+        let build = plan.job(index, clock.wall());
+        let job = build.job;
+        let name = if count == 1 { &job.recipe.package } else { &job.name };
         let tags = if job.tags.is_empty() { String::new() } else { format!(" [{}]", job.tags.join(", ")) };
         let _ = writeln!(text, "{name} on {} ({}){tags}", job.facts.host, job.facts.arch);
         for (index, head) in job.heads().iter().enumerate() {
             let _ = writeln!(text, "  {}. {} ({})", index + 1, head.name, head.kind);
-            for line in mask.text(&head.command).trim_end().lines() {
+            for line in build.redactor.text(&head.command).trim_end().lines() {
                 let _ = writeln!(text, "       {line}");
             }
         }
     }
-    let place = |server: &Server| {
+    let name = |server: &Server| {
         if server.is_embedded() { "the embedded server on this machine".to_owned() } else { server.name() }
     };
-    let places: Vec<String> = servers.iter().map(place).collect();
-    let places = if places.is_empty() { "nobody".to_owned() } else { places.join(" and ") };
-    let _ = writeln!(text, "would be submitted to {places}");
+    let names: Vec<String> = servers.iter().map(name).collect();
+    let names = if names.is_empty() { "nobody".to_owned() } else { names.join(" and ") };
+    let _ = writeln!(text, "would be submitted to {names}");
     text
 }

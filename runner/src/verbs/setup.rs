@@ -5,7 +5,10 @@ use std::{
     ffi::OsString,
     io::{self, IsTerminal},
     path::PathBuf,
+    str::FromStr,
 };
+
+use pony_contexts::Url;
 
 use super::Failure;
 use crate::{
@@ -18,10 +21,13 @@ use crate::{
     },
     error::WithExit as _,
     exit::Exit,
+    graph::Graph,
     home::Home,
-    plan::PlanContext,
+    inspect::InspectOptions,
+    plan::{PlanContext, PlanError, decision::rebuilt},
     platform::Machine,
     process::signals::Signals,
+    run::Keep,
     server::{Server, address::AddressError, login::Sources, registry::Servers},
 };
 
@@ -76,24 +82,58 @@ fn console(options: &ShowOptions, clock: Clock) -> Result<Console, Failure> {
     Ok(Console { screen, clock })
 }
 
-/// What plans are made in.
-pub(super) fn context<'o>(
+/// What builds are planned in.
+pub(super) fn context(
     home: &Home,
     config: &Config,
-    servers: Vec<Server>,
-    options: &'o RunOptions,
+    servers: &[Server],
+    options: &RunOptions,
     machine: Machine,
-) -> PlanContext<'o> {
+) -> PlanContext {
     let temp_root = std::env::temp_dir();
     PlanContext {
-        home: home.clone(),
-        config: config.clone(),
-        servers,
-        environment: std::env::vars_os().collect(),
+        cache: home.cache(),
         temp_root: std::path::absolute(&temp_root).unwrap_or(temp_root),
-        options,
+        environment: std::env::vars_os().collect(),
         machine,
+        network: config.network.network(options.offline),
+        python: options.python.clone(),
+        tags: options.tags.clone(),
+        keep: if options.no_clean_temp { Keep::Always } else { options.keep },
+        deliver_to: if options.no_report { Vec::new() } else { servers.iter().map(Server::name).collect() },
+        secrets: options.to.servers.iter().flat_map(|server| passwords(server, config)).collect(),
     }
+}
+
+/// What stands in the address of a server, or in its entry of `config.yaml`, and must never be shown.
+fn passwords(server: &str, config: &Config) -> Vec<String> {
+    let entry = config.servers.get(server).map(|entry| &entry.0);
+    let address = entry.map_or(server, |entry| entry.url.as_str());
+    let mut secrets: Vec<String> = Url::from_str(address).into_iter().flat_map(|url| url.secrets()).collect();
+    secrets.extend(entry.and_then(|entry| Some(entry.login.password.as_ref()?.0.clone())));
+    secrets
+}
+
+/// What is looked at before anything runs.
+pub(super) fn inspect_options(
+    options: &RunOptions,
+    config: &Config,
+    graph: &Graph,
+) -> Result<InspectOptions, Failure> {
+    let rebuild = rebuilt(graph, &options.rebuild).map_err(|error| Failure::of(Exit::Usage, &error))?;
+    Ok(InspectOptions {
+        if_needed: options.if_needed,
+        force: options.force,
+        explain: options.explain,
+        reports: !options.no_report,
+        rebuild,
+        retry_after: config.retry_after.0,
+    })
+}
+
+/// A recipe that is valid and cannot be run as requested.
+pub(super) fn cannot_plan(error: &PlanError) -> Failure {
+    Failure::of(error.exit(), error)
 }
 
 /// Signals are no longer the end of this process from here on.

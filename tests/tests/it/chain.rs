@@ -350,17 +350,15 @@ fn the_graph_says_what_would_be_built_and_why() {
     let world = world();
     library_and_program(&world);
     let ended = world.pony(&["graph", "app.yaml"]).end().code(0);
-    ended.out_is(
-        "app: will be built (it is asked for)\n└── zlib: will be built (what it makes is not there)\n",
-    );
+    ended.out_is("app: will be built (requested)\n└── zlib: will be built (no earlier build to reuse)\n");
     assert!(world.runs().is_empty());
     world.pony(&["-n", "app.yaml"]).end().code(0);
     let ended = world.pony(&["graph", "--format", "json", "app.yaml"]).end().code(0);
     let graph: Value = serde_json::from_str(&ended.out()).expect("JSON");
     assert_eq!(graph["builds"][0]["name"], "zlib", "{ended}");
-    assert_eq!(graph["builds"][0]["verdict"], "reuse", "{ended}");
+    assert_eq!(graph["builds"][0]["decision"], "reuse", "{ended}");
     let ended = world.pony(&["graph", "--rebuild=zlib", "app.yaml"]).end().code(0);
-    assert!(ended.out().contains("zlib: build, --rebuild"), "{ended}");
+    assert!(ended.out().contains("zlib: will be built (--rebuild)"), "{ended}");
     assert_eq!((times(&world, "zlib"), times(&world, "app")), (1, 1));
 }
 

@@ -77,12 +77,12 @@ fn what_was_reserved_at_the_server_and_did_not_run_is_built_later() {
     // Looking reserves nothing.
     for _ in 0..2 {
         let ended = world.pony(&["graph", "--if-needed", "-s", &url, "app.yaml"]).end().code(0);
-        assert!(ended.out().starts_with("app: build"), "{ended}");
+        assert!(ended.out().starts_with("app: will be built"), "{ended}");
     }
     world.pony(&["--if-needed", "-s", &url, "app.yaml"]).end().code(10);
     assert_eq!(times(&world, "app"), 0);
     let ended = world.pony(&["--if-needed", "-s", &url, "app.yaml"]).end().code(0);
-    assert!(ended.err().contains("app: nothing to do, lib, which it needs: it ended as failed"), "{ended}");
+    assert!(ended.err().contains("app: nothing to do: its dependency lib ended as failed"), "{ended}");
     publish(&world, "lib", "good\n");
     let ended = world.pony(&["--if-needed", "-s", &url, "app.yaml"]).end().code(0);
     assert_eq!(times(&world, "app"), 1, "{ended}");

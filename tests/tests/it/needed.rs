@@ -10,7 +10,7 @@ const IF_NEEDED: [&str; 2] = ["--if-needed", "demo.yaml"];
 fn ask(world: &World, more: &[&str]) -> (bool, String) {
     let ended = world.pony(&[&IF_NEEDED[..], more].concat()).end();
     let err = ended.err();
-    let verdict = err.lines().find(|line| line.contains("to be built") || line.contains("nothing to do"));
+    let verdict = err.lines().find(|line| line.contains(": building: ") || line.contains("nothing to do"));
     (ended.out().contains("built"), verdict.unwrap_or_else(|| panic!("{ended}")).to_owned())
 }
 
@@ -75,7 +75,7 @@ fn a_recipe_that_changes_is_built_again() {
         .end()
         .code(0)
         .out_is("")
-        .err_has("it is forced");
+        .err_has("building: --force");
     world.pony(&["--if-needed", "--force", "demo.yaml"]).end().code(0).out_has("built anew");
 }
 
@@ -88,7 +88,7 @@ fn only_watched_files_count() {
     upstream.write("docs/a", "a");
     upstream.write("src/README.md", "a");
     upstream.commit("no code");
-    not_built(&world, &[], "in no file that is watched");
+    not_built(&world, &[], "no watched file has changed");
     upstream.write("src/deep/x.c", "x");
     upstream.commit("code");
     built(&world, &[], "upstream has moved");
@@ -113,10 +113,10 @@ fn what_was_not_the_codes_fault_is_tried_again_after_a_while() {
     world.recipe("source: {git: ./up, branch: later}\nsteps:\n- run: echo built\n");
     let ended = world.pony(&IF_NEEDED).end().code(12);
     assert!(ended.err().contains("no branch `later`"), "{ended}");
-    not_built(&world, &[], "ended as infra-error, it is tried again in 59 m");
+    not_built(&world, &[], "ended as infra-error; next try in 59 m");
     world.configure("retry-after: 0.001");
     let ended = world.pony(&IF_NEEDED).end().code(12).err_has("the last run ended as infra-error");
-    assert!(ended.err().contains("to be built"), "{ended}");
+    assert!(ended.err().contains(": building: "), "{ended}");
     world.git("work/up", &["branch", "later"]);
     built(&world, &[], "the last run ended as infra-error");
     not_built(&world, &[], "upstream is still at");
@@ -132,7 +132,7 @@ fn an_upstream_that_is_not_there_or_refuses() {
     // It will not mend itself: the run says so, once an hour.
     let ended = world.pony(&IF_NEEDED).end().code(12).err_has("upstream refuses");
     assert!(ended.err().contains("no repository at"), "{ended}");
-    not_built(&world, &[], "tried again in");
+    not_built(&world, &[], "next try in");
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn nobody_who_is_out_of_reach_makes_a_build() {
     built(&world, &[], "never built here");
     upstream.commit("two");
     drop(daemon);
-    not_built(&world, &[], "upstream cannot be asked");
+    not_built(&world, &[], "upstream cannot be reached");
     // Asked for, it is built from what is here.
     world.pony(&["-f", "demo.yaml"]).end().code(0).out_has("built").err_has("using the cached copy");
     assert!(world.last_run().result()["checkout"]["offline"].as_str().unwrap().contains("cannot reach"));
@@ -164,7 +164,7 @@ fn a_run_that_is_under_way_is_not_repeated() {
     ));
     let mut live = world.pony(&[recipe]).start();
     live.until(Stream::Out, "begun");
-    not_built(&world, &[], "a run of it is under way");
+    not_built(&world, &[], "another run of it is under way");
     world.release(&go);
     let _ = live.end().code(0);
     not_built(&world, &[], "upstream is still at");
@@ -208,7 +208,7 @@ fn a_crash_is_not_repeated_at_once() {
     live.signal(nix::sys::signal::Signal::SIGKILL);
     let _ = live.end();
     let ended = world.pony(&["--if-needed", recipe]).end().code(0).out_is("");
-    assert!(ended.err().contains("ended as crashed, it is tried again in 59 m"), "{ended}");
+    assert!(ended.err().contains("ended as crashed; next try in 59 m"), "{ended}");
     world.configure("retry-after: 0.001");
     world.release(&go);
     world.pony(&["--if-needed", recipe]).end().code(0).err_has("the last run ended as crashed");
@@ -276,6 +276,6 @@ fn time_that_is_over_before_there_is_a_tree_is_not_spent_again_at_once() {
     ));
     let ended = world.pony(&["--if-needed", recipe]).end();
     assert_eq!(world.run().result()["outcome"], "timed-out", "{ended}");
-    not_built(&world, &[], "it is tried again in 59 m");
+    not_built(&world, &[], "next try in 59 m");
     drop(listener);
 }
