@@ -26,12 +26,13 @@ fn main() {
         ["--rss", command @ ..] => report_rss(command),
         words => {
             let wanted = words.iter().find(|word| !word.starts_with('-')).copied().unwrap_or("");
-            let all: [(&str, Measurement); 5] = [
+            let all: [(&str, Measurement); 6] = [
                 ("startup", startup),
                 ("latency", latency),
                 ("steps", steps),
                 ("throughput", throughput),
                 ("memory", memory),
+                ("slow reader", slow_reader),
             ];
             for (name, measure) in all.into_iter().filter(|(name, _)| name.contains(wanted)) {
                 println!("{name}");
@@ -171,6 +172,42 @@ fn memory(room: &Room) {
         );
         let _ = fs::remove_dir_all(room.path("home"));
     }
+}
+
+/// With a reader that takes 10 MB a second, and with one that takes nothing: when all is recorded, and how much memory that took.
+fn slow_reader(room: &Room) {
+    let program = this_program();
+    let recipe = room.recipe(&format!("  - run: [{program:?}, --print, {}]\n", 2000 * MB));
+    for rate in [10 * MB, 0] {
+        let start = now();
+        let mut child = room.pony_run(&recipe).arg("-n").stdout(Stdio::piped()).spawn().expect("it starts");
+        let mut out = child.stdout.take().expect("a pipe");
+        let status = format!("/proc/{}/status", child.id());
+        let mut part = vec![0; 100_000];
+        let mut peak = String::new();
+        let recorded = loop {
+            let pause = Duration::from_millis(10);
+            std::thread::sleep(pause);
+            if rate > 0 {
+                out.read_exact(&mut part).expect("it prints");
+            }
+            let text = fs::read_to_string(&status).expect("it runs");
+            peak = text.lines().find(|line| line.starts_with("VmHWM")).map_or(peak, str::to_owned);
+            if results(&room.path("home/runs/bench")) > 0 {
+                break start.elapsed();
+            }
+        };
+        println!("  {} MB/s: 2 GB recorded in {recorded:.1?}, {}", rate / MB, peak.replace('\t', " "));
+        child.kill().expect("it runs");
+        child.wait().expect("it ends");
+        let _ = fs::remove_dir_all(room.path("home"));
+    }
+}
+
+/// How many runs below this folder have a result.
+fn results(package: &Path) -> usize {
+    let runs = fs::read_dir(package).into_iter().flatten().filter_map(Result::ok);
+    runs.filter(|run| run.path().join("result.json").exists()).count()
 }
 
 fn latency(room: &Room) {

@@ -220,3 +220,33 @@ fn a_signal_that_is_ignored_stays_ignored() {
         live.end().code(0).out_is("ready\ndone\n");
     }
 }
+
+#[test]
+fn a_step_begins_with_default_signals_however_pony_run_was_started() {
+    let world = World::new();
+    let recipe = world.recipe("steps:\n- {name: kill, run: 'kill -INT $$; echo survived'}\n");
+    // As a shell starts what it runs in the background.
+    let call = world.pony(&["-n", recipe]).through(&["sh", "-c", "trap '' INT QUIT HUP; exec \"$0\" \"$@\""]);
+    let ended = call.end().code(10);
+    assert_eq!(world.run().step("kill")["status"], -2, "{ended}");
+}
+
+#[test]
+fn what_was_printed_while_pony_run_itself_was_stopped_counts() {
+    let world = World::new();
+    let fifo = world.fifo("tell");
+    let recipe = world.recipe(
+        "context: here\nsteps:\n- {quiet-timeout: 800ms, run: 'for i in $(seq 20); do echo $i; sleep 0.1; done; echo over > tell; echo last'}\n",
+    );
+    let mut live = world.pony(&["-n", recipe]).start();
+    live.until(Stream::Out, "1\n");
+    live.signal(Signal::SIGSTOP);
+    // Two seconds later by the step's own clock.
+    std::io::BufRead::read_line(
+        &mut std::io::BufReader::new(std::fs::File::open(fifo).unwrap()),
+        &mut String::new(),
+    )
+    .unwrap();
+    live.signal(Signal::SIGCONT);
+    live.end().code(0).out_has("last");
+}
