@@ -148,12 +148,12 @@ impl<'a, S: Shell> Program<'a, S> {
         quiet_timeout: Option<Duration>,
     ) -> Result<CommandOutput, Error> {
         let bare = self.url.without_login();
-        let (mut argv, env) = (self.tool.command_line)(if self.login { self.url } else { &bare });
-        argv.extend(self.options.iter().cloned());
-        argv.extend(args.iter().map(|arg| arg.as_ref().to_owned()));
+        let (mut words, env) = (self.tool.command_line)(if self.login { self.url } else { &bare });
+        words.extend(self.options.iter().cloned());
+        words.extend(args.iter().map(|arg| arg.as_ref().to_owned()));
         let command = Command {
             label: unique_label(&mut self.labels, label),
-            argv,
+            argv: words,
             cwd: cwd.to_owned(),
             env,
             quiet_timeout,

@@ -116,7 +116,7 @@ mod tests {
             fs::create_dir_all(full.parent().unwrap()).unwrap();
             match target {
                 Some(target) => {
-                    symlink(target.replace("WORKSPACE", workspace.path().to_str().unwrap()), full).unwrap()
+                    symlink(target.replace("WORKSPACE", workspace.path().to_str().unwrap()), full).unwrap();
                 }
                 None if path.ends_with('/') => fs::create_dir_all(full).unwrap(),
                 None => fs::write(full, "x").unwrap(),

@@ -293,7 +293,7 @@ pub(super) fn broken_pristine(pristine: &Path, stop: &StopFlag) -> io::Result<Op
         };
         let mut digest = Sha1::new();
         read_all(&mut File::open(&path)?, stop, |bytes| digest.update(bytes))?;
-        if hex::encode(&digest.finalize()) != name {
+        if hex::encode(digest.finalize()) != name {
             return Ok(Some(path));
         }
     }
