@@ -48,5 +48,5 @@ impl Ingredients {
 }
 
 fn hexadecimal(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    hex::encode(Sha256::digest(text.as_bytes()))
 }

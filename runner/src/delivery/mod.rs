@@ -327,15 +327,14 @@ fn place_of(home: &Home, folder: &RunFolder) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// What allows files to be added to a result on a server of ours: the same at each try, and known to nobody else.
+/// The key for files of a result on pony-serve: the same at each try, and a secret of this machine.
 fn upload_key(home: &Home, server: &str, run_id: &str) -> io::Result<String> {
     let mut digest = Sha256::new();
     for part in [home.secret()?.as_slice(), server.as_bytes(), run_id.as_bytes()] {
         digest.update((part.len() as u64).to_be_bytes());
         digest.update(part);
     }
-    let half = digest.finalize().into_iter().take(16);
-    Ok(format!("{:032x}", half.fold(0_u128, |key, byte| key << 8 | u128::from(byte))))
+    Ok(hex::encode(&digest.finalize()[..16]))
 }
 
 #[cfg(test)]

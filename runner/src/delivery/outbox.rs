@@ -140,7 +140,7 @@ struct AtServer {
     failures: u32,
 }
 
-/// Tries what waits after the results of this run, for a bounded time, and says in a line how that went.
+/// Tries waiting results after those of this run, for a bounded time, and reports it in one line.
 pub(crate) async fn deliver_waiting(deliverer: &mut Deliverer, limit: Duration) -> Exit {
     let Tally { delivered, waiting, signal } =
         pass(deliverer, &Rules { limit: Some(limit), ..Rules::default() }).await;

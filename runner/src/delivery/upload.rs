@@ -22,7 +22,7 @@ use crate::{
 /// How often a file is tried: for most of a day, as tries become rarer.
 const TRIES: u32 = 20;
 
-/// Is told of files on their way: of which one, how many bytes of how many.
+/// Called while files are sent: name, bytes sent, bytes in all.
 pub(crate) type Progress = Arc<dyn Fn(&str, u64, u64) + Send + Sync>;
 
 /// How files are sent.
@@ -32,7 +32,6 @@ pub(crate) struct Terms {
     pub(crate) limit: Duration,
     /// A server that accepts nothing for so long is given up.
     pub(crate) stall_limit: Duration,
-    /// Is told.
     pub(crate) progress: Progress,
 }
 
@@ -179,9 +178,8 @@ impl UploadState {
     }
 }
 
-/// Sends the files of a receipt that wait, and says in it what became of each. The error that ended it, if one did: then the rest
-/// waits. Whoever stops waiting for this leaves a file that is under way as it was, to be sent again. The receipt is on disk now and
-/// then; it is for the caller to write it at the end.
+/// Sends the files of a receipt that wait, and updates the receipt. An error ends it, and the rest waits. If this is dropped, the
+/// file under way is sent again later. The receipt is saved now and then; the caller saves it at the end.
 pub(crate) async fn send(
     server: &Server,
     folder: &RunFolder,
@@ -191,7 +189,7 @@ pub(crate) async fn send(
     let dialect = receipt.dialect.as_deref().and_then(|word| word.parse().ok()).unwrap_or(Dialect::V2010);
     let Some(auth_key) = receipt.auth_key.clone() else { return Ok(()) };
     let mut end = pin!(tokio::time::sleep(terms.limit));
-    let mut unnoted = Unnoted::default();
+    let mut unsaved = Unsaved::default();
     for place in receipt.queue() {
         let upload = &receipt.uploads[place];
         let one = One { server, dialect, folder, upload, auth_key: &auth_key, sent: receipt.sent() };
@@ -201,8 +199,8 @@ pub(crate) async fn send(
             () = &mut end => Err(UploadError::OutOfTime(terms.limit)),
         };
         receipt.uploads[place].state = upload.state.after(&tried);
-        if unnoted.is_much_with(tried.as_ref().copied().unwrap_or_default()) {
-            // Where this cannot be noted, files are sent again, which changes nothing.
+        if unsaved.is_much_with(tried.as_ref().copied().unwrap_or_default()) {
+            // If this fails, files are sent again, which changes nothing.
             let _ = receipt.save(folder);
         }
         if let Some(error) = tried.err().filter(UploadError::affects_all) {
@@ -215,15 +213,15 @@ pub(crate) async fn send(
     Ok(())
 }
 
-/// What has happened to files since that was last noted on disk, and would be done again after a crash.
+/// What was sent since the receipt was last saved, and would be sent again after a crash.
 #[derive(Debug, Default)]
-struct Unnoted {
+struct Unsaved {
     files: usize,
     bytes: u64,
 }
 
-impl Unnoted {
-    /// Whether it is worth to be noted, with one more file of which so many bytes were sent; then it begins anew. Pure.
+impl Unsaved {
+    /// Whether it is worth saving, with one more file of so many bytes; then it starts from zero. Pure.
     fn is_much_with(&mut self, bytes: u64) -> bool {
         self.files += 1;
         self.bytes += bytes;
@@ -355,9 +353,9 @@ mod tests {
 
     #[test]
     fn small_files_are_noted_together() {
-        let mut unnoted = Unnoted::default();
-        let noted: Vec<bool> = (0..40).map(|_| unnoted.is_much_with(10)).collect();
+        let mut unsaved = Unsaved::default();
+        let noted: Vec<bool> = (0..40).map(|_| unsaved.is_much_with(10)).collect();
         assert_eq!(noted.iter().filter(|noted| **noted).count(), 2);
-        assert!(noted[19] && noted[39] && unnoted.is_much_with(1_000_000));
+        assert!(noted[19] && noted[39] && unsaved.is_much_with(1_000_000));
     }
 }

@@ -93,7 +93,7 @@ pub(crate) fn compose(
         .date(now.into())
         .message_id(Some(format!("<{id}@{host}>")))
         .subject(&message.subject)
-        // RFC 3834: nobody is to answer that they are on holiday.
+        // RFC 3834: no automatic answers.
         .raw_header(HeaderValue::new(
             HeaderName::new_from_ascii_str("Auto-Submitted"),
             "auto-generated".to_owned(),
@@ -176,7 +176,7 @@ async fn by_sendmail(message: &Message, here: Here<'_>) -> Result<(), MailError>
         return Ok(());
     }
     let said = String::from_utf8_lossy(&ended.stderr);
-    let words = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("it says nothing").to_owned();
+    let words = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("no message").to_owned();
     Err(MailError::Sendmail { status: ended.status, words })
 }
 

@@ -79,7 +79,7 @@ pub(crate) fn lock(home: &Home) -> io::Result<Option<Lock>> {
 }
 
 fn digest(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    hex::encode(Sha256::digest(text.as_bytes()))
 }
 
 #[cfg(test)]

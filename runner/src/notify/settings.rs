@@ -1,4 +1,4 @@
-//! `notify` of `config.yaml`, and the same from the command line: who is told, and by what.
+//! Recipients of notifications, in `config.yaml` and on the command line.
 
 use std::{fmt, str::FromStr};
 
@@ -24,9 +24,8 @@ pub(crate) struct Notify {
 /// `notify.mail`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mail {
-    /// From whom; of this machine if not given.
+    /// The sender; of this machine if not given.
     pub(crate) from: Option<Mailbox>,
-    /// To whom.
     pub(crate) to: Vec<Mailbox>,
     /// By what.
     pub(crate) by: Post,
@@ -50,7 +49,6 @@ pub(crate) struct Smtp {
     pub(crate) port: u16,
     /// `smtps`: TLS from the first byte on.
     pub(crate) is_tls: bool,
-    /// Who logs in, if anybody does.
     pub(crate) user: Option<String>,
     /// With what.
     pub(crate) password: Option<Secret>,
@@ -74,7 +72,7 @@ struct MailMap {
     password_command: Vec<String>,
 }
 
-/// An address that is none; the text says why.
+/// A text that is not an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SettingError {
     /// Of a person.
@@ -172,7 +170,7 @@ impl<'de> Deserialize<'de> for Mail {
                 f.write_str("a map with `to`, and `smtp` or `sendmail`")
             }
 
-            // Read as a map at once, so that what is wrong in it is told with its own place.
+            // Read as a map at once, so that errors in it have their own position.
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Mail, A::Error> {
                 let map = MailMap::deserialize(de::value::MapAccessDeserializer::new(map))?;
                 mail(map).map_err(A::Error::custom)
@@ -187,7 +185,7 @@ fn mail(map: MailMap) -> Result<Mail, String> {
     let all = |list: Vec<String>| list.iter().map(|text| mailbox(text)).collect::<Result<Vec<_>, _>>();
     let words = |error: SettingError| error.to_string();
     if to.is_empty() {
-        return Err("`to` names nobody".to_owned());
+        return Err("`to` is empty".to_owned());
     }
     let by = match (smtp, sendmail.unwrap_or(false)) {
         (Some(_), true) => return Err("either `smtp` or `sendmail` carries mail, not both".to_owned()),
@@ -239,7 +237,7 @@ mod tests {
     fn what_is_wrong_is_said_with_the_way_out() {
         for (text, words) in [
             ("mail: {to: [ann], sendmail: true}", "`ann` is no mail address"),
-            ("mail: {to: [], sendmail: true}", "`to` names nobody"),
+            ("mail: {to: [], sendmail: true}", "`to` is empty"),
             ("mail: {to: [a@x.org]}", "`smtp: smtp://…` or `sendmail: true`"),
             ("mail: {to: [a@x.org], smtp: 'smtp://a', sendmail: true}", "not both"),
             ("mail: {to: [a@x.org], smtp: 'http://a'}", "`http` is not `smtp` or `smtps`"),

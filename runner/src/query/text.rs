@@ -44,7 +44,7 @@ pub(crate) fn slot(slot: &Slot) -> String {
     words::plain(&format!("{}{arch}{tags}", slot.host))
 }
 
-/// Why a server advises to build or not: the words of pony-build's servers as a person says it, others as they are.
+/// Why a server advises to build or not: reasons of pony-build's servers in plain words, others as they are.
 pub(crate) fn advice(reason: &str) -> String {
     let text = match reason {
         "build up to date" => "up to date",

@@ -211,7 +211,7 @@ pub fn slug(text: &str) -> String {
         return plain;
     }
     let hash = Sha256::digest(text.as_bytes());
-    format!("{}-{:02x}{:02x}{:02x}{:02x}", plain.trim_start_matches('.'), hash[0], hash[1], hash[2], hash[3])
+    format!("{}-{}", plain.trim_start_matches('.'), hex::encode(&hash[..4]))
 }
 
 /// A new run's id: sorts by time, unique on this machine.

@@ -29,7 +29,7 @@ impl fmt::Debug for Login {
     }
 }
 
-/// What `config.yaml` says of a login.
+/// A login in `config.yaml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Configured {
     /// `user`
@@ -87,7 +87,7 @@ impl fmt::Display for Source {
 }
 
 impl Sources {
-    /// As the environment says.
+    /// By the environment's variables.
     pub(crate) fn of(environment: Environment) -> Self {
         let named = |name: &str| {
             environment.get(&OsString::from(name)).filter(|value| !value.is_empty()).map(PathBuf::from)
@@ -96,7 +96,7 @@ impl Sources {
         Self { environment, netrc }
     }
 
-    /// The login for a server; none if nobody knows one. In this order: the address, `config.yaml`, netrc.
+    /// The login for a server, from the first of: its address, `config.yaml`, netrc.
     pub(crate) async fn find(
         &self,
         address: &Address,
@@ -162,7 +162,7 @@ impl Sources {
         // Comments are an addition that the parser does not know.
         let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
         let text: String = lines.flat_map(|line| [line, "\n"]).collect();
-        // What it says of an error quotes the file.
+        // Its own message quotes the file.
         let netrc = Netrc::parse(text, true).map_err(|_| wrong("it is not as netrc files are".to_owned()))?;
         let of = |host: Option<&str>| netrc.machines.iter().find(|machine| machine.name.as_deref() == host);
         let found = of(Some(address.host())).or_else(|| of(None));

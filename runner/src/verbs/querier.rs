@@ -33,7 +33,6 @@ pub(super) struct Querier {
 }
 
 impl Querier {
-    /// One that asks nobody yet.
     pub(super) fn new(ask: &AskOptions) -> Result<Self, Failure> {
         let home = setup::home()?;
         let config = setup::config(&home)?;
