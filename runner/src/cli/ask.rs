@@ -24,19 +24,19 @@ pub struct QueryOptions {
 /// Which server is asked, and how the answer is shown.
 #[derive(Debug, Clone, Default, Args)]
 pub struct AskOptions {
-    /// Ask this server instead of the embedded one: its address, with or without /xmlrpc, or its name in config.yaml
+    /// Ask this server instead of the embedded one: its URL or its name in config.yaml
     #[arg(short, long, value_name = "SERVER", env = "PONY_SERVER", hide_env_values = true)]
     pub server: Option<String>,
     /// Server protocol: 2009, 2010, pony-serve, devmason or devmason-rest [default: detected]
     #[arg(long, value_name = "DIALECT")]
     pub dialect: Option<Dialect>,
-    /// Trust the certificates in this file (PEM) besides those of the system
+    /// Also trust the certificates in this file (PEM)
     #[arg(long, value_name = "FILE")]
     pub cacert: Option<PathBuf>,
-    /// Answer as JSON
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// Where colours are used
+    /// When to use colors
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: ColourChoice,
 }
@@ -55,10 +55,10 @@ impl AskOptions {
 /// The last results of which slots.
 #[derive(Debug, Clone, Args)]
 pub struct SlotOptions {
-    /// What servers file results under
+    /// Package name
     #[arg(value_name = "PACKAGE")]
     pub package: String,
-    /// Only slots that have all of these tags (`__host=NAME` and `__arch=NAME` too)
+    /// Only slots with all of these tags (also `__host=NAME`, `__arch=NAME`)
     #[arg(value_name = "TAG")]
     pub tags: Vec<String>,
 }
@@ -75,7 +75,7 @@ pub enum Question {
     /// List the slots of a package: what is built where
     #[command(alias = "tagsets")]
     Slots {
-        /// What servers file results under
+        /// Package name
         #[arg(value_name = "PACKAGE")]
         package: String,
         #[command(flatten)]
@@ -90,7 +90,7 @@ pub enum Question {
     },
     /// Show one result, with its steps and the last lines of the one that failed
     Result {
-        /// The result's key on that server; on devmason PACKAGE/KEY
+        /// Key of the result on that server (devmason: PACKAGE/KEY)
         #[arg(value_name = "KEY")]
         key: String,
         #[command(flatten)]
@@ -131,7 +131,7 @@ pub enum Question {
     },
     /// Show what a server is and can do, and what is remembered of it
     Server {
-        /// Its address, or its name in config.yaml
+        /// URL, or name in config.yaml
         #[arg(value_name = "SERVER")]
         which: Option<String>,
         #[command(flatten)]
@@ -181,38 +181,38 @@ pub struct NotifyOptions {
 /// `pony-run replay`
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Exit codes are those of a run; besides, 1: the result does not say what it was made from; 15: the server could \
-not be asked."
+    after_help = "Exit codes are those of a run; in addition: 1 the result does not contain its recipe; 15 the server could not be asked.
+Example: pony-run replay embedded 41"
 )]
 pub struct ReplayOptions {
-    /// A run's `result.json` or its folder; with a KEY, the server that has the result
+    /// Run id, run folder or `result.json`; with a KEY, the server that has the result
     #[arg(value_name = "RESULT|SERVER")]
     pub from: String,
-    /// The result's key on that server (`embedded` is this machine's own); on devmason PACKAGE/KEY
+    /// Key of the result on that server (devmason: PACKAGE/KEY)
     #[arg(value_name = "KEY")]
     pub key: Option<String>,
-    /// Submit the result to this server; to nobody if not given. It has the tag `replay`
+    /// Send the new result, with the tag `replay`, to this server [default: to none]
     #[arg(short, long = "server", value_name = "SERVER")]
     pub servers: Vec<String>,
     /// Protocol of the server that has the result [default: detected]
     #[arg(long, value_name = "DIALECT")]
     pub dialect: Option<Dialect>,
-    /// Trust the certificates in this file (PEM) besides those of the system
+    /// Also trust the certificates in this file (PEM)
     #[arg(long, value_name = "FILE")]
     pub cacert: Option<PathBuf>,
     /// Add a tag
     #[arg(short, long = "tag", value_name = "TAG")]
     pub tags: Vec<String>,
-    /// Ask nobody for news: build what the cache holds
+    /// Build from cached sources without contacting upstream
     #[arg(long)]
     pub offline: bool,
-    /// Builds at once, where it needs others
+    /// Number of concurrent builds [default: number of processors]
     #[arg(short, long, value_name = "N")]
     pub jobs: Option<NonZeroU16>,
-    /// When the tempdir is kept
+    /// When to keep the build folder
     #[arg(long, value_name = "WHEN", default_value = "failure")]
     pub keep: Keep,
-    /// Write the recipe, show what would be done, and do nothing
+    /// Write the recipe and show what would be done, without doing it
     #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]

@@ -19,9 +19,9 @@ use crate::{
 #[derive(Debug, Parser)]
 #[command(name = "pony-run", version, args_conflicts_with_subcommands = true, arg_required_else_help = true)]
 #[command(after_help = "\
-Exit codes: 0 passed or nothing to do; 1 a question answered with no; 2 usage; 10 a build failed; 11 recipe invalid; 12 context could \
+Exit codes: 0 passed or nothing to do; 1 a query answered no; 2 usage; 10 a build failed; 11 recipe invalid; 12 context could \
 not be prepared; 13 built but not delivered; 14 cannot record; 15 a server could not be asked; 128+n stopped by signal n.
-Files: ~/.pony-build (PONY_HOME moves it) keeps run folders, mirrors and the embedded server's results.")]
+Files: ~/.pony-build (or $PONY_HOME) has run folders, the cache and the embedded server's results.")]
 pub struct Cli {
     /// Another verb than running recipes.
     #[command(subcommand)]
@@ -41,19 +41,19 @@ pub struct RunOptions {
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented at its type")]
     pub to: ServerOptions,
-    /// Build and record, but submit to nobody
+    /// Build and record, but send nothing
     #[arg(short, long)]
     pub no_report: bool,
-    /// Ask upstream and the server first, and do nothing where nothing is new (for cron)
+    /// Build only if something changed or a build was requested (for cron)
     #[arg(long)]
     pub if_needed: bool,
-    /// Build even where --if-needed would not
+    /// Build even if --if-needed would not
     #[arg(short, long)]
     pub force: bool,
-    /// With --if-needed: say which rule decided, and go no further
+    /// With --if-needed: say which rule decides, and build nothing
     #[arg(long, requires = "if_needed")]
     pub explain: bool,
-    /// Ask nobody for news: build what the cache holds
+    /// Build from cached sources without contacting upstream
     #[arg(long)]
     pub offline: bool,
     /// Interpreter of the recipe's virtualenv: a name, a path or a version
@@ -62,28 +62,28 @@ pub struct RunOptions {
     /// Add a tag to those of the recipe
     #[arg(short, long = "tag", value_name = "TAG")]
     pub tags: Vec<String>,
-    /// Builds at once; as many as there are processors if not given
+    /// Number of concurrent builds [default: number of processors]
     #[arg(short, long, value_name = "N")]
     pub jobs: Option<NonZeroU16>,
-    /// Build what is needed anew, even where it is there: all of it, or the build of this name
+    /// Rebuild all dependencies, or the build called NAME and everything that depends on it
     #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub rebuild: Vec<String>,
-    /// After a build that has not passed, begin no other
+    /// Start no more builds after the first failure
     #[arg(long, conflicts_with = "keep_going")]
     pub fail_fast: bool,
-    /// Build all that can be built (the default)
+    /// Build everything that can be built (the default)
     #[arg(long)]
     pub keep_going: bool,
-    /// Of several builds, how their output is shown
+    /// How to show the output of several builds
     #[arg(long, value_name = "HOW", default_value = "interleaved")]
     pub output: Output,
-    /// When the tempdir is kept
+    /// When to keep the build folder
     #[arg(long, value_name = "WHEN", default_value = "failure")]
     pub keep: Keep,
-    /// Keep the tempdir: the same as --keep always
+    /// Keep the build folder: same as --keep always
     #[arg(short = 'N', long)]
     pub no_clean_temp: bool,
-    /// Resolve the recipes, show what would be done, and do nothing
+    /// Show what would be done, without doing it
     #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]
@@ -120,8 +120,8 @@ impl RunOptions {
 /// Which servers, and how they are spoken to.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ServerOptions {
-    /// Submit to this server instead of the embedded one: its address, with or without /xmlrpc, or its name in config.yaml; may be
-    /// given several times (in `PONY_SERVER`, with blanks between)
+    /// Send results to this server instead of the embedded one: its URL or its name in config.yaml; can be repeated (in
+    /// `PONY_SERVER`, separated by spaces)
     #[arg(
         short,
         long = "server",
@@ -134,7 +134,7 @@ pub struct ServerOptions {
     /// Server protocol: 2009, 2010, pony-serve, devmason or devmason-rest [default: detected]
     #[arg(long, value_name = "DIALECT")]
     pub dialect: Option<Dialect>,
-    /// Trust the certificates in this file (PEM) besides those of the system
+    /// Also trust the certificates in this file (PEM)
     #[arg(long, value_name = "FILE")]
     pub cacert: Option<PathBuf>,
 }
@@ -155,7 +155,7 @@ pub struct SubmitOptions {
     /// Give up these results (with --all: every waiting one); their folders stay
     #[arg(long)]
     pub drop: bool,
-    /// With --list: as JSON
+    /// With --list: print JSON
     #[arg(long, requires = "list")]
     pub json: bool,
     #[command(flatten)]
@@ -166,13 +166,13 @@ pub struct SubmitOptions {
 /// Which builds.
 #[derive(Debug, Clone, Args)]
 pub struct WhichOptions {
-    /// Recipes; what they need is found by itself
+    /// Recipe files; those they depend on are found automatically
     #[arg(value_name = "RECIPE", required = true)]
     pub recipes: Vec<PathBuf>,
     /// Set a variable of the recipes
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_setting)]
     pub set: Vec<(String, String)>,
-    /// Of recipes with a matrix, only the cells with this value
+    /// Build only the cells of a matrix with this value
     #[arg(long, value_name = "AXIS=VALUE", value_parser = parse_setting)]
     pub matrix: Vec<(String, String)>,
 }
@@ -180,19 +180,19 @@ pub struct WhichOptions {
 /// How a run is shown.
 #[derive(Debug, Clone, Args)]
 pub struct ShowOptions {
-    /// Where colours are used
+    /// When to use colors
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: ColourChoice,
-    /// No status line at the bottom
+    /// Show no status line
     #[arg(long)]
     pub no_progress: bool,
-    /// What is printed: words for people, or one JSON object an event on stdout
+    /// Print messages for people, or one JSON object for each event
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub message_format: MessageFormat,
-    /// Show the commands of checkouts and where files are
+    /// Also show commands of checkouts, and where files are
     #[arg(short, long)]
     pub verbose: bool,
-    /// Show what pony-run itself does, for a report of a fault in it
+    /// Print debugging output, for bug reports
     #[arg(long)]
     pub debug: bool,
 }
@@ -217,81 +217,89 @@ pub enum MessageFormat {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Check recipes without running anything
+    #[command(after_long_help = "Example: pony-run check recipes/*.yaml")]
     Check {
         #[command(flatten)]
         #[expect(missing_docs, reason = "documented at its type")]
         which: WhichOptions,
-        /// Where colours are used
+        /// When to use colors
         #[arg(long, value_name = "WHEN", default_value = "auto")]
         color: ColourChoice,
     },
-    /// Show what would be built, what is there already, and why; ask upstream, and build nothing
+    /// Show what would be built or reused, and why
+    #[command(after_long_help = "Example: pony-run graph --format mermaid app.yaml")]
     Graph {
         #[command(flatten)]
         #[expect(missing_docs, reason = "documented at its type")]
         run: Box<RunOptions>,
-        /// As what
+        /// Output format
         #[arg(long, value_name = "FORMAT", default_value = "text")]
         format: Format,
     },
-    /// Deliver results that wait in their run folders
+    /// Print the JSON Schema of recipes, for editors
+    #[command(after_long_help = "Example: pony-run schema > recipe.schema.json")]
+    Schema,
+    /// Send waiting results
+    #[command(after_long_help = "Example: pony-run submit --list")]
     Submit(SubmitOptions),
-    /// Ask a server what it knows
+    /// Ask a server about its results
     #[command(after_help = ask::EXIT_CODES)]
     Query(QueryOptions),
     /// Send mail or webhooks when a package starts to fail, still fails, or passes again (for cron)
     Notify(Box<NotifyOptions>),
-    /// Run again here what a result is of: its recipe, at its revision, with its variables
+    /// Re-run a result on this machine, with the same recipe, revision and variables
     Replay(Box<ReplayOptions>),
-    /// Open a shell in the kept tree of a run, with the environment that its steps had
+    /// Open a shell in the build folder of a run, with the environment of its steps
+    #[command(after_long_help = "Example: pony-run shell cpython -- ls")]
     Shell {
-        /// Its id, its folder, or a package, whose last kept run it is; the last kept run of all if none is given
+        /// Run id, run folder or package name [default: the most recent kept run]
         #[arg(value_name = "RUN")]
         run: Option<String>,
-        /// What to run instead of a shell
+        /// Command to run instead of a shell
         #[arg(last = true, value_name = "COMMAND")]
         command: Vec<OsString>,
     },
-    /// Look after the cache of sources and of what builds hand on
+    /// List, verify and shrink the cache of sources and outputs
+    #[command(after_long_help = "Example: pony-run cache shrink --to 5GB")]
     Cache {
-        /// What to do; a list if nothing is said
+        /// What to do [default: list]
         #[command(subcommand)]
         verb: Option<CacheVerb>,
     },
-    /// Print the JSON Schema of recipes, for editors
-    Schema,
     /// Print completions for a shell
+    #[command(after_long_help = "Example: pony-run completions bash > /etc/bash_completion.d/pony-run")]
     Completions {
-        /// Which shell
+        /// Shell to print completions for
         shell: clap_complete::Shell,
     },
-    /// Print the manual page
+    /// Print the man page
+    #[command(after_long_help = "Example: pony-run man | man -l -")]
     Man,
 }
 
 /// `pony-run cache …`
 #[derive(Debug, Clone, Subcommand)]
 pub enum CacheVerb {
-    /// Show every entry, the one that was not used for longest first
+    /// List entries, least recently used first
     List,
-    /// Check that entries are whole; those that are not are made anew by the next run
+    /// Check entries; damaged ones are created again by the next run
     Verify {
-        /// Which, as `list` calls them; all if none is given
+        /// Names as in `list` [default: all]
         #[arg(value_name = "ENTRY")]
         entries: Vec<String>,
     },
-    /// Remove what was not used for longest until the rest is no more than this
+    /// Remove least recently used entries until the cache fits SIZE
     Shrink {
-        /// Such as 5GB; the size in config.yaml if not given
+        /// Size such as 5GB [default: the one in config.yaml]
         #[arg(long, value_name = "SIZE")]
         to: Option<ByteSize>,
     },
     /// Remove entries
     Remove {
-        /// Which, as `list` calls them
+        /// Names as in `list`
         #[arg(value_name = "ENTRY", required_unless_present = "all")]
         entries: Vec<String>,
-        /// All of them
+        /// Remove all entries
         #[arg(long, conflicts_with = "entries")]
         all: bool,
     },
