@@ -10,7 +10,9 @@ use crate::{display::look::ColourChoice, recipe::duration, run::Keep};
 
 /// What the exit codes of questions mean.
 pub(super) const EXIT_CODES: &str = "\
-Exit codes: 0 passing, or there is an answer; 10 failing; 1 neither (no such result, or it says nothing; of `check`: no); 2 usage; 11 recipe invalid; 15 the server could not be asked, or does not answer this question; 128+n stopped by signal n.";
+Exit codes: 0 passing, or there is an answer; 10 failing; 1 neither (no such result, or it says nothing; `check`: no build needed); \
+2 usage; 11 recipe invalid; 15 the server could not be asked, or cannot answer this; 128+n stopped by signal n.
+Example: pony-run query last python";
 
 /// `pony-run query`
 #[derive(Debug, Clone, Args)]
@@ -159,7 +161,8 @@ impl Question {
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Exit codes: 0 every message that was due was sent; 1 there are no results; 2 usage; 13 a message was not sent, and will be by the \
-next pony-run notify; 14 a sent message cannot be noted; 15 the server could not be asked; 128+n stopped by signal n.")]
+next pony-run notify; 14 a sent message cannot be noted; 15 the server could not be asked; 128+n stopped by signal n.
+Example: pony-run notify python --mail-to team@example.org")]
 pub struct NotifyOptions {
     /// Of which slots.
     #[command(flatten)]
