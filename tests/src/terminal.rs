@@ -5,6 +5,7 @@ use std::{
     fs,
     io::Read,
     sync::{
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
         mpsc::{Receiver, channel},
     },
@@ -19,6 +20,7 @@ pub struct Terminal<'w> {
     world: &'w World,
     socket: OsString,
     changes: Receiver<()>,
+    written: Arc<Mutex<Vec<u8>>>,
 }
 
 impl World {
@@ -55,12 +57,19 @@ impl World {
         tmux.env("LC_ALL", "C.UTF-8").end().code(0);
         let (sender, changes) = channel();
         let path = stream.clone();
+        let written = Arc::<Mutex<Vec<u8>>>::default();
+        let kept = written.clone();
         thread::spawn(move || {
             let mut stream = fs::File::open(path).expect("the terminal's stream");
             let mut buffer = [0; 4096];
-            while matches!(stream.read(&mut buffer), Ok(1..)) && sender.send(()).is_ok() {}
+            while let Ok(count @ 1..) = stream.read(&mut buffer) {
+                kept.lock().expect("nobody has failed").extend_from_slice(&buffer[..count]);
+                if sender.send(()).is_err() {
+                    break;
+                }
+            }
         });
-        let terminal = Terminal { world: self, socket, changes };
+        let terminal = Terminal { world: self, socket, changes, written };
         terminal.tmux(&["pipe-pane", "-O", &format!("cat >'{}'", stream.display())]);
         self.release(&gate);
         terminal
@@ -84,6 +93,11 @@ impl Terminal<'_> {
     /// The same with its colours.
     pub fn coloured(&self) -> String {
         self.tmux(&["capture-pane", "-p", "-e"]).trim_end().to_owned()
+    }
+
+    /// How often the bell has rung.
+    pub fn bells(&self) -> usize {
+        self.written.lock().expect("nobody has failed").iter().filter(|byte| **byte == 7).count()
     }
 
     /// The screen and all that has scrolled out of it.

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use pony_wire::Dialect;
 
 use super::{ServerOptions, ShowOptions, WhichOptions};
-use crate::{display::look::ColourChoice, recipe::duration, run::Keep};
+use crate::{display::settings::ColourChoice, recipe::duration, run::Keep};
 
 /// What the exit codes of questions mean.
 pub(super) const EXIT_CODES: &str = "\

@@ -10,7 +10,7 @@ use pony_wire::Dialect;
 
 pub use self::ask::{AskOptions, NotifyOptions, QueryOptions, Question, ReplayOptions};
 use crate::{
-    display::{Output, look::ColourChoice},
+    display::{Output, settings::ColourChoice},
     graph::show::Format,
     run::Keep,
 };

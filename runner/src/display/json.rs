@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::screen::write;
+use super::output::write;
 use crate::record::{
     event::{Event, Stream},
     follow::{Item, Output},

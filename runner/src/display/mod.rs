@@ -1,21 +1,23 @@
 //! What is shown of runs to whoever started them. Runs on a thread of its own beside the work, reads run folders, and may lag.
 
-mod bottom;
 mod console;
+mod endings;
 mod json;
-pub mod look;
-mod screen;
-mod several;
+mod multi_build;
+mod output;
+pub mod settings;
+mod status_area;
+mod stream;
 mod tail;
-pub mod terminal;
+mod terminal;
 mod thread;
 mod upload;
-mod verdict;
 
 pub(crate) use console::Console;
 pub use json::Json;
-pub use look::Look;
-pub use several::{Output, Several};
+pub use multi_build::{MultiBuildView, Output};
+pub use output::are_one;
+pub use settings::DisplaySettings;
 pub use terminal::Terminal;
 pub use thread::Screen;
 
@@ -34,7 +36,7 @@ pub enum Display {
     /// A person.
     Terminal(Box<Terminal>),
     /// A person who watches several builds.
-    Several(Box<Several>),
+    MultiBuild(Box<MultiBuildView>),
     /// A program.
     Json(Json),
 }
@@ -44,7 +46,7 @@ impl Display {
     fn on(&mut self, build: Option<&str>, item: &Item<'_>) {
         match self {
             Self::Terminal(terminal) => terminal.on(item),
-            Self::Several(several) => several.on(build, item),
+            Self::MultiBuild(view) => view.on(build, item),
             Self::Json(json) => json.on(build, item),
         }
     }
@@ -53,24 +55,24 @@ impl Display {
     fn line(&mut self, text: &str) {
         match self {
             Self::Terminal(terminal) => terminal.say(text),
-            Self::Several(several) => several.line(text),
-            Self::Json(_) => screen::write(Stream::Err, format!("{text}\n").as_bytes()),
+            Self::MultiBuild(view) => view.line(text),
+            Self::Json(_) => output::write(Stream::Err, format!("{text}\n").as_bytes()),
         }
     }
 
     /// Several builds will be shown, not one after another. What programs read stays as it is.
     fn share(&mut self, output: Output) {
         if let Self::Terminal(terminal) = self {
-            let several = Several::new(terminal.look(), terminal.is_verbose(), output);
-            *self = Self::Several(Box::new(several));
+            let view = MultiBuildView::new(terminal.settings(), terminal.is_verbose(), output);
+            *self = Self::MultiBuild(Box::new(view));
         }
     }
 
     /// Whether it may pass over output where it is far behind: only a person who watches it go by loses nothing.
     fn may_skip(&self) -> bool {
         match self {
-            Self::Terminal(terminal) => terminal.look().out_is_screen,
-            Self::Several(several) => several.look().out_is_screen,
+            Self::Terminal(terminal) => terminal.settings().out_is_terminal,
+            Self::MultiBuild(view) => view.settings().out_is_terminal,
             Self::Json(_) => false,
         }
     }
@@ -79,7 +81,7 @@ impl Display {
     fn tick(&mut self, now: Moment) {
         match self {
             Self::Terminal(terminal) => terminal.tick(now),
-            Self::Several(several) => several.tick(now),
+            Self::MultiBuild(view) => view.tick(now),
             Self::Json(_) => {}
         }
     }
@@ -88,7 +90,7 @@ impl Display {
     fn next_tick(&self, now: Moment) -> Option<Moment> {
         match self {
             Self::Terminal(terminal) => terminal.next_tick(now),
-            Self::Several(several) => several.next_tick(now),
+            Self::MultiBuild(view) => view.next_tick(now),
             Self::Json(_) => None,
         }
     }

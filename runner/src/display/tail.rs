@@ -4,7 +4,7 @@ use std::{collections::VecDeque, fmt::Write as _};
 
 use anstyle::Style;
 
-use super::look::Look;
+use super::settings::DisplaySettings;
 
 /// Lines of a failed step that the summary repeats.
 const TAIL_LINES: usize = 20;
@@ -36,8 +36,8 @@ impl Tail {
 }
 
 /// Lines of a build between our own.
-pub(super) fn quoted(lines: &str, look: Look) -> String {
-    let dim = look.style(Style::new().dimmed());
+pub(super) fn quoted(lines: &str, settings: DisplaySettings) -> String {
+    let dim = settings.style(Style::new().dimmed());
     let mut text = String::new();
     for line in lines.lines() {
         let _ = writeln!(text, "  {dim}|{dim:#} {line}");

@@ -1,4 +1,4 @@
-//! What a person sees: headers and verdicts, build output at once with its colours, a status line at the bottom, a summary.
+//! What a person sees: headings and endings, build output at once, a status area at the bottom, a summary.
 //!
 //! The build's stdout goes to stdout and its stderr to stderr; our own words go to stderr.
 
@@ -7,13 +7,12 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 
 use super::{
-    bottom::{Bottom, columns},
-    left_out,
-    look::Look,
-    screen::{Lines, write},
+    endings, left_out, output,
+    settings::DisplaySettings,
+    status_area::{StatusArea, columns},
+    stream::BuildStream,
     tail::{self, Tail},
     upload::{self, UnderWay},
-    verdict,
 };
 use crate::{
     clock::Moment,
@@ -25,13 +24,16 @@ use crate::{
     words,
 };
 
+/// Names of steps are brought to one width up to this.
+const WIDEST_NAME: usize = 40;
+
 /// Shows one run after another to a person.
 #[derive(Debug)]
 pub struct Terminal {
-    look: Look,
+    settings: DisplaySettings,
     verbose: bool,
-    bottom: Bottom,
-    lines: [Lines; 2],
+    status_area: StatusArea,
+    streams: [BuildStream; 2],
     package: String,
     folder: String,
     steps: Vec<StepHead>,
@@ -45,14 +47,21 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// A screen that looks like `look`; `verbose` shows the commands of contexts and where files are.
-    pub fn new(look: Look, verbose: bool) -> Self {
-        let lines = |stream, keep| Lines::new(stream, keep);
+    /// `verbose` shows the commands of contexts and where files are.
+    pub fn new(settings: DisplaySettings, verbose: bool) -> Self {
+        let DisplaySettings { status_area, out_is_terminal, keep_out, keep_err, .. } = settings;
+        let stream = |stream, keep, is_terminal: bool| {
+            if status_area && is_terminal {
+                BuildStream::lines(stream, keep)
+            } else {
+                BuildStream::bytes(stream, keep)
+            }
+        };
         Self {
-            look,
+            settings,
             verbose,
-            bottom: Bottom::default(),
-            lines: [lines(Stream::Out, look.keep_out), lines(Stream::Err, look.keep_err)],
+            status_area: StatusArea::default(),
+            streams: [stream(Stream::Out, keep_out, out_is_terminal), stream(Stream::Err, keep_err, true)],
             package: String::new(),
             folder: String::new(),
             steps: Vec::new(),
@@ -64,8 +73,8 @@ impl Terminal {
         }
     }
 
-    pub(super) fn look(&self) -> Look {
-        self.look
+    pub(super) fn settings(&self) -> DisplaySettings {
+        self.settings
     }
 
     pub(super) fn is_verbose(&self) -> bool {
@@ -91,7 +100,7 @@ impl Terminal {
                 self.folder.clone_from(folder);
                 self.steps.clone_from(steps);
                 self.failed_tail = None;
-                let bold = self.look.style(Style::new().bold());
+                let bold = self.settings.style(Style::new().bold());
                 self.say(&format!("{bold}{package}{bold:#} on {host} ({arch})"));
                 if self.verbose {
                     self.say(&format!("run folder {folder}"));
@@ -108,12 +117,12 @@ impl Terminal {
             Event::StepEnded { step, record } => self.step_ended(*step, record),
             Event::RunEnded { record, .. } => record.iter().for_each(|record| self.run_ended(record)),
             Event::Delivered { server, result_key, page } => {
-                self.say(&words::stored(server, result_key.as_deref(), page.as_deref()));
+                self.say(&endings::stored(server, result_key.as_deref(), page.as_deref()));
             }
             Event::NotDelivered { server, reason } => {
-                let style = self.look.style(AnsiColor::Yellow.on_default().bold());
+                let style = self.settings.style(AnsiColor::Yellow.on_default().bold());
                 self.say(&format!("{style}not delivered{style:#} to {server}: {}", words::plain(reason)));
-                self.say("  the result waits in its run folder; `pony-run submit` delivers it");
+                self.say(endings::SAVED);
             }
             Event::Uploading { name, sent, bytes, .. } => {
                 self.upload = Some(UnderWay { name: name.clone(), sent: *sent, bytes: *bytes });
@@ -147,7 +156,7 @@ impl Terminal {
     }
 
     pub(super) fn next_tick(&self, now: Moment) -> Option<Moment> {
-        let (_, since) = self.current.filter(|_| self.bottom.is_open())?;
+        let (_, since) = self.current.filter(|_| self.status_area.is_open())?;
         // The elapsed time is shown in whole seconds: just after it changes.
         let shown = now.saturating_sub(since).as_secs();
         Some(since + Moment::from_millis(shown * 1000 + 1010))
@@ -157,10 +166,10 @@ impl Terminal {
         self.current = Some((step, now));
         self.tail = Tail::default();
         let Some(head) = self.steps.get(step) else { return };
-        let bold = self.look.style(AnsiColor::Cyan.on_default().bold());
+        let bold = self.settings.style(AnsiColor::Cyan.on_default().bold());
         let title = format!("[{}/{}] {}", step + 1, self.steps.len(), head.name);
-        let width = if self.look.progress { columns() } else { 120 };
-        let room = width.saturating_sub(console::measure_text_width(&title) + 2).max(10);
+        let width = if self.settings.status_area { columns() } else { 120 };
+        let room = width.saturating_sub(words::columns(&title) + 2).max(10);
         let line = format!("{bold}{title}{bold:#}  {}", words::one_line(&head.command, room));
         self.say(&line);
         self.open_bar(now);
@@ -168,60 +177,48 @@ impl Terminal {
 
     fn output(&mut self, stream: Stream, bytes: &[u8], now: Moment) {
         self.tail.push(bytes);
-        let watched = stream == Stream::Err && self.look.progress;
+        let watched = stream == Stream::Err && self.settings.status_area;
         if self.in_context && !watched && !self.verbose {
             return;
         }
-        let lines = &mut self.lines[stream.index()];
-        let on_screen = stream == Stream::Err || self.look.out_is_screen;
-        if !on_screen || !self.bottom.is_open() {
-            lines.pass(bytes);
-            return;
-        }
-        let whole = lines.whole(bytes);
-        if !whole.is_empty() {
-            self.bottom.above(|| lines.write(&whole));
-        }
+        self.streams[stream.index()].show(bytes, &self.status_area);
         self.draw(now);
     }
 
     fn step_ended(&mut self, step: usize, record: &StepRecord) {
         self.close_bar();
         self.current = None;
-        self.say(&verdict::sentence(step, self.steps.len(), record, self.look));
+        self.say(&endings::step(step, self.steps.len(), record, self.settings));
         // Taken: what it printed is not what a step printed that never begins.
         let tail = std::mem::take(&mut self.tail);
-        if verdict::is_bad(record) {
+        if endings::is_bad(record) {
             self.failed_tail.get_or_insert_with(|| tail.lines());
         }
     }
 
     fn run_ended(&mut self, record: &RunRecord) {
         self.close_bar();
-        let style = self.look.outcome(record.outcome, false);
-        let reason = words::because(record.reason.as_deref());
-        let mut text = String::new();
-        let width = record.steps.iter().map(|step| step.name.chars().count()).max().unwrap_or(0).min(40);
-        let _ = writeln!(text);
+        let mut text = String::from("\n");
+        let names = record.steps.iter().map(|step| words::columns(&step.name));
+        let width = names.max().unwrap_or(0).min(WIDEST_NAME);
         for step in &record.steps {
-            let verdict = verdict::word(step, self.look, 12);
+            let name = words::pad(&words::plain(&step.name), width);
+            let ending = words::pad(&endings::word(step, self.settings), 12);
             let time = step.started.map(|_| words::duration(step.duration)).unwrap_or_default();
-            let why = step.reason.as_deref().map(|reason| words::one_line(reason, 100)).unwrap_or_default();
-            let line = format!("  {:width$}  {verdict}{time:>9}  {why}", step.name);
+            let why =
+                endings::step_reason(step).map(|reason| words::one_line(&reason, 100)).unwrap_or_default();
+            let line = format!("  {name}  {ending}{time:>11}  {why}");
             let _ = writeln!(text, "{}", line.trim_end());
         }
         if let Some(culprit) = record.culprit()
             && let Some(tail) = self.failed_tail.take().filter(|tail| !tail.is_empty())
         {
-            let _ = write!(text, "last lines of {}:\n{}", culprit.name, tail::quoted(&tail, self.look));
+            let _ = write!(text, "last lines of {}:\n{}", culprit.name, tail::quoted(&tail, self.settings));
         }
-        let _ = writeln!(
-            text,
-            "{style}{} {}{style:#}{reason} ({})",
-            record.package,
-            record.outcome.word(),
-            words::duration(record.duration)
-        );
+        let (ending, reason) = endings::run(record);
+        let style = self.settings.outcome(record.outcome, false);
+        let (package, time) = (&record.package, words::duration(record.duration));
+        let _ = writeln!(text, "{style}{package} {ending}{style:#}{reason} ({time})");
         let logs: Vec<&Log> = record.culprit().into_iter().flat_map(StepRecord::logs).collect();
         for log in &logs {
             let _ = writeln!(text, "full log {}/{} ({})", self.folder, log.file, words::bytes(log.bytes));
@@ -229,7 +226,7 @@ impl Terminal {
         if logs.is_empty() {
             let _ = writeln!(text, "logs     {}", self.folder);
         }
-        if let Some(line) = verdict::kept(record) {
+        if let Some(line) = endings::kept(record) {
             let _ = writeln!(text, "{line}");
         }
         self.say(text.trim_end_matches('\n'));
@@ -238,48 +235,48 @@ impl Terminal {
     /// One or more lines of our own, on stderr.
     pub(super) fn say(&mut self, text: &str) {
         self.finish_lines();
-        self.bottom.above(|| {
+        self.status_area.above(|| {
             let mut text = text.to_owned();
             text.push('\n');
-            write(Stream::Err, text.as_bytes());
+            output::write(Stream::Err, text.as_bytes());
         });
     }
 
     fn open_bar(&mut self, now: Moment) {
-        if !self.look.progress {
+        if !self.settings.status_area {
             return;
         }
-        if !self.bottom.is_open() {
-            self.bottom = Bottom::open();
+        if !self.status_area.is_open() {
+            self.status_area = StatusArea::open();
         }
         self.draw(now);
     }
 
     fn close_bar(&mut self) {
-        self.bottom.close();
+        self.status_area.close();
         self.finish_lines();
     }
 
     /// Ends an output line that the build left open, so that ours begin at the left.
     fn finish_lines(&mut self) {
-        let both = self.look.out_is_screen;
-        let [out, err] = &mut self.lines;
-        self.bottom.above(|| {
-            out.finish(both);
+        let [out, err] = &mut self.streams;
+        let ends_out = self.settings.out_is_err;
+        self.status_area.above(|| {
+            out.finish(ends_out);
             err.finish(true);
         });
     }
 
     fn draw(&self, now: Moment) {
-        if !self.bottom.is_open() {
+        if !self.status_area.is_open() {
             return;
         }
         let columns = columns();
-        let open = self.lines.iter().map(Lines::open).filter(|open| !open.is_empty());
-        let open = open.map(|open| format!("{}\x1b[0m", console::truncate_str(&open, columns, "…")));
+        let open = self.streams.iter().map(BuildStream::open).filter(|open| !open.is_empty());
+        let open = open.map(|open| words::fit(&open, columns));
         let upload = self.upload.as_ref().map(|upload| upload.line(columns));
         let lines: Vec<String> = open.chain(upload).chain(self.status(now, columns)).collect();
-        self.bottom.show(lines.join("\n"));
+        self.status_area.show(lines.join("\n"));
     }
 
     /// The line of the step that is under way.
@@ -289,22 +286,22 @@ impl Terminal {
         let elapsed = words::elapsed(now.saturating_sub(since), head.usual);
         let status =
             format!("{} · step {}/{} {} · {elapsed}", self.package, step + 1, self.steps.len(), head.name);
-        let style = self.look.style(Style::new().bold());
-        Some(format!("{style}{}{style:#}", console::truncate_str(&status, columns, "…")))
+        let style = self.settings.style(Style::new().bold());
+        Some(format!("{style}{}{style:#}", words::fit(&status, columns)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::display::look::{ColourChoice, Surroundings};
+    use crate::display::settings::{ColourChoice, Environment};
     use crate::recipe::StepKind;
     use crate::record::Outcome;
 
     #[test]
     fn what_one_step_printed_is_not_the_tail_of_another() {
-        let look = Look::resolve(Surroundings::default(), ColourChoice::Never, false);
-        let mut terminal = Terminal::new(look, false);
+        let settings = DisplaySettings::resolve(Environment::default(), ColourChoice::Never, false);
+        let mut terminal = Terminal::new(settings, false);
         terminal.tail.push(b"Cloning\n");
         let step = |name, outcome| StepRecord::of(name, StepKind::Setup, "x".to_owned(), outcome, 0);
         terminal.step_ended(0, &step("checkout", Outcome::Passed));

@@ -4,7 +4,6 @@
 use std::{
     collections::VecDeque,
     io,
-    os::fd::AsFd,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -14,15 +13,14 @@ use std::{
     time::Duration,
 };
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::sync::watch;
 
-use super::{Display, Output, screen};
+use super::{Display, Output, output};
 use crate::{
     clock::{Clock, Moment},
     process::signals::Signals,
     record::{
-        event::{Event, Stamped},
+        event::{Event, Stamped, Stream},
         folder::RunFolder,
         follow::{Follower, Item},
         pulse::{Live, Pulse},
@@ -137,7 +135,7 @@ impl Screen {
         // Of those that come from now on.
         let mut signals = signals.clone();
         self.send(Message::End);
-        let mut patience = Patience::new(stopped, screen::taken(), self.clock.now());
+        let mut patience = Patience::new(stopped, output::taken(), self.clock.now());
         loop {
             let verdict;
             tokio::select! {
@@ -147,9 +145,9 @@ impl Screen {
                     }
                     verdict = Verdict::Wait;
                 }
-                _ = signals.next() => verdict = patience.signal(screen::taken(), self.clock.now()),
+                _ = signals.next() => verdict = patience.signal(output::taken(), self.clock.now()),
                 () = self.clock.until(Some(patience.next(self.clock.now()))) => {
-                    verdict = patience.tick(screen::taken(), self.clock.now());
+                    verdict = patience.tick(output::taken(), self.clock.now());
                 }
             }
             match verdict {
@@ -175,12 +173,8 @@ impl Screen {
             format!("; the rest is in {}", folders.join(", "))
         };
         let text = format!("pony-run: its output is not read any more{rest}\n");
-        let stderr = io::stderr();
-        let mut ready = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
-        if poll(&mut ready, PollTimeout::ZERO).is_ok_and(|ready| ready > 0) {
-            // Not through the lock, which the thread may hold.
-            let _ = nix::unistd::write(stderr.as_fd(), text.as_bytes());
-        }
+        // Past the thread, which may be waiting for the same reader.
+        output::try_write(Stream::Err, text.as_bytes());
     }
 
     fn send(&self, message: Message) {

@@ -28,9 +28,9 @@ impl UnderWay {
         let head = "uploading ";
         let taken = head.len() + cells + counts.len() + 2;
         let name = words::plain(&self.name);
-        let name = console::truncate_str(&name, columns.saturating_sub(taken), "…");
+        let name = words::fit(&name, columns.saturating_sub(taken));
         let line = format!("{head}{name} {} {counts}", bar(self.sent, self.bytes, cells));
-        console::truncate_str(&line, columns, "…").into_owned()
+        words::fit(&line, columns)
     }
 }
 
@@ -42,20 +42,27 @@ fn bar(sent: u64, bytes: u64, cells: usize) -> String {
 
 /// In a few words: `uploaded 3 files (12.4 MB), 1 refused, 2 wait`.
 pub(super) fn in_short(uploads: &Uploads) -> String {
-    let mut words = Vec::new();
+    let mut parts = Vec::new();
     if uploads.files > 0 {
-        words.push(uploaded(uploads));
+        parts.push(uploaded(uploads));
     }
     if !uploads.refused.is_empty() {
-        let what =
-            if words.is_empty() { files(uploads.refused.len()) } else { uploads.refused.len().to_string() };
-        words.push(format!("{what} refused"));
+        let what = if parts.is_empty() {
+            words::count(uploads.refused.len(), "file")
+        } else {
+            uploads.refused.len().to_string()
+        };
+        parts.push(format!("{what} refused"));
     }
     if uploads.waiting > 0 {
-        let what = if words.is_empty() { files(uploads.waiting) } else { uploads.waiting.to_string() };
-        words.push(format!("{what} {}", if uploads.waiting == 1 { "waits" } else { "wait" }));
+        let what = if parts.is_empty() {
+            words::count(uploads.waiting, "file")
+        } else {
+            uploads.waiting.to_string()
+        };
+        parts.push(format!("{what} {}", if uploads.waiting == 1 { "waits" } else { "wait" }));
     }
-    words.join(", ")
+    parts.join(", ")
 }
 
 /// All there is to say, a line each.
@@ -80,18 +87,15 @@ pub(super) fn troubles(uploads: &Uploads) -> Vec<String> {
     if *waiting > 0 {
         let wait = if *waiting == 1 { "waits" } else { "wait" };
         let why = reason.as_deref().map(|reason| format!(": {}", words::plain(reason))).unwrap_or_default();
-        lines.push(format!("note: {} {wait} to be uploaded to {server}{why}", files(*waiting)));
-        lines.push("  `pony-run submit` sends what waits, and so does the next pony-run".to_owned());
+        lines
+            .push(format!("note: {} {wait} to be uploaded to {server}{why}", words::count(*waiting, "file")));
+        lines.push("  The next run will send them, or run \"pony-run submit\" now.".to_owned());
     }
     lines
 }
 
 fn uploaded(uploads: &Uploads) -> String {
-    format!("uploaded {} ({})", files(uploads.files), words::bytes(uploads.bytes))
-}
-
-fn files(count: usize) -> String {
-    if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
+    format!("uploaded {} ({})", words::count(uploads.files, "file"), words::bytes(uploads.bytes))
 }
 
 fn named(names: &[String]) -> String {
@@ -119,7 +123,7 @@ mod tests {
         assert_eq!(line("a", 0, 10, 40), "uploading a ────────── 0 B of 10 B");
         for columns in 1..100 {
             let line = line(&"long/".repeat(40), 5_000, 10_000, columns);
-            assert!(console::measure_text_width(&line) <= columns, "{columns}: {line}");
+            assert!(words::columns(&line) <= columns, "{columns}: {line}");
         }
     }
 
@@ -145,7 +149,7 @@ mod tests {
                 "note: a was not uploaded to http://x/: it is empty",
                 "note: b, c and 2 more were not uploaded to http://x/: gone ",
                 "note: 1 file waits to be uploaded to http://x/: it took nothing for 60 s",
-                "  `pony-run submit` sends what waits, and so does the next pony-run",
+                "  The next run will send them, or run \"pony-run submit\" now.",
             ]
         );
         let none = Uploads { refused: refused(&["a", "b"], "no"), ..Uploads::default() };

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
-use console::measure_text_width;
 
 use super::Health;
 use crate::{server::reported::Status, words};
@@ -66,12 +65,12 @@ impl Table {
     /// A line a row, without columns that are empty in all of them.
     pub(crate) fn draw(&self, canvas: Canvas) -> String {
         let cell = |row: &'_ Vec<Cell>, column: usize| {
-            row.get(column).map_or(0, |cell| measure_text_width(&cell.text))
+            row.get(column).map_or(0, |cell| words::columns(&cell.text))
         };
         let mut widths: Vec<usize> = (0..self.head.len())
             .map(|column| match self.rows.iter().map(|row| cell(row, column)).max() {
                 None | Some(0) => 0,
-                Some(widest) => widest.max(measure_text_width(self.head[column])),
+                Some(widest) => widest.max(words::columns(self.head[column])),
             })
             .collect();
         if let Some(width) = canvas.width {
@@ -106,7 +105,7 @@ fn narrow(widths: &mut [usize], width: usize) {
 fn line(text: &mut String, row: &[Cell], widths: &[usize], colour: bool) {
     let mut blanks = 0;
     for (cell, width) in row.iter().zip(widths).filter(|(_, width)| **width > 0) {
-        let shown = console::truncate_str(&cell.text, *width, "…");
+        let shown = words::fit(&cell.text, *width);
         // Blanks are written before the next cell, so that no line ends with them.
         if !shown.is_empty() {
             let _ = write!(text, "{:blanks$}", "");
@@ -117,7 +116,7 @@ fn line(text: &mut String, row: &[Cell], widths: &[usize], colour: bool) {
                 text.push_str(&shown);
             }
         }
-        blanks += width.saturating_sub(measure_text_width(&shown)) + GAP.len();
+        blanks += width.saturating_sub(words::columns(&shown)) + GAP.len();
     }
     text.push('\n');
 }
@@ -155,7 +154,7 @@ mod tests {
     #[test]
     fn what_is_too_wide_is_cut_at_the_widest() {
         let drawn = table().draw(Canvas { width: Some(37), colour: false });
-        assert_eq!(drawn.lines().map(measure_text_width).max(), Some(37), "{drawn}");
+        assert_eq!(drawn.lines().map(words::columns).max(), Some(37), "{drawn}");
         assert!(drawn.contains("a-long-h…") && drawn.contains("fast, u…"), "{drawn}");
     }
 

@@ -20,17 +20,9 @@ const TAIL: usize = 20;
 /// No line of them is longer.
 const LONGEST_LINE: usize = 300;
 
-/// `5 min ago`; what is older than two weeks, or lies ahead, by its date.
+/// How long ago something was.
 pub(crate) fn ago(then: Option<Timestamp>, now: Timestamp) -> String {
-    let Some(then) = then else { return "?".to_owned() };
-    let seconds = now.duration_since(then).as_secs();
-    match seconds {
-        -60..60 => "just now".to_owned(),
-        60..3_600 => format!("{} min ago", seconds / 60),
-        3_600..172_800 => format!("{} h ago", seconds / 3_600),
-        172_800..1_209_600 => format!("{} d ago", seconds / 86_400),
-        _ => then.strftime("%Y-%m-%d").to_string(),
-    }
+    then.map_or_else(|| "?".to_owned(), |then| words::ago(then, now))
 }
 
 fn tags(tags: &[String]) -> String {
@@ -222,7 +214,7 @@ mod tests {
             (-30, "just now"),
             (300, "5 min ago"),
             (7_300, "2 h ago"),
-            (3 * 86_400, "3 d ago"),
+            (3 * 86_400, "3 days ago"),
             (40 * 86_400, "2027-01-15"),
             (-7_200, "2027-01-15"),
         ] {
@@ -239,7 +231,7 @@ result    failed
 package   p
 built on  builder1 (linux-x86_64) [fast]
 received  2027-01-15 08:00:00 UTC (10 min ago)
-took      1 m 01 s
+took      1 min 01 s
 revision  abc
 page      http://x/p/p/7/
 

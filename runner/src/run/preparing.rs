@@ -167,7 +167,7 @@ impl Run<'_> {
         for head in &heads[self.recorded()..self.job.offset()] {
             let (outcome, status) = (Outcome::Skipped, 0);
             let record = StepRecord::of(&head.name, head.kind, head.command.clone(), outcome, status);
-            let reason = Some("the context could not be prepared".to_owned());
+            let reason = Some("checkout failed".to_owned());
             self.add(StepRecord { reason, ..record });
         }
         self.phase = Phase::Between;
@@ -209,7 +209,10 @@ impl Run<'_> {
         });
         for doubt in missing.iter().filter(|missing| !missing.certain) {
             let name = &self.job.recipe.steps[doubt.step].name;
-            let text = format!("step `{name}` begins with `{}`, which is not on PATH (yet)", doubt.program);
+            let text = format!(
+                "`{}` (step `{name}`) not found on PATH yet; an earlier step may install it",
+                doubt.program
+            );
             self.recorder.event(Event::Note { text });
             self.doubtful.push((doubt.step, doubt.program.clone()));
         }

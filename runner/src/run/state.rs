@@ -135,7 +135,7 @@ impl State {
             // Else no step would say what happened, and servers would be sent none.
             actions.push(Action::Blame(0, outcome, why.clone()));
         }
-        actions.extend(self.skip_rest(actions.len(), "the context could not be prepared"));
+        actions.extend(self.skip_rest(actions.len(), "checkout failed"));
         actions.push(self.finish(outcome, Some(why)));
         actions
     }
@@ -281,7 +281,7 @@ mod tests {
         assert_eq!(
             state.on(Input::NotPrepared { reason: "no such branch".into(), told: true }, T),
             [
-                Action::Skip(0, "the context could not be prepared".into()),
+                Action::Skip(0, "checkout failed".into()),
                 Action::Finish(Outcome::InfraError, Some("no such branch".into()))
             ]
         );
@@ -294,7 +294,7 @@ mod tests {
             state.on(Input::NotPrepared { reason: "no room".into(), told: false }, T),
             [
                 Action::Blame(0, Outcome::InfraError, "no room".into()),
-                Action::Skip(1, "the context could not be prepared".into()),
+                Action::Skip(1, "checkout failed".into()),
                 Action::Finish(Outcome::InfraError, Some("no room".into()))
             ]
         );

@@ -13,11 +13,11 @@ pub(super) fn of(
     run_limit: Duration,
     doubt: Option<&str>,
 ) -> (Outcome, Option<String>) {
-    let time = |limit: Option<Duration>| words::duration(limit.unwrap_or_default().as_secs_f64());
+    let time = |limit: Option<Duration>| words::limit(limit.unwrap_or_default());
     if let Some(stop) = ending.stopped {
         let reason = match stop {
-            Stop::Timeout => format!("it took longer than {}", time(limits.total)),
-            Stop::Quiet => format!("it printed nothing for {}", time(limits.quiet)),
+            Stop::Timeout => format!("after {}", time(limits.total)),
+            Stop::Quiet => format!("no output for {}", time(limits.quiet)),
             Stop::RunTimeout => format!("the run took longer than {}", time(Some(run_limit))),
             Stop::Cancelled => "stopped".to_owned(),
         };
@@ -88,20 +88,15 @@ mod tests {
                 ending(Exit::Signal(15), Some(Stop::Timeout)),
                 None,
                 Outcome::TimedOut,
-                Some("it took longer than 1 m 30 s"),
+                Some("after 1 min 30 s"),
             ),
-            (
-                ending(Exit::Status(0), Some(Stop::Quiet)),
-                None,
-                Outcome::Quiet,
-                Some("it printed nothing for 20 s"),
-            ),
+            (ending(Exit::Status(0), Some(Stop::Quiet)), None, Outcome::Quiet, Some("no output for 20 s")),
             (ending(Exit::Signal(9), Some(Stop::Cancelled)), None, Outcome::Cancelled, Some("stopped")),
             (
                 ending(Exit::Signal(9), Some(Stop::RunTimeout)),
                 None,
                 Outcome::TimedOut,
-                Some("the run took longer than 4 h 00 m"),
+                Some("the run took longer than 4 h"),
             ),
             (ending(Exit::Status(127), None), None, Outcome::Failed, Some("exit status 127")),
             (

@@ -31,20 +31,16 @@ pub(super) async fn cache(verb: CacheVerb) -> Result<Exit, Failure> {
 
 fn table(all: &[CacheEntry], config: &Config, now: Timestamp) -> String {
     let mut text = String::new();
-    let width = all.iter().map(|entry| entry.name().len()).max().unwrap_or(0);
+    let width = all.iter().map(|entry| words::columns(&entry.name())).max().unwrap_or(0);
     for entry in all {
         let size = words::bytes(entry.bytes());
         let used = entry.summary.as_ref().and_then(|summary| Timestamp::try_from(summary.used).ok());
-        let used = used.map_or_else(
-            || "incomplete".to_owned(),
-            |used| {
-                let ago = now.duration_since(used).as_secs_f64();
-                format!("used {} ago", words::duration(ago))
-            },
-        );
+        let used =
+            used.map_or_else(|| "incomplete".to_owned(), |used| format!("used {}", words::ago(used, now)));
         let address =
             entry.summary.as_ref().map(|summary| words::plain(&summary.address)).unwrap_or_default();
-        let _ = writeln!(text, "{:width$}  {size:>9}  {used:<20}  {address}", entry.name());
+        let (name, used) = (words::pad(&entry.name(), width), words::pad(&used, 16));
+        let _ = writeln!(text, "{name}  {size:>9}  {used}  {address}");
     }
     let total = all.iter().map(CacheEntry::bytes).sum();
     let of = words::bytes(config.cache.size.as_u64());

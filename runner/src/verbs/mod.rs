@@ -22,7 +22,7 @@ use clap::Parser;
 
 use crate::{
     cli::{CacheVerb, Cli, Verb, WhichOptions},
-    display::look::ColourChoice,
+    display::settings::ColourChoice,
     error::Failure,
     exit::Exit,
     graph::{Disk, Graph, GraphRequest, resolve},

@@ -16,8 +16,8 @@ use crate::{
     clock::Clock,
     config::Config,
     display::{
-        Console, Display, Json, Look, Screen, Terminal,
-        look::{self, ColourChoice},
+        Console, Display, DisplaySettings, Json, Screen, Terminal, are_one,
+        settings::{ColourChoice, Environment},
     },
     error::WithExit as _,
     exit::Exit,
@@ -73,7 +73,7 @@ fn console(options: &ShowOptions, clock: Clock) -> Result<Console, Failure> {
     let display = match options.message_format {
         MessageFormat::Json => Display::Json(Json::default()),
         MessageFormat::Human => Display::Terminal(Box::new(Terminal::new(
-            look(options.color, options.no_progress),
+            display_settings(options.color, options.no_progress),
             options.verbose,
         ))),
     };
@@ -142,19 +142,20 @@ pub(super) fn signals() -> Result<Signals, Failure> {
 }
 
 /// How things are shown here.
-pub(super) fn look(choice: ColourChoice, no_progress: bool) -> Look {
+pub(super) fn display_settings(choice: ColourChoice, no_progress: bool) -> DisplaySettings {
     let is_set = |value: &OsString| !value.is_empty();
     let set = |name: &str| std::env::var_os(name).as_ref().is_some_and(is_set);
-    let surroundings = look::Surroundings {
+    let environment = Environment {
         out_terminal: io::stdout().is_terminal(),
         err_terminal: io::stderr().is_terminal(),
+        same_file: are_one(),
         dumb: std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb"),
         ci: set("CI"),
         no_color: set("NO_COLOR"),
         clicolor_force: std::env::var_os("CLICOLOR_FORCE")
             .is_some_and(|value| !value.is_empty() && value != "0"),
     };
-    Look::resolve(surroundings, choice, no_progress)
+    DisplaySettings::resolve(environment, choice, no_progress)
 }
 
 /// A text that is no server.

@@ -20,7 +20,7 @@ use crate::{
         receipt::Receipt,
     },
     display::Console,
-    display::look::ColourChoice,
+    display::settings::ColourChoice,
     exit::Exit,
     process::signals::Signals,
     record::{

@@ -55,7 +55,7 @@ fn the_time_on_the_status_line_goes_on() {
     // The next run knows how long it took.
     drop(terminal);
     let terminal = world.terminal(100, 30, &world.pony(&["-n", recipe]));
-    terminal.until("the usual time", |screen| last_line(screen).contains("of usually "));
+    terminal.until("the usual time", |screen| last_line(screen).contains("(usually "));
     world.release(&go);
     let _ = terminal.end(0);
 }
@@ -201,4 +201,58 @@ fn stdout_into_a_file_leaves_the_screen_to_the_rest() {
     world.release(&go);
     let _ = terminal.end(0);
     assert_eq!(std::fs::read_to_string(world.path("work/out")).unwrap(), "first output\ncompiling\nlast\n");
+}
+
+#[test]
+fn of_a_line_that_was_written_over_its_last_state_stays() {
+    let world = World::new();
+    let (recipe, go) = waiting(
+        &world,
+        "printf \"downloading 280.6 MB (99 %%)\"; printf \"\\r\\033[Kdone\\nloading\\033[1G\\033[0Kready\\n\"; printf \"12345\\b\\b\\033[Kx\\n\"",
+    );
+    let terminal = world.terminal(100, 30, &world.pony(&["-n", recipe]));
+    let screen = terminal.until_shown("\n123x");
+    assert!(screen.contains("\ndone\nready\n123x\n"), "{screen}");
+    world.release(&go);
+    let _ = terminal.end(0);
+}
+
+#[test]
+fn control_characters_of_an_open_line_act_once_if_at_all() {
+    let world = World::new();
+    let (recipe, go) = waiting(&world, "printf \"Waiting\\a page one\\fpage\\vtwo\\016\"");
+    let terminal = world.terminal(100, 30, &world.pony(&["-n", recipe]));
+    terminal.until("some drawings", |screen| last_line(screen).contains("0:02"));
+    world.release(&go);
+    let screen = terminal.end(0);
+    assert_eq!(terminal.bells(), 1, "{screen}");
+    assert_eq!(screen.matches("\nWaiting").count(), 1, "{screen}");
+    assert!(screen.contains("\nWaiting page one page twolast\n"), "{screen}");
+}
+
+#[test]
+fn colours_that_the_build_leaves_on_end_with_its_line() {
+    let world = World::new();
+    let recipe = world.recipe("steps:\n- {name: paint, run: 'printf \"\\033[31mred\\nalso red\"'}\n");
+    for arguments in [vec!["-n", recipe], vec!["-n", "--no-progress", "--color", "always", recipe]] {
+        let terminal = world.terminal(100, 30, &world.pony(&arguments));
+        let _ = terminal.end(0);
+        let coloured = terminal.coloured();
+        let passed = coloured.lines().find(|line| line.contains("paint") && line.contains("passed"));
+        assert!(passed.is_some_and(|line| !line.contains("[31m")), "{coloured:?}");
+        assert!(coloured.lines().any(|line| line.contains("[31malso red")), "{coloured:?}");
+    }
+}
+
+#[test]
+fn a_name_of_wide_characters_shifts_nothing() {
+    let world = World::new();
+    let recipe =
+        world.recipe("steps:\n- {name: 試験を実行する, run: echo 1}\n- {name: install, run: exit 1}\n- {name: 🦄, run: 'true'}\n");
+    let err = world.pony(&["-n", recipe]).end().code(10).err();
+    let summary: Vec<&str> =
+        err.lines().filter(|line| line.starts_with("  ") && !line.starts_with("  |")).collect();
+    assert!(summary[0].starts_with("  試験を実行する  passed      "), "{summary:?}");
+    assert!(summary[1].starts_with("  install         failed      "), "{summary:?}");
+    assert!(summary[2].starts_with("  🦄              skipped"), "{summary:?}");
 }

@@ -35,6 +35,15 @@ steps:
 }
 
 #[test]
+fn secrets_that_overlap_are_all_taken_out() {
+    let world = World::new();
+    let recipe = world.recipe("secrets: [FIRST, SECOND]\nsteps:\n- {name: leak, run: printf aabaaaaba}\n");
+    let call = world.pony(&["-n", recipe]).env("FIRST", "aaba").env("SECOND", "aaaabaa");
+    let _ = call.end().code(0).out_is("***a***");
+    assert_eq!(world.run().text("01-leak.out"), "***a***");
+}
+
+#[test]
 fn each_line_of_a_key_is_secret() {
     let world = World::new();
     let recipe = world.recipe("secrets: [KEY]\nsteps:\n- run: 'echo \"$KEY\" | sed s/^/key:/'\n");

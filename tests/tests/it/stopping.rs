@@ -8,7 +8,7 @@ fn a_step_that_takes_too_long_is_stopped() {
     let world = World::new();
     let recipe = world
         .recipe("steps:\n- {name: slow, run: 'echo begun; sleep 60', timeout: 0.5}\n- run: touch never\n");
-    let ended = world.pony(&["-n", recipe]).end().code(10).err_has("timed-out");
+    let ended = world.pony(&["-n", recipe]).end().code(10).err_has("timed out after ");
     let run = world.run();
     assert_eq!(run.outcomes(), ["timed-out", "skipped"], "{ended}");
     assert_eq!(run.result()["outcome"], "timed-out");
@@ -22,7 +22,12 @@ fn a_step_that_falls_silent_is_stopped() {
     let world = World::new();
     let recipe = world
         .recipe("steps:\n- {name: mute, run: 'echo a; sleep 0.3; echo b; sleep 60', quiet-timeout: 600ms}\n");
-    let ended = world.pony(&["-n", recipe]).end().code(10).out_is("a\nb\n").err_has("printed nothing for");
+    let ended = world
+        .pony(&["-n", recipe])
+        .end()
+        .code(10)
+        .out_is("a\nb\n")
+        .err_has("mute stopped: no output for 0.6 s");
     assert_eq!(world.run().outcomes(), ["quiet"], "{ended}");
     assert_eq!(world.run().result()["outcome"], "quiet");
 }

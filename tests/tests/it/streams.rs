@@ -80,6 +80,51 @@ fn bytes_pass_into_a_pipe_untouched_but_for_control_sequences() {
 }
 
 #[test]
+fn a_title_that_is_broken_off_takes_no_more_than_its_line_along() {
+    let world = World::new();
+    let recipe = world.recipe(
+        r#"steps:
+- {name: title, run: "printf 'building\n\033]0;make: all\n'; echo 'important 1'"}
+- {name: cut, run: "printf 'a\033[3'"}
+- {name: more, run: "for i in 1 2 3; do echo line $i; done"}
+- {name: last, run: "echo 'error: it broke'; exit 1"}
+"#,
+    );
+    let out = "building\nimportant 1\naline 1\nline 2\nline 3\nerror: it broke\n";
+    let _ = world.pony(&["-n", recipe]).end().code(10).out_is(out);
+}
+
+#[test]
+fn bytes_of_any_encoding_pass_into_a_pipe() {
+    let world = World::new();
+    let recipe = world.recipe(
+        r#"steps:
+- {name: colour, run: "printf '\033[32mok\033[0m\n'"}
+- {name: cp437, run: "printf 'Datei f\201r Pr\201fung nicht gefunden\n'"}
+- {name: sjis, run: "printf '\203G\203\211\201[\n'"}
+- {name: cp1252, run: "printf '\223quoted\224\n'"}
+"#,
+    );
+    let ended = world.pony(&["-n", recipe]).end().code(0);
+    let wanted = b"ok\nDatei f\x81r Pr\x81fung nicht gefunden\n\x83G\x83\x89\x81[\n\x93quoted\x94\n";
+    assert_eq!(ended.out_bytes(), wanted, "{ended}");
+}
+
+#[test]
+fn our_words_begin_on_a_line_of_their_own_where_both_streams_are_one() {
+    let world = World::new();
+    let recipe =
+        world.recipe("steps:\n- {name: a, run: printf 'FAILED%s' ': 3 tests'}\n- {name: b, run: 'true'}\n");
+    let pony = program("pony-run");
+    for redirection in ["> both 2>&1", "2>&1 | cat > both"] {
+        let script = format!("'{}' -n {recipe} {redirection}", pony.display());
+        let _ = world.call("sh", &["-c", &script]).end().code(0);
+        let both = std::fs::read_to_string(world.path("work/both")).unwrap();
+        assert!(both.contains("\nFAILED: 3 tests\n[1/2] a passed"), "{redirection}: {both}");
+    }
+}
+
+#[test]
 fn our_words_begin_on_a_line_of_their_own() {
     let world = World::new();
     let recipe = world.recipe("steps:\n- {name: open, run: printf unfinished >&2}\n");

@@ -65,12 +65,10 @@ impl Lines {
         parser.push(bytes, |token| take(token, row, &mut each));
     }
 
-    /// The line that is not complete yet, as it looks now; nothing if nothing stands on it.
+    /// The line that is not complete yet, as it looks now, with blanks for tabs.
     pub fn open(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        if !self.row.is_empty() {
-            self.row.draw_alone(&mut out);
-        }
+        self.row.draw_columns(&mut out);
         out
     }
 
@@ -190,6 +188,8 @@ mod tests {
         lines.push(b"Waiting\x07", |_| {});
         assert!(lines.take_bell() && !lines.take_bell());
         assert_eq!(lines.open(), b"Waiting");
+        lines.push(b"\tfor", |_| {});
+        assert_eq!(lines.open(), b"Waiting for");
     }
 
     #[test]

@@ -163,22 +163,22 @@ impl Row {
 
     /// Draws it where text before it has the pen `before`, and text after it shall have the pen `after`.
     fn draw(&self, out: &mut Vec<u8>, before: Pen, after: Pen) {
-        let mut pen = before;
         match &self.cells {
             None => {
-                change(out, pen, self.start);
+                change(out, before, self.start);
                 out.extend_from_slice(&self.plain);
-                pen = self.pen;
+                change(out, self.pen, after);
             }
-            Some(cells) => {
-                for (text, next) in cells.drawn() {
-                    change(out, pen, next);
-                    out.extend_from_slice(text);
-                    pen = next;
-                }
-            }
+            Some(cells) => draw_cells(cells, out, before, after),
         }
-        change(out, pen, after);
+    }
+
+    /// Draws its columns for a place of its own, which may be at any column: with blanks for tabs.
+    pub(super) fn draw_columns(&self, out: &mut Vec<u8>) {
+        match &self.cells {
+            None => draw_cells(&Cells::of(&self.plain, self.start), out, Pen::default(), Pen::default()),
+            Some(cells) => draw_cells(cells, out, Pen::default(), Pen::default()),
+        }
     }
 
     /// Draws it for a place of its own: no colour goes in or out.
@@ -193,6 +193,16 @@ impl Row {
 }
 
 const BACKSPACE: char = '\u{8}';
+
+fn draw_cells(cells: &Cells, out: &mut Vec<u8>, before: Pen, after: Pen) {
+    let mut pen = before;
+    for (text, next) in cells.drawn() {
+        change(out, pen, next);
+        out.extend_from_slice(text);
+        pen = next;
+    }
+    change(out, pen, after);
+}
 
 fn change(out: &mut Vec<u8>, from: Pen, to: Pen) {
     if from != to {

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     cli::{AskOptions, Question},
-    display::look::ColourChoice,
+    display::settings::ColourChoice,
     exit::Exit,
     query::{Health, json, table::Canvas, text},
     server::{
@@ -134,5 +134,8 @@ fn canvas(choice: ColourChoice) -> Canvas {
     let is_terminal = std::io::stdout().is_terminal();
     let width = is_terminal.then(|| usize::from(console::Term::stdout().size().1));
     // A terminal that does not know its width says 0.
-    Canvas { width: width.filter(|width| *width > 0), colour: setup::look(choice, false).keep_out }
+    Canvas {
+        width: width.filter(|width| *width > 0),
+        colour: setup::display_settings(choice, false).keep_out,
+    }
 }

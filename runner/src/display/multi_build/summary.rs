@@ -1,4 +1,4 @@
-//! What is said of several builds together: the lines at the bottom, and the table at the end. Pure.
+//! What is said of several builds together: the lines of the status area, and the table at the end. Pure.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use super::build::{Build, End, Stage};
 use crate::{
     clock::Moment,
-    display::{look::Look, tail, upload::UnderWay},
+    display::{settings::DisplaySettings, tail, upload::UnderWay},
     record::Outcome,
     words,
 };
@@ -19,16 +19,21 @@ pub(super) type Builds = IndexMap<String, Build>;
 /// Names are brought to one width up to this.
 const WIDEST: usize = 40;
 
+/// Where a result was not delivered.
+const SAVED: &str = "Results that were not delivered are saved. The next run will send them, or run \"pony-run submit\" now.\n";
+
 /// How many builds are where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Counts {
     running: usize,
     passed: usize,
     failed: usize,
+    setup_errors: usize,
+    crashed: usize,
     cancelled: usize,
     skipped: usize,
     reused: usize,
-    not_begun: usize,
+    not_started: usize,
     ahead: usize,
 }
 
@@ -41,11 +46,13 @@ impl Counts {
                 Stage::Running(_) => &mut counts.running,
                 Stage::Over(over) => match over.end {
                     End::Reused => &mut counts.reused,
-                    End::NotBegun => &mut counts.not_begun,
+                    End::NotBegun => &mut counts.not_started,
                     End::Ran(Outcome::Passed) => &mut counts.passed,
                     End::Ran(Outcome::Cancelled) => &mut counts.cancelled,
                     End::Ran(Outcome::Skipped) => &mut counts.skipped,
-                    End::Ran(_) => &mut counts.failed,
+                    End::Ran(Outcome::InfraError) => &mut counts.setup_errors,
+                    End::Ran(Outcome::Crashed) => &mut counts.crashed,
+                    End::Ran(Outcome::Failed | Outcome::TimedOut | Outcome::Quiet) => &mut counts.failed,
                 },
             };
             *count += 1;
@@ -53,34 +60,40 @@ impl Counts {
         counts
     }
 
-    /// `3 running · 5 passed · 12 to go`; `coloured` where a colour says more.
-    fn say(self, look: Look) -> String {
+    /// `3 running · 5 passed · 12 to go`.
+    fn text(self, settings: DisplaySettings) -> String {
         let word = |count: usize, word: &str, style: Option<Outcome>| {
-            let style = style.map(|outcome| look.outcome(outcome, false)).unwrap_or_default();
+            let style = style.map(|outcome| settings.outcome(outcome, false)).unwrap_or_default();
             (count > 0).then(|| format!("{style}{count} {word}{style:#}"))
         };
-        let words = [
+        let counts = [
             word(self.running, "running", None),
             word(self.passed, "passed", Some(Outcome::Passed)),
             word(self.failed, "failed", Some(Outcome::Failed)),
+            word(
+                self.setup_errors,
+                if self.setup_errors == 1 { "setup error" } else { "setup errors" },
+                Some(Outcome::InfraError),
+            ),
+            word(self.crashed, "crashed", Some(Outcome::Crashed)),
             word(self.cancelled, "cancelled", Some(Outcome::Cancelled)),
             word(self.skipped, "skipped", Some(Outcome::Skipped)),
             word(self.reused, "reused", Some(Outcome::Passed)),
-            word(self.not_begun, "not begun", Some(Outcome::Skipped)),
+            word(self.not_started, "not started", Some(Outcome::Skipped)),
             word(self.ahead, "to go", None),
         ];
-        words.into_iter().flatten().collect::<Vec<_>>().join(" · ")
+        counts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
     }
 }
 
-/// The lines at the bottom, at most half of `rows` and each within `columns`: one for each of `running` (places in
+/// The lines of the status area, at most half of `rows` and each within `columns`: one for each of `running` (places in
 /// `builds`, with the style of their names), as far as there is room, one of a file on its way, and one of counts.
-pub(super) fn bottom(
+pub(super) fn status(
     builds: &Builds,
     running: impl ExactSizeIterator<Item = (usize, Style)>,
     upload: Option<&UnderWay>,
     now: Moment,
-    look: Look,
+    settings: DisplaySettings,
     (columns, rows): (usize, usize),
 ) -> String {
     let upload = upload.filter(|_| rows >= 4);
@@ -91,62 +104,61 @@ pub(super) fn bottom(
         .take(shown)
         .filter_map(|(at, style)| Some((words::plain(builds.get_index(at)?.0), style, &builds[at])))
         .collect();
-    let width = shown_builds.iter().map(|(name, ..)| console::measure_text_width(name)).max().unwrap_or(0);
+    let width = shown_builds.iter().map(|(name, ..)| words::columns(name)).max().unwrap_or(0).min(WIDEST);
     let line = |(name, style, build): &(String, Style, &Build)| {
-        let pad = " ".repeat(width.min(WIDEST).saturating_sub(console::measure_text_width(name)));
-        format!("{style}{name}{style:#}{pad} · {}", build.status(now))
+        let name = words::pad(&format!("{style}{name}{style:#}"), width);
+        format!("{name} · {}", build.status(now))
     };
     let mut lines: Vec<String> = shown_builds.iter().map(line).collect();
     if shown < all && room > 0 {
         lines.push(format!("… and {} more", all - shown));
     }
     lines.extend(upload.map(|upload| upload.line(columns)));
-    lines.push(Counts::of(builds).say(look));
+    lines.push(Counts::of(builds).text(settings));
     lines.retain(|line| !line.is_empty());
-    let cut = |line: &String| console::truncate_str(line, columns, "…").into_owned();
-    lines.iter().map(cut).collect::<Vec<_>>().join("\n")
+    lines.iter().map(|line| words::fit(line, columns)).collect::<Vec<_>>().join("\n")
 }
 
 /// Tails of those that failed, then all outcomes, then their counts.
-pub(super) fn at_end(builds: &Builds, took: Moment, look: Look) -> String {
+pub(super) fn at_end(builds: &Builds, took: Moment, settings: DisplaySettings) -> String {
     let mut text = String::new();
     for (name, build) in builds {
         let Stage::Over(over) = &build.stage else { continue };
         let Some(evidence) = &over.evidence else { continue };
-        let style = look.outcome(over.end.outcome(), false);
+        let style = settings.outcome(over.end.outcome(), false);
         let name = words::plain(name);
         let step = if evidence.step.is_empty() { String::new() } else { format!(" at {}", evidence.step) };
         let _ = writeln!(text, "\n{style}{name} {}{style:#}{step}", over.end.word());
         if !evidence.tail.is_empty() {
-            let _ = write!(text, "last lines:\n{}", tail::quoted(&evidence.tail, look));
+            let _ = write!(text, "last lines:\n{}", tail::quoted(&evidence.tail, settings));
         }
         for log in &evidence.logs {
             let _ = writeln!(text, "{log}");
         }
     }
-    let width = builds.keys().map(|name| name.chars().count()).max().unwrap_or(0).min(WIDEST);
+    let width = builds.keys().map(|name| words::columns(name)).max().unwrap_or(0).min(WIDEST);
     let _ = writeln!(text);
     let mut waits = false;
     for (name, build) in builds {
-        let (end, duration, said) = match &build.stage {
+        let (end, duration, notes) = match &build.stage {
             Stage::Over(over) => {
                 waits |= over.stored.iter().any(|stored| stored.starts_with("not delivered"));
                 let reason = over.reason.as_deref().map(|reason| words::one_line(reason, 100));
-                let said: Vec<String> = reason.into_iter().chain(over.stored.iter().cloned()).collect();
-                (over.end, over.duration, said.join("; "))
+                let notes: Vec<String> = reason.into_iter().chain(over.stored.iter().cloned()).collect();
+                (over.end, over.duration, notes.join("; "))
             }
             Stage::Ahead | Stage::Running(_) => (End::NotBegun, None, String::new()),
         };
-        let style = look.outcome(end.outcome(), false);
-        let (name, word) = (words::plain(name), end.word());
-        let pad = " ".repeat(12_usize.saturating_sub(word.len()));
+        let style = settings.outcome(end.outcome(), false);
+        let name = words::pad(&words::plain(name), width);
+        let word = words::pad(&format!("{style}{}{style:#}", end.word()), 12);
         let time = duration.map(words::duration).unwrap_or_default();
-        let line = format!("  {name:width$}  {style}{word}{style:#}{pad}{time:>9}  {said}");
+        let line = format!("  {name}  {word}{time:>11}  {notes}");
         let _ = writeln!(text, "{}", line.trim_end());
     }
     if waits {
-        text.push_str("what was not delivered waits in its run folder; `pony-run submit` delivers it\n");
+        text.push_str(SAVED);
     }
-    let _ = write!(text, "{} in {}", Counts::of(builds).say(look), words::duration(took.as_secs_f64()));
+    let _ = write!(text, "{} in {}", Counts::of(builds).text(settings), words::duration(took.as_secs_f64()));
     text
 }

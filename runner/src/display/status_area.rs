@@ -2,19 +2,25 @@
 
 use std::{
     io,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
+use super::output;
+use crate::record::event::Stream;
+
 /// Not there, or on stderr. Drawn by whoever has it, when something changed: no thread of its own.
 #[derive(Debug, Default)]
-pub(super) struct Bottom(Option<ProgressBar>);
+pub(super) struct StatusArea(Option<ProgressBar>);
 
-impl Bottom {
+impl StatusArea {
     pub(super) fn open() -> Self {
-        let target = ProgressDrawTarget::term_like_with_hz(Box::new(Rows::stderr()), 60);
+        let target = ProgressDrawTarget::term_like_with_hz(Box::new(Rows::default()), 60);
         let bar = ProgressBar::with_draw_target(None, target);
         if let Ok(style) = ProgressStyle::with_template("{msg}") {
             bar.set_style(style);
@@ -59,48 +65,56 @@ pub(super) fn rows() -> usize {
     usize::from(Term::stderr().size().0)
 }
 
-/// stderr as indicatif is to see it, without the blanks that indicatif fills each row with up to the edge. With them, the `^C` of a key press would
-/// be echoed on the row below, which leaves a status line behind, and a window made narrower would break it into several.
-#[derive(Debug)]
+/// stderr as indicatif sees it: what it draws is gathered and written at once. Without the blanks that indicatif fills each row
+/// with up to the edge: with them, the `^C` of a key press would be echoed on the row below, which leaves a status line
+/// behind, and a window made narrower would break it into several.
+#[derive(Debug, Default)]
 struct Rows {
-    term: Term,
+    drawn: Mutex<Vec<u8>>,
     /// A row has ended, and whatever is written next begins another.
     ended: AtomicBool,
 }
 
 impl Rows {
-    fn stderr() -> Self {
-        Self { term: Term::buffered_stderr(), ended: AtomicBool::new(false) }
+    fn put(&self, text: &str) -> io::Result<()> {
+        self.drawn.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+
+    /// Moves the cursor, as the final byte of the sequence says.
+    fn move_by(&self, n: usize, last: char) -> io::Result<()> {
+        if n == 0 { Ok(()) } else { self.put(&format!("\x1b[{n}{last}")) }
     }
 }
 
 impl TermLike for Rows {
     fn width(&self) -> u16 {
-        self.term.size().1
+        Term::stderr().size().1
     }
 
     fn height(&self) -> u16 {
-        self.term.size().0
+        Term::stderr().size().0
     }
 
     fn move_cursor_up(&self, n: usize) -> io::Result<()> {
-        self.term.move_cursor_up(n)
+        self.move_by(n, 'A')
     }
 
     fn move_cursor_down(&self, n: usize) -> io::Result<()> {
-        self.term.move_cursor_down(n)
+        self.move_by(n, 'B')
     }
 
     fn move_cursor_right(&self, n: usize) -> io::Result<()> {
-        self.term.move_cursor_right(n)
+        self.move_by(n, 'C')
     }
 
     fn move_cursor_left(&self, n: usize) -> io::Result<()> {
-        self.term.move_cursor_left(n)
+        self.move_by(n, 'D')
     }
 
     fn write_line(&self, text: &str) -> io::Result<()> {
-        self.term.write_line(text)
+        self.put(text)?;
+        self.put("\n")
     }
 
     fn write_str(&self, text: &str) -> io::Result<()> {
@@ -109,18 +123,20 @@ impl TermLike for Rows {
             return Ok(());
         }
         if self.ended.swap(false, Ordering::Relaxed) {
-            self.term.write_str("\n")?;
+            self.put("\n")?;
         }
-        self.term.write_str(text)
+        self.put(text)
     }
 
     fn clear_line(&self) -> io::Result<()> {
-        self.term.clear_line()
+        self.put("\r\x1b[2K")
     }
 
     fn flush(&self) -> io::Result<()> {
         // The last row stays open: the cursor waits behind its text.
         self.ended.store(false, Ordering::Relaxed);
-        self.term.flush()
+        let drawn = std::mem::take(&mut *self.drawn.lock().unwrap_or_else(PoisonError::into_inner));
+        output::write(Stream::Err, &drawn);
+        Ok(())
     }
 }

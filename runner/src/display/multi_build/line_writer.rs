@@ -1,5 +1,5 @@
-//! What whole lines go on: the two streams, with lines at the bottom that make way for them. What comes thick and fast is
-//! gathered for the time of a frame, so that the bottom is not drawn again for every piece.
+//! The line writer: complete lines on the two streams, each after its build's name, above a status area. What comes thick and
+//! fast is gathered for the time of a frame, so that the area is not drawn again for every piece.
 
 use std::fmt::Debug;
 
@@ -7,11 +7,7 @@ use anstyle::Style;
 
 use crate::{
     clock::Moment,
-    display::{
-        bottom::Bottom,
-        look::Look,
-        screen::{prefixed, write},
-    },
+    display::{output, settings::DisplaySettings, status_area::StatusArea},
     record::event::Stream,
     words,
 };
@@ -21,7 +17,7 @@ const FRAME: Moment = Moment::from_millis(40);
 /// What is gathered at most.
 const GATHERED: usize = 256 * 1024;
 
-/// Takes whole lines.
+/// Takes complete lines.
 pub(super) trait Sink: Debug + Send {
     /// Shows `bytes` at once.
     fn write(&mut self, stream: Stream, bytes: &[u8]);
@@ -33,7 +29,7 @@ pub(super) struct Process;
 
 impl Sink for Process {
     fn write(&mut self, stream: Stream, bytes: &[u8]) {
-        write(stream, bytes);
+        output::write(stream, bytes);
     }
 }
 
@@ -48,32 +44,32 @@ impl Prefix {
     /// `name`, brought to `width` columns.
     pub(super) fn new(name: &str, width: usize, style: Style) -> Self {
         let name = words::plain(name);
-        let pad = " ".repeat(width.saturating_sub(console::measure_text_width(&name)));
-        Self { bare: format!("{name}{pad} | "), styled: format!("{style}{name}{style:#}{pad} | ") }
+        let styled = format!("{style}{name}{style:#}");
+        Self { bare: words::pad(&name, width) + " | ", styled: words::pad(&styled, width) + " | " }
     }
 }
 
-/// The two streams and the bottom lines.
+/// The two streams and the status area.
 #[derive(Debug)]
-pub(super) struct Paper {
-    look: Look,
+pub(super) struct LineWriter {
+    settings: DisplaySettings,
     sink: Box<dyn Sink>,
-    bottom: Bottom,
+    status_area: StatusArea,
     gathered: Vec<(Stream, Vec<u8>)>,
     size: usize,
     /// When it was last drawn.
     drawn: Option<Moment>,
-    /// What is at the bottom, and whether it is there for sure.
+    /// What is in the status area, and whether it is drawn for sure.
     shown: String,
     settled: bool,
 }
 
-impl Paper {
-    pub(super) fn new(look: Look, sink: Box<dyn Sink>) -> Self {
+impl LineWriter {
+    pub(super) fn new(settings: DisplaySettings, sink: Box<dyn Sink>) -> Self {
         Self {
-            look,
+            settings,
             sink,
-            bottom: Bottom::default(),
+            status_area: StatusArea::default(),
             gathered: Vec::new(),
             size: 0,
             drawn: None,
@@ -88,9 +84,9 @@ impl Paper {
             return;
         }
         // The styles are those of stderr; stdout may be a file.
-        let bare = stream == Stream::Out && !self.look.keep_out;
+        let bare = stream == Stream::Out && !self.settings.keep_out;
         let lines = prefixed(if bare { &prefix.bare } else { &prefix.styled }, text);
-        if !self.bottom.is_open() || (stream == Stream::Out && !self.look.out_is_screen) {
+        if !self.status_area.is_open() || (stream == Stream::Out && !self.settings.out_is_terminal) {
             self.sink.write(stream, &lines);
             return;
         }
@@ -104,21 +100,21 @@ impl Paper {
         }
     }
 
-    /// Shows what is gathered and draws the bottom, if it is time to. `bottom` says what it looks like.
-    pub(super) fn refresh(&mut self, now: Moment, bottom: impl FnOnce() -> String) {
-        if !self.look.progress || self.drawn.is_some_and(|drawn| now < drawn + FRAME) {
+    /// Shows what is gathered and draws the status area, if it is time to.
+    pub(super) fn refresh(&mut self, now: Moment, text: impl FnOnce() -> String) {
+        if !self.settings.status_area || self.drawn.is_some_and(|drawn| now < drawn + FRAME) {
             return;
         }
         self.drawn = Some(now);
-        if !self.bottom.is_open() {
-            self.bottom = Bottom::open();
+        if !self.status_area.is_open() {
+            self.status_area = StatusArea::open();
         }
         // First what has happened, then how things stand; once more, should it have been too soon after the last drawing.
-        let text = bottom();
+        let text = text();
         let is_new = !self.gathered.is_empty() || text != self.shown;
         self.release();
         if is_new || !self.settled {
-            self.bottom.show(text.clone());
+            self.status_area.show(text.clone());
         }
         self.settled = !is_new;
         self.shown = text;
@@ -126,12 +122,12 @@ impl Paper {
 
     /// When [`refresh`](Self::refresh) is wanted next.
     pub(super) fn next_frame(&self, now: Moment) -> Option<Moment> {
-        self.bottom.is_open().then_some(now + FRAME)
+        self.status_area.is_open().then_some(now + FRAME)
     }
 
-    /// Shows what is gathered, and takes the bottom away.
+    /// Shows what is gathered, and takes the status area away.
     pub(super) fn close(&mut self) {
-        self.bottom.close();
+        self.status_area.close();
         self.release();
     }
 
@@ -141,10 +137,21 @@ impl Paper {
         }
         let (gathered, sink) = (std::mem::take(&mut self.gathered), &mut self.sink);
         self.size = 0;
-        self.bottom.above(|| {
+        self.status_area.above(|| {
             for (stream, lines) in &gathered {
                 sink.write(*stream, lines);
             }
         });
     }
+}
+
+/// Each line of `text` after `prefix`, and ended.
+fn prefixed(prefix: &str, text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() + prefix.len() * (text.len() / 40 + 1));
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        out.extend_from_slice(prefix.as_bytes());
+        out.extend_from_slice(line.strip_suffix(b"\n").unwrap_or(line));
+        out.push(b'\n');
+    }
+    out
 }

@@ -1,10 +1,11 @@
 //! One of several builds, as far as the screen has to know it. Pure.
 
 use jiff::Timestamp;
+use pony_wire::text::{Controls, Lines};
 
 use crate::{
     clock::Moment,
-    display::{look::Look, screen::Lines, tail::Tail, verdict},
+    display::{endings, settings::DisplaySettings, stream, tail::Tail},
     record::{
         Outcome, RunRecord, StepRecord,
         event::{BuildHead, StepHead, Stream},
@@ -99,7 +100,7 @@ impl Build {
         self.stage = Stage::Over(Box::new(Over {
             end: End::Ran(record.outcome),
             duration: (record.outcome != Outcome::Skipped).then_some(record.duration),
-            reason: record.reason.clone(),
+            reason: endings::run_reason(record),
             stored: Vec::new(),
             evidence,
         }));
@@ -111,7 +112,7 @@ impl Build {
         self.stage = Stage::Over(Box::new(over));
     }
 
-    /// Its line at the bottom while it runs, but for its name.
+    /// Its line in the status area while it runs, but for its name.
     pub(super) fn status(&self, now: Moment) -> String {
         let Stage::Running(running) = &self.stage else { return String::new() };
         let step = running.step.and_then(|step| Some((step, running.steps.get(step)?)));
@@ -124,14 +125,18 @@ impl Build {
 }
 
 impl Running {
-    pub(super) fn new(since: Moment, folder: &str, steps: &[StepHead], look: Look) -> Self {
+    pub(super) fn new(since: Moment, folder: &str, steps: &[StepHead], settings: DisplaySettings) -> Self {
+        let lines = |keep, is_terminal: bool| {
+            let is_terminal = is_terminal && settings.status_area;
+            Lines::new(keep, if is_terminal { Controls::Hide } else { Controls::Keep })
+        };
         Self {
             since,
             folder: folder.to_owned(),
             steps: steps.to_vec(),
             step: None,
             in_context: false,
-            lines: [Lines::new(Stream::Out, look.keep_out), Lines::new(Stream::Err, look.keep_err)],
+            lines: [lines(settings.keep_out, settings.out_is_terminal), lines(settings.keep_err, true)],
             tail: Tail::default(),
             failed: None,
         }
@@ -147,21 +152,25 @@ impl Running {
         self.tail.push(bytes);
     }
 
-    /// The lines that are whole with `bytes`.
-    pub(super) fn whole(&mut self, stream: Stream, bytes: &[u8]) -> Vec<u8> {
-        self.lines[stream.index()].whole(bytes)
+    /// The lines that are complete with `bytes`.
+    pub(super) fn complete(&mut self, stream: Stream, bytes: &[u8]) -> Vec<u8> {
+        let mut complete = Vec::new();
+        self.lines[stream.index()].push(bytes, |line| stream::draw(&line, &mut complete));
+        complete
     }
 
     /// The line that was left open.
     pub(super) fn rest(&mut self, stream: Stream) -> Vec<u8> {
-        self.lines[stream.index()].rest()
+        let mut rest = Vec::new();
+        self.lines[stream.index()].finish(|line| stream::draw(&line, &mut rest));
+        rest
     }
 
     pub(super) fn end_step(&mut self, record: &StepRecord) {
         self.in_context = false;
         // Taken: what it printed is not what a step printed that never begins.
         let tail = std::mem::take(&mut self.tail);
-        if verdict::is_bad(record) && self.failed.is_none() {
+        if endings::is_bad(record) && self.failed.is_none() {
             let lines = tail.lines();
             let kept = (lines.len().saturating_sub(KEPT_TAIL)..=lines.len())
                 .find(|at| lines.is_char_boundary(*at))
@@ -182,9 +191,9 @@ impl Running {
         if logs.is_empty() {
             logs.push(format!("logs     {}", self.folder));
         }
-        logs.extend(verdict::kept(record));
+        logs.extend(endings::kept(record));
         let at = |step: &StepRecord| {
-            let reason = step.reason.as_deref().map(|reason| format!(": {}", words::plain(reason)));
+            let reason = endings::step_reason(step).map(|reason| format!(": {reason}"));
             format!("{}{}", step.name, reason.unwrap_or_default())
         };
         Some(Evidence {
@@ -199,9 +208,9 @@ impl End {
     /// As it is said.
     pub(super) fn word(self) -> &'static str {
         match self {
-            Self::Ran(outcome) => outcome.word(),
+            Self::Ran(outcome) => endings::outcome(outcome),
             Self::Reused => "reused",
-            Self::NotBegun => "not begun",
+            Self::NotBegun => "not started",
         }
     }
 
