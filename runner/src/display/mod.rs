@@ -54,7 +54,7 @@ impl Display {
     /// A line of our own, on stderr.
     fn line(&mut self, text: &str) {
         match self {
-            Self::Terminal(terminal) => terminal.say(text),
+            Self::Terminal(terminal) => terminal.message(text),
             Self::MultiBuild(view) => view.line(text),
             Self::Json(_) => output::write(Stream::Err, format!("{text}\n").as_bytes()),
         }

@@ -88,7 +88,7 @@ impl Terminal {
                 let now = Moment::try_from_secs_f64(output.elapsed).unwrap_or_default();
                 self.output(output.stream, output.bytes, now);
             }
-            Item::Gap(gap) => self.say(&left_out(gap, &self.folder)),
+            Item::Gap(gap) => self.message(&left_out(gap, &self.folder)),
         }
     }
 
@@ -101,28 +101,28 @@ impl Terminal {
                 self.steps.clone_from(steps);
                 self.failed_tail = None;
                 let bold = self.settings.style(Style::new().bold());
-                self.say(&format!("{bold}{package}{bold:#} on {host} ({arch})"));
+                self.message(&format!("{bold}{package}{bold:#} on {host} ({arch})"));
                 if self.verbose {
-                    self.say(&format!("run folder {folder}"));
+                    self.message(&format!("run folder {folder}"));
                 }
             }
-            Event::Note { text } => self.say(&format!("note: {}", words::plain(text))),
+            Event::Note { text } => self.message(&format!("note: {}", words::plain(text))),
             Event::StepStarted { step } => self.step_started(*step, now),
             Event::CommandStarted { command, .. } => {
                 self.in_context = true;
                 if self.verbose {
-                    self.say(&format!("+ {command}"));
+                    self.message(&format!("+ {command}"));
                 }
             }
             Event::StepEnded { step, record } => self.step_ended(*step, record),
             Event::RunEnded { record, .. } => record.iter().for_each(|record| self.run_ended(record)),
             Event::Delivered { server, result_key, page } => {
-                self.say(&endings::stored(server, result_key.as_deref(), page.as_deref()));
+                self.message(&endings::stored(server, result_key.as_deref(), page.as_deref()));
             }
             Event::NotDelivered { server, reason } => {
                 let style = self.settings.style(AnsiColor::Yellow.on_default().bold());
-                self.say(&format!("{style}not delivered{style:#} to {server}: {}", words::plain(reason)));
-                self.say(endings::SAVED);
+                self.message(&format!("{style}not delivered{style:#} to {server}: {}", words::plain(reason)));
+                self.message(endings::SAVED);
             }
             Event::Uploading { name, sent, bytes, .. } => {
                 self.upload = Some(UnderWay { name: name.clone(), sent: *sent, bytes: *bytes });
@@ -134,7 +134,7 @@ impl Terminal {
                     self.close_bar();
                 }
                 for line in upload::lines(uploads) {
-                    self.say(&line);
+                    self.message(&line);
                 }
             }
             Event::CommandEnded { .. } => self.in_context = false,
@@ -171,7 +171,7 @@ impl Terminal {
         let width = if self.settings.status_area { columns() } else { 120 };
         let room = width.saturating_sub(words::columns(&title) + 2).max(10);
         let line = format!("{bold}{title}{bold:#}  {}", words::one_line(&head.command, room));
-        self.say(&line);
+        self.message(&line);
         self.open_bar(now);
     }
 
@@ -188,7 +188,7 @@ impl Terminal {
     fn step_ended(&mut self, step: usize, record: &StepRecord) {
         self.close_bar();
         self.current = None;
-        self.say(&endings::step(step, self.steps.len(), record, self.settings));
+        self.message(&endings::step(step, self.steps.len(), record, self.settings));
         // Taken: what it printed is not what a step printed that never begins.
         let tail = std::mem::take(&mut self.tail);
         if endings::is_bad(record) {
@@ -229,11 +229,11 @@ impl Terminal {
         if let Some(line) = endings::kept(record) {
             let _ = writeln!(text, "{line}");
         }
-        self.say(text.trim_end_matches('\n'));
+        self.message(text.trim_end_matches('\n'));
     }
 
     /// One or more lines of our own, on stderr.
-    pub(super) fn say(&mut self, text: &str) {
+    pub(super) fn message(&mut self, text: &str) {
         self.finish_lines();
         self.status_area.above(|| {
             let mut text = text.to_owned();

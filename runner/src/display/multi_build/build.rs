@@ -29,7 +29,7 @@ pub(super) enum Stage {
     /// It has not begun.
     Ahead,
     Running(Box<Running>),
-    Over(Box<Over>),
+    Finished(Box<FinishedBuild>),
 }
 
 /// A build that runs.
@@ -49,7 +49,7 @@ pub(super) struct Running {
 
 /// A build that has ended, or never begins.
 #[derive(Debug)]
-pub(super) struct Over {
+pub(super) struct FinishedBuild {
     pub(super) end: End,
     /// Seconds.
     pub(super) duration: Option<f64>,
@@ -61,7 +61,7 @@ pub(super) struct Over {
     pub(super) evidence: Option<Evidence>,
 }
 
-/// How a build is over.
+/// How a build ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     Ran(Outcome),
@@ -87,17 +87,17 @@ impl Build {
         if let Stage::Running(running) = &mut self.stage { Some(running) } else { None }
     }
 
-    pub(super) fn over(&mut self) -> Option<&mut Over> {
-        if let Stage::Over(over) = &mut self.stage { Some(over) } else { None }
+    pub(super) fn finished(&mut self) -> Option<&mut FinishedBuild> {
+        if let Stage::Finished(finished) = &mut self.stage { Some(finished) } else { None }
     }
 
     /// It has ended by a run of its own.
     pub(super) fn end(&mut self, record: &RunRecord) {
         let evidence = match &mut self.stage {
             Stage::Running(running) => running.evidence(record),
-            Stage::Ahead | Stage::Over(_) => None,
+            Stage::Ahead | Stage::Finished(_) => None,
         };
-        self.stage = Stage::Over(Box::new(Over {
+        self.stage = Stage::Finished(Box::new(FinishedBuild {
             end: End::Ran(record.outcome),
             duration: (record.outcome != Outcome::Skipped).then_some(record.duration),
             reason: endings::run_reason(record),
@@ -108,8 +108,9 @@ impl Build {
 
     /// It has ended without a run of its own.
     pub(super) fn pass_over(&mut self, end: End, reason: String) {
-        let over = Over { end, duration: None, reason: Some(reason), stored: Vec::new(), evidence: None };
-        self.stage = Stage::Over(Box::new(over));
+        let finished =
+            FinishedBuild { end, duration: None, reason: Some(reason), stored: Vec::new(), evidence: None };
+        self.stage = Stage::Finished(Box::new(finished));
     }
 
     /// Its line in the status area while it runs, but for its name.

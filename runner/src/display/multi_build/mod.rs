@@ -173,31 +173,33 @@ impl MultiBuildView {
                 self.width =
                     builds.iter().map(|head| words::columns(&head.name)).max().unwrap_or(0).min(WIDEST);
                 if self.verbose {
-                    self.say(&Prefix::default(), &format!("{} builds, chain {chain}", builds.len()));
+                    self.message(&Prefix::default(), &format!("{} builds, chain {chain}", builds.len()));
                 }
             }
             Event::ChainEnded { .. } => {
                 self.writer.close();
-                self.say(
+                self.message(
                     &Prefix::default(),
                     &summary::at_end(&self.builds, now.saturating_sub(self.began), self.settings),
                 );
                 self.builds.clear();
                 self.running.clear();
             }
-            Event::Note { text } => self.say(&Prefix::default(), &format!("note: {}", words::plain(text))),
+            Event::Note { text } => {
+                self.message(&Prefix::default(), &format!("note: {}", words::plain(text)))
+            }
             Event::Delivered { server, result_key, page } => {
-                self.say(
+                self.message(
                     &Prefix::default(),
                     &endings::stored(server, result_key.as_deref(), page.as_deref()),
                 );
             }
             Event::NotDelivered { server, reason } => {
-                self.say(&Prefix::default(), &not_delivered(server, reason));
+                self.message(&Prefix::default(), &not_delivered(server, reason));
             }
             Event::Uploaded(uploads) => {
                 for line in upload::lines(uploads) {
-                    self.say(&Prefix::default(), &line);
+                    self.message(&Prefix::default(), &line);
                 }
             }
             _ => {}
@@ -217,10 +219,10 @@ impl MultiBuildView {
                 build.stage = Stage::Running(Box::new(Running::new(now, folder, steps, settings)));
                 self.running.push(at);
                 if verbose {
-                    self.say(&prefix, &format!("run folder {folder}"));
+                    self.message(&prefix, &format!("run folder {folder}"));
                 }
             }
-            Event::Note { text } => self.say(&prefix, &format!("note: {}", words::plain(text))),
+            Event::Note { text } => self.message(&prefix, &format!("note: {}", words::plain(text))),
             Event::StepStarted { step } => {
                 let Some(running) = build.running() else { return };
                 running.begin_step(*step);
@@ -229,7 +231,7 @@ impl MultiBuildView {
                 {
                     let bold = settings.style(Style::new().bold());
                     let title = format!("{bold}[{}/{}] {}{bold:#}", step + 1, running.steps.len(), head.name);
-                    self.say(&prefix, &title);
+                    self.message(&prefix, &title);
                 }
             }
             Event::CommandStarted { command, .. } => {
@@ -237,7 +239,7 @@ impl MultiBuildView {
                     running.in_context = true;
                 }
                 if verbose && self.output == Output::Interleaved {
-                    self.say(&prefix, &format!("+ {}", words::plain(command)));
+                    self.message(&prefix, &format!("+ {}", words::plain(command)));
                 }
             }
             Event::CommandEnded { .. } => {
@@ -261,18 +263,21 @@ impl MultiBuildView {
                     (Some(key), None) => format!("{key} on {server}"),
                     (None, None) => format!("stored on {server}"),
                 };
-                build.over().into_iter().for_each(|over| over.stored.push(stored.clone()));
+                build.finished().into_iter().for_each(|finished| finished.stored.push(stored.clone()));
             }
             Event::NotDelivered { server, reason } => {
                 let said = not_delivered(server, reason);
-                build.over().into_iter().for_each(|over| over.stored.push(said.clone()));
+                build.finished().into_iter().for_each(|finished| finished.stored.push(said.clone()));
             }
             Event::Reused { ended, .. } => build.pass_over(End::Reused, build::reused(*ended)),
             Event::NotBegun { reason } => build.pass_over(End::NotBegun, reason.clone()),
             Event::Uploaded(uploads) => {
-                build.over().into_iter().for_each(|over| over.stored.push(upload::in_short(uploads)));
+                build
+                    .finished()
+                    .into_iter()
+                    .for_each(|finished| finished.stored.push(upload::in_short(uploads)));
                 for line in upload::troubles(uploads) {
-                    self.say(&prefix, &line);
+                    self.message(&prefix, &line);
                 }
             }
             Event::Spawned { .. }
@@ -301,7 +306,7 @@ impl MultiBuildView {
         let text = left_out(gap, &running.folder);
         let prefix = Prefix::new(name, self.width, style(self.settings, at));
         self.close_lines(at, &prefix);
-        self.say(&prefix, &text);
+        self.message(&prefix, &text);
     }
 
     fn step_ended(&mut self, at: usize, prefix: &Prefix, step: usize, record: &StepRecord) {
@@ -317,7 +322,7 @@ impl MultiBuildView {
             (Output::Interleaved | Output::Grouped, _) => true,
         };
         if tells {
-            self.say(prefix, &endings::step(step, steps, record, self.settings));
+            self.message(prefix, &endings::step(step, steps, record, self.settings));
         }
         if self.output == Output::Grouped {
             self.read_back(at, prefix, Path::new(&folder), record);
@@ -337,7 +342,7 @@ impl MultiBuildView {
         } else {
             format!(" ({})", words::duration(record.duration))
         };
-        self.say(prefix, &format!("{style}{ending}{style:#}{why}{time}"));
+        self.message(prefix, &format!("{style}{ending}{style:#}{why}{time}"));
     }
 
     /// Ends the lines that a build left open.
@@ -373,11 +378,11 @@ impl MultiBuildView {
 
     /// Lines of our own, of no build.
     pub(super) fn line(&mut self, text: &str) {
-        self.say(&Prefix::default(), &format!("{text}\n"));
+        self.message(&Prefix::default(), &format!("{text}\n"));
     }
 
     /// Lines of our own.
-    fn say(&mut self, prefix: &Prefix, text: &str) {
+    fn message(&mut self, prefix: &Prefix, text: &str) {
         self.writer.put(Stream::Err, prefix, text.as_bytes());
     }
 }

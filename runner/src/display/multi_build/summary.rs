@@ -44,7 +44,7 @@ impl Counts {
             let count = match &build.stage {
                 Stage::Ahead => &mut counts.ahead,
                 Stage::Running(_) => &mut counts.running,
-                Stage::Over(over) => match over.end {
+                Stage::Finished(finished) => match finished.end {
                     End::Reused => &mut counts.reused,
                     End::NotBegun => &mut counts.not_started,
                     End::Ran(Outcome::Passed) => &mut counts.passed,
@@ -123,12 +123,12 @@ pub(super) fn status(
 pub(super) fn at_end(builds: &Builds, took: Moment, settings: DisplaySettings) -> String {
     let mut text = String::new();
     for (name, build) in builds {
-        let Stage::Over(over) = &build.stage else { continue };
-        let Some(evidence) = &over.evidence else { continue };
-        let style = settings.outcome(over.end.outcome(), false);
+        let Stage::Finished(finished) = &build.stage else { continue };
+        let Some(evidence) = &finished.evidence else { continue };
+        let style = settings.outcome(finished.end.outcome(), false);
         let name = words::plain(name);
         let step = if evidence.step.is_empty() { String::new() } else { format!(" at {}", evidence.step) };
-        let _ = writeln!(text, "\n{style}{name} {}{style:#}{step}", over.end.word());
+        let _ = writeln!(text, "\n{style}{name} {}{style:#}{step}", finished.end.word());
         if !evidence.tail.is_empty() {
             let _ = write!(text, "last lines:\n{}", tail::quoted(&evidence.tail, settings));
         }
@@ -141,11 +141,11 @@ pub(super) fn at_end(builds: &Builds, took: Moment, settings: DisplaySettings) -
     let mut waits = false;
     for (name, build) in builds {
         let (end, duration, notes) = match &build.stage {
-            Stage::Over(over) => {
-                waits |= over.stored.iter().any(|stored| stored.starts_with("not delivered"));
-                let reason = over.reason.as_deref().map(|reason| words::one_line(reason, 100));
-                let notes: Vec<String> = reason.into_iter().chain(over.stored.iter().cloned()).collect();
-                (over.end, over.duration, notes.join("; "))
+            Stage::Finished(finished) => {
+                waits |= finished.stored.iter().any(|stored| stored.starts_with("not delivered"));
+                let reason = finished.reason.as_deref().map(|reason| words::one_line(reason, 100));
+                let notes: Vec<String> = reason.into_iter().chain(finished.stored.iter().cloned()).collect();
+                (finished.end, finished.duration, notes.join("; "))
             }
             Stage::Ahead | Stage::Running(_) => (End::NotBegun, None, String::new()),
         };
