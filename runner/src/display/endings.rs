@@ -60,6 +60,31 @@ pub(super) fn step(at: usize, steps: usize, record: &StepRecord, settings: Displ
     text
 }
 
+/// A line of the summary.
+pub(super) struct Row {
+    pub(super) name: String,
+    /// In its colour.
+    pub(super) ending: String,
+    pub(super) time: String,
+    pub(super) notes: String,
+}
+
+/// The summary, its columns as narrow as they can be.
+pub(super) fn table(rows: &[Row]) -> String {
+    const WIDEST_NAME: usize = 40;
+    let width =
+        |cell: fn(&Row) -> &String| rows.iter().map(|row| words::columns(cell(row))).max().unwrap_or(0);
+    let name_width = width(|row| &row.name).min(WIDEST_NAME);
+    let (ending_width, time_width) = (width(|row| &row.ending), width(|row| &row.time));
+    let mut text = String::new();
+    for Row { name, ending, time, notes } in rows {
+        let (name, ending) = (words::pad(name, name_width), words::pad(ending, ending_width));
+        let line = format!("  {name}  {ending}  {time:>time_width$}  {notes}");
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    text
+}
+
 /// How a run ended after its package's name, and why.
 pub(super) fn run(record: &RunRecord) -> (&'static str, String) {
     let ending = match record.outcome {

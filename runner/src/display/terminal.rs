@@ -24,9 +24,6 @@ use crate::{
     words,
 };
 
-/// Names of steps are brought to one width up to this.
-const WIDEST_NAME: usize = 40;
-
 /// Shows one run after another to a person.
 #[derive(Debug)]
 pub struct Terminal {
@@ -199,17 +196,13 @@ impl Terminal {
     fn run_ended(&mut self, record: &RunRecord) {
         self.close_bar();
         let mut text = String::from("\n");
-        let names = record.steps.iter().map(|step| words::columns(&step.name));
-        let width = names.max().unwrap_or(0).min(WIDEST_NAME);
-        for step in &record.steps {
-            let name = words::pad(&words::plain(&step.name), width);
-            let ending = words::pad(&endings::word(step, self.settings), 12);
-            let time = step.started.map(|_| words::duration(step.duration)).unwrap_or_default();
-            let why =
-                endings::step_reason(step).map(|reason| words::one_line(&reason, 100)).unwrap_or_default();
-            let line = format!("  {name}  {ending}{time:>11}  {why}");
-            let _ = writeln!(text, "{}", line.trim_end());
-        }
+        let row = |step: &StepRecord| endings::Row {
+            name: words::plain(&step.name),
+            ending: endings::word(step, self.settings),
+            time: step.started.map(|_| words::duration(step.duration)).unwrap_or_default(),
+            notes: endings::step_reason(step).map(|reason| words::one_line(&reason, 100)).unwrap_or_default(),
+        };
+        text.push_str(&endings::table(&record.steps.iter().map(row).collect::<Vec<_>>()));
         if let Some(culprit) = record.culprit()
             && let Some(tail) = self.failed_tail.take().filter(|tail| !tail.is_empty())
         {

@@ -84,8 +84,8 @@ fn a_title_that_is_broken_off_takes_no_more_than_its_line_along() {
     let world = World::new();
     let recipe = world.recipe(
         r#"steps:
-- {name: title, run: "printf 'building\n\033]0;make: all\n'; echo 'important 1'"}
-- {name: cut, run: "printf 'a\033[3'"}
+- {name: title, run: "printf 'building\\n\\033]0;make: all\\n'; echo 'important 1'"}
+- {name: cut, run: "printf 'a\\033[3'"}
 - {name: more, run: "for i in 1 2 3; do echo line $i; done"}
 - {name: last, run: "echo 'error: it broke'; exit 1"}
 "#,
@@ -99,10 +99,10 @@ fn bytes_of_any_encoding_pass_into_a_pipe() {
     let world = World::new();
     let recipe = world.recipe(
         r#"steps:
-- {name: colour, run: "printf '\033[32mok\033[0m\n'"}
-- {name: cp437, run: "printf 'Datei f\201r Pr\201fung nicht gefunden\n'"}
-- {name: sjis, run: "printf '\203G\203\211\201[\n'"}
-- {name: cp1252, run: "printf '\223quoted\224\n'"}
+- {name: colour, run: "printf '\\033[32mok\\033[0m\\n'"}
+- {name: cp437, run: "printf 'Datei f\\201r Pr\\201fung nicht gefunden\\n'"}
+- {name: sjis, run: "printf '\\203G\\203\\211\\201[\\n'"}
+- {name: cp1252, run: "printf '\\223quoted\\224\\n'"}
 "#,
     );
     let ended = world.pony(&["-n", recipe]).end().code(0);
@@ -114,7 +114,7 @@ fn bytes_of_any_encoding_pass_into_a_pipe() {
 fn our_words_begin_on_a_line_of_their_own_where_both_streams_are_one() {
     let world = World::new();
     let recipe =
-        world.recipe("steps:\n- {name: a, run: printf 'FAILED%s' ': 3 tests'}\n- {name: b, run: 'true'}\n");
+        world.recipe("steps:\n- {name: a, run: \"printf 'FAILED: 3 tests'\"}\n- {name: b, run: 'true'}\n");
     let pony = program("pony-run");
     for redirection in ["> both 2>&1", "2>&1 | cat > both"] {
         let script = format!("'{}' -n {recipe} {redirection}", pony.display());

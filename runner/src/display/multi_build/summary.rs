@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use super::build::{Build, End, Stage};
 use crate::{
     clock::Moment,
-    display::{settings::DisplaySettings, tail, upload::UnderWay},
+    display::{endings, settings::DisplaySettings, tail, upload::UnderWay},
     record::Outcome,
     words,
 };
@@ -136,9 +136,8 @@ pub(super) fn at_end(builds: &Builds, took: Moment, settings: DisplaySettings) -
             let _ = writeln!(text, "{log}");
         }
     }
-    let width = builds.keys().map(|name| words::columns(name)).max().unwrap_or(0).min(WIDEST);
     let _ = writeln!(text);
-    let mut waits = false;
+    let (mut rows, mut waits) = (Vec::new(), false);
     for (name, build) in builds {
         let (end, duration, notes) = match &build.stage {
             Stage::Finished(finished) => {
@@ -150,12 +149,14 @@ pub(super) fn at_end(builds: &Builds, took: Moment, settings: DisplaySettings) -
             Stage::Ahead | Stage::Running(_) => (End::NotBegun, None, String::new()),
         };
         let style = settings.outcome(end.outcome(), false);
-        let name = words::pad(&words::plain(name), width);
-        let word = words::pad(&format!("{style}{}{style:#}", end.word()), 12);
-        let time = duration.map(words::duration).unwrap_or_default();
-        let line = format!("  {name}  {word}{time:>11}  {notes}");
-        let _ = writeln!(text, "{}", line.trim_end());
+        rows.push(endings::Row {
+            name: words::plain(name),
+            ending: format!("{style}{}{style:#}", end.word()),
+            time: duration.map(words::duration).unwrap_or_default(),
+            notes,
+        });
     }
+    text.push_str(&endings::table(&rows));
     if waits {
         text.push_str(SAVED);
     }

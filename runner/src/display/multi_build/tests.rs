@@ -201,11 +201,11 @@ last lines:
   | no rule
 full log {folder}/make.err (8 B)
 
-  zlib         failed             42 s  at step `make`; result 41
-  app          skipped                  zlib failed at make (result 41)
-  other[3.13]  passed             42 s  not delivered to http://x: gone
-  lib          reused                   built 1970-01-01 00:00 UTC
-  never        not started              stopped
+  zlib         failed       42 s  at step `make`; result 41
+  app          skipped            zlib failed at make (result 41)
+  other[3.13]  passed       42 s  not delivered to http://x: gone
+  lib          reused             built 1970-01-01 00:00 UTC
+  never        not started        stopped
 Results that were not delivered are saved. The next run will send them, or run \"pony-run submit\" now.
 1 passed · 1 failed · 1 skipped · 1 reused · 1 not started in 1 min 00 s
 "
