@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(symbol("\x1b[?1mx\x1b[>4;2mx\x1b[1 mx"), "xxx");
         assert_eq!(symbol("a\x1b[31m\x08b"), "␛[31mb");
         assert_eq!(symbol("\x1b[31ma\nb\x1b[m"), "␛[31ma\nb␛[m");
-        assert_eq!(symbol("\x1b[31mabc\r\x1b[32mx\n"), "␛[32mx␛[0m␛[31mbc␛[0m␛[32m\n");
+        assert_eq!(symbol("\x1b[31mabc\r\x1b[32mx\n"), "␛[32mx\n");
     }
 
     #[test]

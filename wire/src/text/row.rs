@@ -1,4 +1,5 @@
-//! One line of output as a terminal shows it in the end. What would move the cursor to another line does nothing.
+//! One line of output as a terminal shows it in the end, but that what is written after a carriage return takes the place
+//! of the whole line, as whoever writes it means. What would move the cursor to another line does nothing.
 
 use std::io::Write as _;
 
@@ -24,7 +25,8 @@ pub(super) struct Row {
     /// Bytes of colours in `plain`.
     colour_bytes: usize,
     rang: bool,
-    /// What the line began with.
+    /// What the line began with, and what `plain` begins with.
+    before: Pen,
     start: Pen,
     pen: Pen,
 }
@@ -39,6 +41,7 @@ impl Row {
             cells: None,
             colour_bytes: 0,
             rang: false,
+            before: Pen::default(),
             start: Pen::default(),
             pen: Pen::default(),
         }
@@ -51,6 +54,11 @@ impl Row {
 
     /// Begins the next line, which is written with the same pen.
     pub(super) fn clear(&mut self) {
+        self.before = self.pen;
+        self.erase();
+    }
+
+    fn erase(&mut self) {
         self.start = self.pen;
         self.plain.clear();
         self.returned = false;
@@ -82,9 +90,11 @@ impl Row {
 
     /// Writes text without control characters; as many bytes of it as there is room for.
     pub(super) fn text(&mut self, text: &[u8]) -> usize {
-        let pen = self.pen;
-        if !self.is_plain() {
-            return self.cells().write(text, pen);
+        if self.returned {
+            self.erase();
+        }
+        if let Some(cells) = &mut self.cells {
+            return cells.write(text, self.pen);
         }
         let room = LONGEST_LINE.saturating_sub(self.plain.len());
         let fits = if text.len() <= room { text.len() } else { floor_character(text, room) };
@@ -94,12 +104,8 @@ impl Row {
 
     /// Takes a control character, but for the end of the line.
     pub(super) fn control(&mut self, c: char) {
-        let pen = self.pen;
         match c {
-            '\r' => match &mut self.cells {
-                Some(cells) => cells.go(0),
-                None => self.returned = true,
-            },
+            '\r' => self.returned = true,
             '\t' if !self.is_plain() => self.cells().tab(),
             BACKSPACE if self.is_plain() && self.plain.is_empty() => {}
             BACKSPACE => self.cells().left(1),
@@ -107,10 +113,12 @@ impl Row {
             '\u{B}' | '\u{C}' | '\u{80}'.. if self.controls == Controls::Hide => drop(self.text(b" ")),
             '\u{7}' if self.controls == Controls::Hide => self.rang = true,
             c if c == '\t' || self.controls == Controls::Keep => {
-                if self.is_plain() {
-                    self.plain.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-                } else {
-                    self.cells().put(c, 1, pen);
+                if self.returned {
+                    self.erase();
+                }
+                match &mut self.cells {
+                    Some(cells) => cells.put(c, 1, self.pen),
+                    None => self.plain.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
                 }
             }
             _ => {}
@@ -126,6 +134,7 @@ impl Row {
             b'm' if self.colours => self.colour(parameters),
             // Many a line ends with it.
             b'K' if mode == 0 && self.is_plain() => {}
+            b'K' if mode != 1 && self.returned => self.erase(),
             b'K' => self.cells().erase(mode),
             b'C' | b'a' => self.cells().right(count),
             b'D' => self.cells().left(count),
@@ -145,20 +154,23 @@ impl Row {
             self.plain.push(b'm');
             self.colour_bytes += parameters.len() + 3;
         } else {
-            self.cells();
+            self.columns();
         }
     }
 
     /// Its columns, from now on.
+    fn columns(&mut self) -> &mut Cells {
+        self.cells.get_or_insert_with(|| Cells::of(&self.plain, self.start))
+    }
+
+    /// The same, for what moves the cursor in them.
     fn cells(&mut self) -> &mut Cells {
-        let Self { plain, returned, cells, start, .. } = self;
-        cells.get_or_insert_with(|| {
-            let mut cells = Cells::of(plain, *start);
-            if *returned {
-                cells.go(0);
-            }
-            cells
-        })
+        let returned = std::mem::take(&mut self.returned);
+        let cells = self.columns();
+        if returned {
+            cells.go(0);
+        }
+        cells
     }
 
     /// Draws it where text before it has the pen `before`, and text after it shall have the pen `after`.
@@ -188,7 +200,7 @@ impl Row {
 
     /// Draws it after the line before it, whose colours go on.
     pub(super) fn draw_next(&self, out: &mut Vec<u8>) {
-        self.draw(out, self.start, self.pen);
+        self.draw(out, self.before, self.pen);
     }
 }
 
