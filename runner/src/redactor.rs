@@ -1,7 +1,7 @@
 //! Keeps secrets out of every sink: the values of the recipe's `secrets` and the passwords in URLs.
 //!
-//! Build output is redacted as it streams, before it is recorded ([`StreamMask`]); everything else string by string,
-//! before it is written, shown or sent ([`Mask::text`], [`Mask::data`]). Both are one function: every byte of
+//! Build output is redacted as it streams, before it is recorded ([`StreamRedactor`]); everything else string by string,
+//! before it is written, shown or sent ([`Redactor::text`], [`Redactor::data`]). Both are one function: every byte of
 //! every occurrence goes, also where occurrences overlap, and each stretch of such bytes becomes [`STARS`].
 
 use std::{borrow::Cow, sync::Arc};
@@ -21,7 +21,7 @@ const WORDS_OF_OURS: [&str; 10] =
 
 /// Finds secrets.
 #[derive(Debug, Clone, Default)]
-pub struct Mask {
+pub struct Redactor {
     finder: Option<Arc<Finder>>,
 }
 
@@ -31,7 +31,7 @@ struct Finder {
     secrets: Vec<Vec<u8>>,
 }
 
-impl Mask {
+impl Redactor {
     /// One for these values. Of a value of several lines each line goes too, as tools print them one by one.
     /// Values shorter than [`SHORTEST`] are left alone; callers refuse them.
     ///
@@ -102,22 +102,22 @@ impl Mask {
     }
 
     /// One for a stream of bytes.
-    pub fn stream(&self) -> StreamMask {
-        StreamMask { finder: self.finder.clone(), held: Vec::new(), covered: 0 }
+    pub fn stream(&self) -> StreamRedactor {
+        StreamRedactor { finder: self.finder.clone(), held: Vec::new(), covered: 0 }
     }
 }
 
 /// Redacts one stream, chunk by chunk. A secret that is split over chunks is found all the same: the end of a chunk that
 /// may be the beginning of a secret is held back until the next chunk or [`finish`](Self::finish).
 #[derive(Debug, Clone)]
-pub struct StreamMask {
+pub struct StreamRedactor {
     finder: Option<Arc<Finder>>,
     held: Vec<u8>,
     /// Bytes of `held` that belong to a secret whose stars are out.
     covered: usize,
 }
 
-impl StreamMask {
+impl StreamRedactor {
     /// What of `chunk` (and of what was held back before) can go out now. Without secrets: the chunk, not copied.
     pub fn push<'c>(&mut self, chunk: &'c [u8]) -> Cow<'c, [u8]> {
         let Some(finder) = self.finder.clone() else { return Cow::Borrowed(chunk) };
@@ -199,11 +199,11 @@ mod tests {
 
     use super::*;
 
-    fn redactor(secrets: &[&str]) -> Mask {
-        Mask::new(secrets.iter().map(ToString::to_string)).unwrap()
+    fn redactor(secrets: &[&str]) -> Redactor {
+        Redactor::new(secrets.iter().map(ToString::to_string)).unwrap()
     }
 
-    fn stream(redactor: &Mask, chunks: &[&[u8]]) -> Vec<u8> {
+    fn stream(redactor: &Redactor, chunks: &[&[u8]]) -> Vec<u8> {
         let mut stream = redactor.stream();
         let mut out = Vec::new();
         for chunk in chunks {
@@ -301,7 +301,7 @@ mod tests {
             text in "[ab]{0,40}", cuts in proptest::collection::vec(0_usize..40, 0..6),
             secrets in proptest::collection::vec("[ab]{4,7}", 1..4),
         ) {
-            let redactor = Mask::new(secrets.clone()).unwrap();
+            let redactor = Redactor::new(secrets.clone()).unwrap();
             let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
             cuts.extend([0, text.len()]);
             cuts.sort_unstable();

@@ -25,7 +25,7 @@ use crate::{
     random,
     recipe::{self, Context, DeferredValues, Diagnostics, EnvironmentFrom, Recipe},
     record::folder,
-    redactor::{self, Mask},
+    redactor::{self, Redactor},
     run::{Among, Job, Keep},
 };
 
@@ -75,7 +75,7 @@ struct PlannedBuild {
     inputs: Ingredients,
     /// What its steps see of our environment.
     environment: Arc<Environment>,
-    redactor: Mask,
+    redactor: Redactor,
 }
 
 /// A build that can begin.
@@ -84,7 +84,7 @@ pub struct ReadyBuild {
     /// What to do.
     pub job: Job,
     /// What must never be shown.
-    pub redactor: Mask,
+    pub redactor: Redactor,
 }
 
 /// Why a recipe that is valid cannot be run as requested.
@@ -261,7 +261,7 @@ impl PlannedBuild {
             inputs: Ingredients::new(&resolved, context.machine.platform()),
             resolved,
             environment: environments.of(recipe),
-            redactor: Mask::new(secrets)?,
+            redactor: Redactor::new(secrets)?,
         })
     }
 }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Moment},
-    redactor::Mask,
+    redactor::Redactor,
 };
 
 /// Records one run.
@@ -25,7 +25,7 @@ use crate::{
 pub struct Recorder {
     folder: RunFolder,
     clock: Clock,
-    mask: Mask,
+    redactor: Redactor,
     events: File,
     logs: Logs,
     fold: Fold,
@@ -60,11 +60,11 @@ pub struct Recorded {
 }
 
 impl Recorder {
-    /// Begins to record into `folder`. Secrets that `mask` knows are in nothing of it; `pulse` beats whenever it grows.
-    pub fn create(folder: RunFolder, clock: Clock, mask: Mask, pulse: Pulse) -> io::Result<Self> {
+    /// Begins to record into `folder`. Secrets that `redactor` knows are in nothing of it; `pulse` beats whenever it grows.
+    pub fn create(folder: RunFolder, clock: Clock, redactor: Redactor, pulse: Pulse) -> io::Result<Self> {
         let events = new_file(&folder, "events.jsonl")?;
         let (live, fold, logs) = (Live::new(pulse), Fold::default(), Logs::default());
-        Ok(Self { folder, clock, mask, events, logs, fold, live, broken: None })
+        Ok(Self { folder, clock, redactor, events, logs, fold, live, broken: None })
     }
 
     /// What readers in this process have to know.
@@ -83,7 +83,7 @@ impl Recorder {
         self.write(&stamped);
     }
 
-    /// Records what the step or command under way has printed just now. It must have gone through the mask already.
+    /// Records what the step or command under way has printed just now. It must have gone through the redactor already.
     pub fn output(&mut self, stream: Stream, bytes: &[u8]) {
         if self.broken.is_some() || bytes.is_empty() {
             return;
@@ -129,10 +129,10 @@ impl Recorder {
 
     fn stamped(&self, event: Event) -> Stamped {
         // Every event is plain data that survives the way through JSON; if one ever does not, it is not recorded unmasked.
-        let masked = self.mask.data(event).unwrap_or_else(|_| Event::Note {
+        let redacted = self.redactor.data(event).unwrap_or_else(|_| Event::Note {
             text: "(an event that could not be masked is not shown)".to_owned(),
         });
-        Stamped::new(masked, self.clock.wall(), self.clock.now())
+        Stamped::new(redacted, self.clock.wall(), self.clock.now())
     }
 
     fn write(&mut self, stamped: &Stamped) {

@@ -18,7 +18,7 @@ use super::{
     recorder::Recorder,
     timed,
 };
-use crate::{clock::Clock, redactor::Mask};
+use crate::{clock::Clock, redactor::Redactor};
 
 const ENDINGS: [&str; 8] =
     ["cancelled", "crashed", "failed", "infra-error", "passed", "quiet", "skipped", "timed-out"];
@@ -165,7 +165,7 @@ fn a_follower_tells_every_byte_of_every_log_and_the_record_last() {
 fn live(dir: &Path) -> (Recorder, Follower) {
     let folder = RunFolder::at(dir);
     let recorder =
-        Recorder::create(folder.clone(), Clock::start(), Mask::default(), Pulse::default()).unwrap();
+        Recorder::create(folder.clone(), Clock::start(), Redactor::default(), Pulse::default()).unwrap();
     let follower = Follower::live(folder, recorder.live());
     (recorder, follower)
 }

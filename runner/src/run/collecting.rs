@@ -88,7 +88,7 @@ impl Run<'_> {
             step: step.name.clone(),
             folder: step.cwd.clone().unwrap_or_default(),
             before: before.collect(),
-            mask: self.mask.clone(),
+            redactor: self.redactor.clone(),
         }
     }
 

@@ -24,7 +24,7 @@ use crate::{
         folder::RunFolder,
         recorder::{Recorded, Recorder},
     },
-    redactor::Mask,
+    redactor::Redactor,
 };
 
 /// How a run ended, as far as it could be recorded.
@@ -45,13 +45,13 @@ pub async fn run(
     job: &Job,
     folder: &RunFolder,
     clock: Clock,
-    mask: &Mask,
+    redactor: &Redactor,
     recorder: Recorder,
     signals: &mut Signals,
 ) -> Finished {
     let (sender, requests) = mpsc::unbounded_channel();
     let shell = RecordedShell::new(sender, clock, job.environment_of(None));
-    let mut run = Run::new(job, folder, clock, mask, recorder);
+    let mut run = Run::new(job, folder, clock, redactor, recorder);
     run.announce();
     let task = tokio::spawn(context::prepare(job.request(), shell));
     run.phase = Phase::Preparing(Preparing::new(task, requests));
@@ -77,11 +77,11 @@ pub fn skip(
     job: &Job,
     folder: &RunFolder,
     clock: Clock,
-    mask: &Mask,
+    redactor: &Redactor,
     recorder: Recorder,
     reason: String,
 ) -> Finished {
-    let mut run = Run::new(job, folder, clock, mask, recorder);
+    let mut run = Run::new(job, folder, clock, redactor, recorder);
     run.announce();
     for head in job.heads() {
         let record = StepRecord::of(&head.name, head.kind, head.command, Outcome::Skipped, 0);
@@ -96,7 +96,7 @@ pub(super) struct Run<'r> {
     pub(super) job: &'r Job,
     pub(super) folder: &'r RunFolder,
     pub(super) clock: Clock,
-    pub(super) mask: &'r Mask,
+    pub(super) redactor: &'r Redactor,
     pub(super) recorder: Recorder,
     pub(super) state: State,
     pub(super) phase: Phase,
@@ -164,7 +164,13 @@ impl Phase {
 }
 
 impl<'r> Run<'r> {
-    fn new(job: &'r Job, folder: &'r RunFolder, clock: Clock, mask: &'r Mask, recorder: Recorder) -> Self {
+    fn new(
+        job: &'r Job,
+        folder: &'r RunFolder,
+        clock: Clock,
+        redactor: &'r Redactor,
+        recorder: Recorder,
+    ) -> Self {
         let rules = job.recipe.steps.iter().map(|step| StepRule {
             name: step.name.clone(),
             allow_failure: step.allow_failure,
@@ -175,7 +181,7 @@ impl<'r> Run<'r> {
             job,
             folder,
             clock,
-            mask,
+            redactor,
             recorder,
             state: State::new(rules.collect(), deadline),
             phase: Phase::Between,

@@ -65,7 +65,7 @@ impl Run<'_> {
             Request::Run(command, reply) => self.start_command(command, reply),
             Request::Did { label, line, status, said } => {
                 self.begin_command(&label, line);
-                self.recorder.output(Stream::Err, self.mask.text(&said).as_bytes());
+                self.recorder.output(Stream::Err, self.redactor.text(&said).as_bytes());
                 self.add_command(label, status);
             }
             Request::Begin(stage) => {

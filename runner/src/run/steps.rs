@@ -65,7 +65,7 @@ impl Run<'_> {
 
     pub(super) fn spawn(&mut self, spec: &Spec, step: usize, limits: Limits) -> io::Result<Supervised> {
         let mark = self.job.mark();
-        let terms = Terms { step, limits, mask: self.mask, mark: &mark, stop: self.state.stopping() };
+        let terms = Terms { step, limits, redactor: self.redactor, mark: &mark, stop: self.state.stopping() };
         Supervised::start(spec, terms, self.clock, &mut self.recorder)
     }
 

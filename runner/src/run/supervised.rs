@@ -13,7 +13,7 @@ use crate::{
         spawn::{Message, Process, Spec},
     },
     record::{event::Event, recorder::Recorder},
-    redactor::{Mask, StreamMask},
+    redactor::{Redactor, StreamRedactor},
 };
 
 /// What a child is started with, besides its [`Spec`].
@@ -24,7 +24,7 @@ pub(super) struct Terms<'t> {
     /// How long it may take.
     pub(super) limits: Limits,
     /// What must not be recorded or shown.
-    pub(super) mask: &'t Mask,
+    pub(super) redactor: &'t Redactor,
     /// What it and all that it starts carry in their environment, as `NAME=value`.
     pub(super) mark: &'t str,
     /// The run is to end: it does not get far.
@@ -37,7 +37,7 @@ pub(super) struct Supervised {
     supervisor: Supervisor,
     clock: Clock,
     mark: String,
-    masks: [StreamMask; 2],
+    redactors: [StreamRedactor; 2],
     closed: [bool; 2],
     captures: Option<[Capture; 2]>,
     leaked: Vec<String>,
@@ -71,7 +71,7 @@ impl Supervised {
             supervisor: Supervisor::new(terms.limits, now),
             clock,
             mark: terms.mark.to_owned(),
-            masks: [terms.mask.stream(), terms.mask.stream()],
+            redactors: [terms.redactor.stream(), terms.redactor.stream()],
             closed: [false; 2],
             captures: None,
             leaked: Vec::new(),
@@ -110,15 +110,15 @@ impl Supervised {
         loop {
             match self.process.next().await {
                 Message::Output(stream, bytes) => {
-                    // As printed: a commit's id may hold a secret's digits. What is said of it later goes through the mask again.
+                    // As printed: a commit's id may hold a secret's digits. What is said of it later goes through the redactor again.
                     if let Some(captures) = &mut self.captures {
                         captures[stream.index()].push(bytes);
                     }
-                    recorder.output(stream, &self.masks[stream.index()].push(bytes));
+                    recorder.output(stream, &self.redactors[stream.index()].push(bytes));
                     return Input::Spoke;
                 }
                 Message::Closed(stream) => {
-                    recorder.output(stream, &self.masks[stream.index()].finish());
+                    recorder.output(stream, &self.redactors[stream.index()].finish());
                     self.closed[stream.index()] = true;
                     if self.closed == [true; 2] {
                         return Input::Closed;

@@ -12,7 +12,7 @@ use globset::{GlobBuilder, GlobMatcher};
 use crate::{
     recipe::{PublicName, Upload},
     record::Artifact,
-    redactor::Mask,
+    redactor::Redactor,
 };
 
 /// Folders of version control, which no glob means.
@@ -91,7 +91,7 @@ pub(super) struct Wanted {
     /// What the steps before have collected, each with the step's name.
     pub(super) before: Vec<(String, Artifact)>,
     /// A secret is no name.
-    pub(super) mask: Mask,
+    pub(super) redactor: Redactor,
 }
 
 impl Wanted {
@@ -157,7 +157,7 @@ impl Wanted {
         }
         let mut names = Vec::with_capacity(found.len());
         for relative in found {
-            let name = self.mask.text(&name(relative)).into_owned();
+            let name = self.redactor.text(&name(relative)).into_owned();
             taken.take(&name, self.path(relative), &self.step)?;
             names.push(name);
         }
@@ -261,7 +261,7 @@ mod tests {
             step: "upload".to_owned(),
             folder: PathBuf::new(),
             before: Vec::new(),
-            mask: Mask::default(),
+            redactor: Redactor::default(),
         }
     }
 
@@ -364,8 +364,8 @@ mod tests {
 
     #[test]
     fn a_secret_is_no_name() {
-        let mask = Mask::new(["hunter2".to_owned()]).unwrap();
-        let wanted = Wanted { mask, ..wanted("*", PublicName::Path) };
+        let redactor = Redactor::new(["hunter2".to_owned()]).unwrap();
+        let wanted = Wanted { redactor, ..wanted("*", PublicName::Path) };
         assert_eq!(names(&wanted, &["a-hunter2.txt"]).unwrap(), ["a-***.txt"]);
     }
 

@@ -41,7 +41,7 @@ pub fn main() -> Exit {
     match verb(&cli) {
         Ok(exit) => exit,
         Err(failure) => {
-            let text = failure.render(setup::look(color(&cli), true).colour);
+            let text = failure.render(setup::display_settings(color(&cli), true).colour);
             let _ = io::stderr().lock().write_all(text.as_bytes());
             failure.exit
         }
