@@ -76,14 +76,15 @@ struct Rows {
 }
 
 impl Rows {
-    fn put(&self, text: &str) -> io::Result<()> {
+    fn put(&self, text: &str) {
         self.drawn.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(text.as_bytes());
-        Ok(())
     }
 
     /// Moves the cursor, as the final byte of the sequence says.
-    fn move_by(&self, n: usize, last: char) -> io::Result<()> {
-        if n == 0 { Ok(()) } else { self.put(&format!("\x1b[{n}{last}")) }
+    fn move_by(&self, n: usize, last: char) {
+        if n > 0 {
+            self.put(&format!("\x1b[{n}{last}"));
+        }
     }
 }
 
@@ -97,24 +98,28 @@ impl TermLike for Rows {
     }
 
     fn move_cursor_up(&self, n: usize) -> io::Result<()> {
-        self.move_by(n, 'A')
+        self.move_by(n, 'A');
+        Ok(())
     }
 
     fn move_cursor_down(&self, n: usize) -> io::Result<()> {
-        self.move_by(n, 'B')
+        self.move_by(n, 'B');
+        Ok(())
     }
 
     fn move_cursor_right(&self, n: usize) -> io::Result<()> {
-        self.move_by(n, 'C')
+        self.move_by(n, 'C');
+        Ok(())
     }
 
     fn move_cursor_left(&self, n: usize) -> io::Result<()> {
-        self.move_by(n, 'D')
+        self.move_by(n, 'D');
+        Ok(())
     }
 
     fn write_line(&self, text: &str) -> io::Result<()> {
-        self.put(text)?;
-        self.put("\n")
+        self.put(&format!("{text}\n"));
+        Ok(())
     }
 
     fn write_str(&self, text: &str) -> io::Result<()> {
@@ -123,13 +128,15 @@ impl TermLike for Rows {
             return Ok(());
         }
         if self.ended.swap(false, Ordering::Relaxed) {
-            self.put("\n")?;
+            self.put("\n");
         }
-        self.put(text)
+        self.put(text);
+        Ok(())
     }
 
     fn clear_line(&self) -> io::Result<()> {
-        self.put("\r\x1b[2K")
+        self.put("\r\x1b[2K");
+        Ok(())
     }
 
     fn flush(&self) -> io::Result<()> {

@@ -64,9 +64,8 @@ impl Table {
 
     /// A line a row, without columns that are empty in all of them.
     pub(crate) fn draw(&self, canvas: Canvas) -> String {
-        let cell = |row: &'_ Vec<Cell>, column: usize| {
-            row.get(column).map_or(0, |cell| words::columns(&cell.text))
-        };
+        let cell =
+            |row: &'_ Vec<Cell>, column: usize| row.get(column).map_or(0, |cell| words::columns(&cell.text));
         let mut widths: Vec<usize> = (0..self.head.len())
             .map(|column| match self.rows.iter().map(|row| cell(row, column)).max() {
                 None | Some(0) => 0,

@@ -186,7 +186,7 @@ impl MultiBuildView {
                 self.running.clear();
             }
             Event::Note { text } => {
-                self.message(&Prefix::default(), &format!("note: {}", words::plain(text)))
+                self.message(&Prefix::default(), &format!("note: {}", words::plain(text)));
             }
             Event::Delivered { server, result_key, page } => {
                 self.message(
