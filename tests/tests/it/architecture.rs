@@ -24,13 +24,13 @@ const NEVER: [(&str, &str, &[&str]); 2] = [
 ];
 
 /// What nevertheless imports what, of a crate. The list only ever gets shorter.
-const STILL: &[(&str, &str, &str)] = &[("runner", "record", "display")];
+const STILL: &[(&str, &str, &str)] = &[];
 
 /// Lines of the longest file.
 const LINES: usize = 600;
 
 /// Files that are longer. The list only ever gets shorter.
-const TOO_LONG: &[&str] = &["runner/src/display/several/mod.rs", "runner/src/run/dispatch.rs"];
+const TOO_LONG: &[&str] = &["runner/src/display/several/mod.rs"];
 
 /// Crates in which files still import each other in a circle. The list only ever gets shorter.
 const CIRCLES: &[&str] = &["runner", "wire"];
