@@ -263,8 +263,10 @@ impl Reader<'_> {
                 "{" => {
                     self.at += 1;
                     while !matches!(self.peek(0), "}" | "") {
+                        let begin = self.at;
                         self.tree(&path, leaves);
-                        if self.peek(0) == "," {
+                        // A sign that no `use` has is passed over, not read for ever.
+                        if self.peek(0) == "," || self.at == begin {
                             self.at += 1;
                         }
                     }
@@ -349,6 +351,9 @@ fn tokens(text: &str) -> Vec<String> {
             rest.find("*/").map_or(rest.len(), |end| end + 2)
         } else if let Some(length) = raw_text(rest) {
             length
+        } else if rest.strip_prefix("r#").is_some_and(is_word) {
+            // A raw identifier: `r#loop` is the name `loop`.
+            2
         } else if first == '"' {
             quoted(rest, b'"')
         } else if first == '\'' {
