@@ -91,15 +91,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failed_build_that_was_not_delivered_is_a_failed_build() {
-        assert_eq!(Exit::BuildFailed.worst(Exit::NotDelivered), Exit::BuildFailed);
-        assert_eq!(Exit::NotDelivered.worst(Exit::BuildFailed), Exit::BuildFailed);
-        assert_eq!(Exit::Ok.worst(Exit::NotDelivered), Exit::NotDelivered);
-        assert_eq!(Exit::Signal(2).worst(Exit::BuildFailed), Exit::Signal(2));
+    fn of_several_exits_the_one_that_most_needs_attention_counts() {
+        let ascending = [
+            Exit::Ok,
+            Exit::No,
+            Exit::NotDelivered,
+            Exit::ContextFailed,
+            Exit::BuildFailed,
+            Exit::NotAnswered,
+            Exit::RecipeInvalid,
+            Exit::Usage,
+            Exit::CannotRecord,
+            Exit::Signal(2),
+        ];
+        for (index, worse) in ascending.iter().enumerate() {
+            for better in &ascending[..=index] {
+                assert_eq!((worse.worst(*better), better.worst(*worse)), (*worse, *worse));
+            }
+        }
+        // The first signal is the one that ended it.
+        assert_eq!(Exit::Signal(15).worst(Exit::Signal(2)), Exit::Signal(15));
     }
 
     #[test]
-    fn cancelled_by_sigterm_is_143() {
-        assert_eq!(Exit::of(Outcome::Cancelled, Some(15)).code(), 143);
+    fn how_a_run_of_each_outcome_ends() {
+        for (outcome, signal, code) in [
+            (Outcome::Passed, None, 0),
+            (Outcome::Skipped, None, 0),
+            (Outcome::Failed, None, 10),
+            (Outcome::TimedOut, None, 10),
+            (Outcome::Quiet, None, 10),
+            (Outcome::Crashed, None, 10),
+            (Outcome::InfraError, None, 12),
+            (Outcome::Cancelled, Some(15), 143),
+            (Outcome::Cancelled, None, 130),
+        ] {
+            assert_eq!(Exit::of(outcome, signal).code(), code, "{outcome:?}");
+        }
     }
 }

@@ -128,7 +128,7 @@ pub fn plan(carried: &Carried, facts: &PlatformFacts) -> Result<Replay, ReplayEr
     }
     let needed = needed(&recipe);
     if !recipe.needs.is_empty() {
-        notes.push("what it needs is built as the recipes of that say now".to_owned());
+        notes.push("its dependencies are built from their current recipes".to_owned());
     }
     let is_added = |tag: &&String| !recipe.tags.contains(tag) && *tag != TAG && !tag.starts_with("__");
     let tags = carried.tags.iter().filter(is_added).cloned();
@@ -290,7 +290,7 @@ mod tests {
         assert_eq!(recipe.cell.get("py").map(String::as_str), Some("3.12"));
         assert_eq!(recipe.secrets, ["TOKEN"]);
         assert_eq!(replay.needed, [PathBuf::from("/zlib")]);
-        assert!(replay.notes[0].contains("as the recipes of that say now"), "{:?}", replay.notes);
+        assert!(replay.notes[0].contains("from their current recipes"), "{:?}", replay.notes);
     }
 
     #[test]

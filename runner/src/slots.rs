@@ -147,6 +147,42 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_remembered_after_runs_of_each_outcome() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/tests/runs-of-format-1/passed");
+        let passed =
+            crate::record::folder::RunFolder::at(std::path::Path::new(folder)).read_result().unwrap();
+        let before = Memory {
+            run_id: "before".to_owned(),
+            tip: Some("tip".to_owned()),
+            took: Some(7.0),
+            reserved: true,
+            durations: [("gone".to_owned(), 1.0)].into(),
+            ..Memory::default()
+        };
+        let after = |outcome, cwd: Option<&str>| {
+            let record = RunRecord { outcome, cwd: cwd.map(str::to_owned), tip: None, ..passed.clone() };
+            before.clone().after(&record)
+        };
+        for (outcome, cwd, last, took) in [
+            (Outcome::Passed, Some("/t"), Outcome::Passed, passed.duration),
+            (Outcome::Failed, Some("/t"), Outcome::Failed, 7.0),
+            (Outcome::Quiet, Some("/t"), Outcome::Quiet, 7.0),
+            // Before there was a tree, time that is over says nothing of the code.
+            (Outcome::TimedOut, None, Outcome::InfraError, 7.0),
+            (Outcome::Quiet, None, Outcome::InfraError, 7.0),
+        ] {
+            let memory = after(outcome, cwd);
+            assert_eq!((memory.last.unwrap().outcome, memory.took), (last, Some(took)), "{outcome:?}");
+            assert_eq!(
+                (memory.run_id, memory.tip.as_deref(), memory.reserved),
+                (passed.run_id.clone(), Some("tip"), false)
+            );
+            assert!(!memory.durations.contains_key("gone"));
+        }
+        assert_eq!(after(Outcome::Skipped, None), before);
+    }
+
+    #[test]
     fn the_order_of_tags_does_not_make_another_slot() {
         let home = Home::find(Some(std::path::Path::new("/h")), None).unwrap();
         let file = |tags: [&str; 2]| super::file(&home, "p", "h", "a", &tags.map(str::to_owned));

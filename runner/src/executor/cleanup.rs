@@ -38,7 +38,7 @@ pub(super) async fn clear(
         return Ok(());
     }
     let tree = tempdir.to_owned();
-    kept.bytes = aside(signals, move || disk_usage(&tree)).await?;
+    kept.bytes = blocking(signals, move || disk_usage(&tree)).await?;
     let _ = retained::note(home, &kept);
     Ok(())
 }
@@ -62,7 +62,7 @@ pub(crate) async fn prune(
     let entries = cache::list(&home.cache()).unwrap_or_default();
     for entry in cache::prune_candidates(&entries, config.cache.size.as_u64()) {
         let held = entry.clone();
-        match aside(signals, move || held.remove()).await? {
+        match blocking(signals, move || held.remove()).await? {
             Ok(true) => console.note(format!("removed {} from the cache, which was too large", entry.name())),
             Ok(false) => {}
             Err(error) => console.note(format!("cannot remove {} from the cache: {error}", entry.name())),
@@ -73,14 +73,14 @@ pub(crate) async fn prune(
 
 async fn remove(console: &Console, signals: &mut Signals, dir: &Path) -> Result<(), Exit> {
     let tree = dir.to_owned();
-    if let Err(left) = aside(signals, move || outputs::discard(&tree)).await? {
+    if let Err(left) = blocking(signals, move || outputs::discard(&tree)).await? {
         console.note(format!("cannot remove {}: {left}", dir.display()));
     }
     Ok(())
 }
 
 /// Blocking work that a signal does not wait for.
-async fn aside<T: Send + 'static>(
+async fn blocking<T: Send + 'static>(
     signals: &mut Signals,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Exit> {

@@ -11,7 +11,7 @@ use crate::{
     },
     exit::Exit,
     plan::ReadyBuild,
-    record::{Outcome, folder::RunFolder},
+    record::{Outcome, RunRecord, folder::RunFolder},
     server::Server,
 };
 
@@ -36,18 +36,7 @@ pub(super) struct FailureCause {
 impl FailureCause {
     /// That build.
     pub(super) fn of(name: &str, run: &FinishedRun) -> Self {
-        let FinishedRun { folder, record, .. } = run;
-        let how = match record.outcome {
-            Outcome::Passed | Outcome::Failed => "failed",
-            Outcome::TimedOut => "timed out",
-            Outcome::Quiet => "was stopped (no output)",
-            Outcome::Cancelled => "was cancelled",
-            Outcome::InfraError => "could not be built (not the code's fault)",
-            Outcome::Crashed => "crashed",
-            Outcome::Skipped => "was skipped",
-        };
-        let place = record.culprit().map(|step| format!(" at {}", step.name)).unwrap_or_default();
-        Self { words: format!("{name} {how}{place}"), folder: folder.clone() }
+        Self { words: failure(name, &run.record), folder: run.folder.clone() }
     }
 
     /// With the key of its result on the first server that gave one.
@@ -55,6 +44,21 @@ impl FailureCause {
         let key = servers.iter().find_map(|server| Receipt::result_key(&self.folder, &server.name()));
         key.map_or_else(|| self.words.clone(), |key| format!("{} (result {key})", self.words))
     }
+}
+
+/// How a build ended that has not passed, and where: `zlib failed at make`.
+fn failure(name: &str, record: &RunRecord) -> String {
+    let how = match record.outcome {
+        Outcome::Passed | Outcome::Failed => "failed",
+        Outcome::TimedOut => "timed out",
+        Outcome::Quiet => "was stopped (no output)",
+        Outcome::Cancelled => "was cancelled",
+        Outcome::InfraError => "could not be built (not the code's fault)",
+        Outcome::Crashed => "crashed",
+        Outcome::Skipped => "was skipped",
+    };
+    let place = record.culprit().map(|step| format!(" at {}", step.name)).unwrap_or_default();
+    format!("{name} {how}{place}")
 }
 
 /// Delivers what comes until nothing more can come.
@@ -114,4 +118,27 @@ async fn hand_over(deliverer: &mut Deliverer, run: FinishedRun, servers: &[Serve
         deliverer.close(active);
     }
     exit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_a_build_failed_and_where() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/tests/runs-of-format-1/failed");
+        let mut record = RunFolder::at(std::path::Path::new(folder)).read_result().unwrap();
+        let place = record.culprit().map(|step| format!(" at {}", step.name)).unwrap();
+        for (outcome, how) in [
+            (Outcome::Failed, "failed"),
+            (Outcome::TimedOut, "timed out"),
+            (Outcome::Quiet, "was stopped (no output)"),
+            (Outcome::InfraError, "could not be built (not the code's fault)"),
+        ] {
+            record.outcome = outcome;
+            assert_eq!(failure("zlib", &record), format!("zlib {how}{place}"));
+        }
+        record.steps.clear();
+        assert_eq!(failure("zlib", &record), "zlib could not be built (not the code's fault)");
+    }
 }

@@ -94,7 +94,7 @@ fn remove(entries: &[CacheEntry]) -> Result<Exit, Failure> {
                 freed += entry.bytes();
                 print(&format!("removed {} ({})", entry.name(), words::bytes(entry.bytes())));
             }
-            Ok(false) => say(&format!("pony-run: {} is in use now; it stays", entry.name())),
+            Ok(false) => say(&format!("{} is in use, skipped", entry.name())),
             Err(error) => return Err(cannot_record(format!("cannot remove {}: {error}", entry.name()))),
         }
     }

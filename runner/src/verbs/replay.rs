@@ -58,9 +58,9 @@ pub(super) async fn replay(options: &ReplayOptions) -> Result<Exit, Failure> {
     }
     let recipe = write(&home.replays().join(name), &carried.file_name(), &yaml)
         .map_err(|error| cannot_record(format!("the recipe cannot be written: {error}")))?;
-    say(&plain(&format!("pony-run: running {words} again, by {}", recipe.display())));
+    say(&plain(&format!("Re-running {words} from {}", recipe.display())));
     for note in notes {
-        say(&plain(&format!("pony-run: {note}")));
+        say(&plain(&format!("note: {note}")));
     }
     run::run(&as_a_run(options, recipe, tags)).await
 }

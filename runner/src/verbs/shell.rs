@@ -15,6 +15,7 @@ use crate::{
     process::spawn::{self, Environment},
     record::{RunRecord, folder::RunFolder},
     retained,
+    words::plain,
 };
 
 /// Becomes that shell, or `command`; comes back only if that fails.
@@ -26,18 +27,17 @@ pub(super) fn shell(run: Option<&str>, command: &[OsString]) -> Result<Exit, Fai
         Some(cwd) if Path::new(cwd).is_dir() => PathBuf::from(cwd),
         Some(cwd) => {
             return Err(wrong(format!(
-                "the tree of that run, `{cwd}`, is no longer there; `--keep always` keeps the trees of runs that pass too"
+                "the build folder of that run, `{cwd}`, is gone (passing runs keep theirs only with --keep always)"
             )));
         }
-        None => return Err(wrong("that run ended before it had a tree".to_owned())),
+        None => return Err(wrong("that run ended before it had a build folder".to_owned())),
     };
     let env = environment(&record, &cwd);
     let default = env.get(&OsString::from("SHELL")).cloned().unwrap_or_else(|| "/bin/sh".into());
     let (program, arguments) = if let Some((program, arguments)) = command.split_first() {
         (program.clone(), arguments)
     } else {
-        let when = record.started.strftime("%Y-%m-%d %H:%M UTC");
-        say(&format!("the run of {} of {when}, in {}", record.package, cwd.display()));
+        say(&format!("{}. Shell in {}; `exit` leaves it.", headline(&record), cwd.display()));
         (default, &[][..])
     };
     // Looked for where steps would: a new program is found by the old environment else.
@@ -46,6 +46,13 @@ pub(super) fn shell(run: Option<&str>, command: &[OsString]) -> Result<Exit, Fai
     #[expect(clippy::disallowed_methods, reason = "nothing is spawned: this process becomes the shell")]
     let error = Command::new(found).args(arguments).current_dir(&cwd).env_clear().envs(env).exec();
     Err(wrong(format!("cannot start `{}`: {error}", program.display())))
+}
+
+/// The run, and how it ended: `zlib, 2026-11-28 12:35 UTC: failed at "docs" (make docs)`.
+fn headline(record: &RunRecord) -> String {
+    let when = record.started.strftime("%Y-%m-%d %H:%M UTC");
+    let step = record.culprit().map(|step| format!(" at \"{}\" ({})", step.name, step.command));
+    plain(&format!("{}, {when}: {}{}", record.package, record.outcome.word(), step.unwrap_or_default()))
 }
 
 /// What a step of the run sees, but for the run's mark: nobody shall take the shell for a leftover.
@@ -68,7 +75,7 @@ fn find(home: &Home, run: Option<&str>) -> Result<RunFolder, Failure> {
     let Some(run) = run else {
         let kept = retained::list(home).unwrap_or_default();
         return kept.iter().find_map(|tree| RunFolder::by_id(home, &tree.run_id)).ok_or_else(|| {
-            wrong("no tree is kept; `--keep always` keeps the trees of runs that pass too".to_owned())
+            wrong("no build folders are kept (passing runs keep theirs only with --keep always)".to_owned())
         });
     };
     let path = Path::new(run);
@@ -86,7 +93,7 @@ fn find(home: &Home, run: Option<&str>) -> Result<RunFolder, Failure> {
     of_package.ok_or_else(|| {
         let kept: Vec<String> = kept.into_iter().map(|tree| tree.run_id).collect();
         let kept = if kept.is_empty() { "none".to_owned() } else { kept.join(", ") };
-        wrong(format!("no run `{run}`, and no kept tree of a package of that name; kept are: {kept}"))
+        wrong(format!("no run or package `{run}` has a kept build folder; kept runs: {kept}"))
     })
 }
 

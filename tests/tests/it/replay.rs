@@ -131,7 +131,7 @@ fn needs_cells_and_what_is_known_late_are_as_they_were() {
     assert!(recipe.contains("{{needs.lib.out}}") && recipe.contains("{{jobs}}"), "{recipe}");
     let (result, outputs) = (result.display().to_string(), world.cached().len());
     let again =
-        replay(&world, &[&result]).code(0).out_has("lib of 2\n").err_has("as the recipes of that say now");
+        replay(&world, &[&result]).code(0).out_has("lib of 2\n").err_has("from their current recipes");
     assert_eq!(world.cached().len(), outputs, "what it needs is there: {again}");
     fs::remove_file(world.path("work/lib.yaml")).unwrap();
     let host = world.last_run().result()["host"].as_str().unwrap().to_owned();

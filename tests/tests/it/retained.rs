@@ -34,10 +34,10 @@ fn a_failed_run_is_looked_at_where_it_failed() {
 fn a_tree_that_is_gone_is_said_to_be() {
     let world = World::new();
     let recipe = world.recipe("steps:\n- run: 'true'\n");
-    let _ = world.pony(&["shell"]).end().code(2).err_has("no tree is kept");
+    let _ = world.pony(&["shell"]).end().code(2).err_has("no build folders are kept");
     let _ = world.pony(&[recipe]).end().code(0);
     let id = world.run().result()["run_id"].as_str().unwrap().to_owned();
-    let _ = world.pony(&["shell", &id]).end().code(2).err_has("no longer there");
+    let _ = world.pony(&["shell", &id]).end().code(2).err_has("is gone (passing runs");
     let _ = world.pony(&["shell", "nothing"]).end().code(2).err_has("no run `nothing`");
     let _ = world.pony(&["shell", "no/where"]).end().code(2).err_has("no run");
 }
