@@ -62,7 +62,7 @@ pub(super) async fn replay(options: &ReplayOptions) -> Result<Exit, Failure> {
     for note in notes {
         say(&plain(&format!("note: {note}")));
     }
-    run::run(&as_a_run(options, recipe, tags)).await
+    Box::pin(run::run(&as_a_run(options, recipe, tags))).await
 }
 
 /// A result of this machine, by its file, its folder or its id.

@@ -56,7 +56,8 @@ pub(super) async fn run(options: &RunOptions) -> Result<Exit, Failure> {
     plan.context.machine.reported.extend(libc.map(|libc| ("libc".to_owned(), libc.into())));
     home.make().map_err(cannot_record)?;
     let work = Work { options, home, config, registry, servers, plan };
-    setup::with_console(&options.show, clock, async |console, signals| work.run(console, signals).await).await
+    let run = async |console, signals| work.run(console, signals).await;
+    Box::pin(setup::with_console(&options.show, clock, run)).await
 }
 
 /// What is done, once all that the person wrote is known to be right.
