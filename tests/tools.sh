@@ -50,13 +50,13 @@ need_packages() {
         apt-get -qq install --yes --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-# need_cargo_tool NAME installs a program from crates.io unless it is there.
+# need_cargo_tool NAME [OPTION…] installs a program from crates.io unless it is there.
 need_cargo_tool() {
     command -v "$1" >/dev/null || {
         say "installing $1 from crates.io into $target/tools (some minutes)"
-        # It is run a few times, not shipped: most of the compiler's work for speed is not worth its time.
-        CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
-            CARGO_PROFILE_RELEASE_DEBUG=0 cargo install --quiet --locked --root "$target/tools" "$1"
+        # It is run a few times, not shipped: the compiler's work for speed is not worth its time.
+        CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+            CARGO_PROFILE_RELEASE_DEBUG=0 cargo install --quiet --locked --root "$target/tools" "$@"
     }
 }
 

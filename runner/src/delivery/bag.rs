@@ -250,7 +250,7 @@ fn fact(fact: &InfoValue) -> Value {
 }
 
 fn wall_clock(time: Timestamp) -> String {
-    time.to_zoned(TimeZone::system()).strftime(WALL_CLOCK).to_string()
+    time.to_zoned_datetime(TimeZone::system()).strftime(WALL_CLOCK).to_string()
 }
 
 fn string(text: &str) -> Value {

@@ -130,7 +130,7 @@ impl WaitingResult {
 
 /// The time of day here, with the date where that is another one.
 fn local(time: Timestamp, now: Timestamp) -> String {
-    let (time, now) = (time.to_zoned(TimeZone::system()), now.to_zoned(TimeZone::system()));
+    let (time, now) = (time.to_zoned_datetime(TimeZone::system()), now.to_zoned_datetime(TimeZone::system()));
     let format = if time.date() == now.date() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
     time.strftime(format).to_string()
 }

@@ -1,6 +1,12 @@
 //! Mail: a message as RFC 5322 has it, and its way by SMTP or `sendmail`.
 
-use std::{ffi::OsString, fs, io::Write as _, path::Path, time::Duration};
+use std::{
+    ffi::OsString,
+    fs,
+    io::{self, Write as _},
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 use jiff::Timestamp;
 use lettre::{
@@ -88,9 +94,10 @@ pub(crate) fn compose(
     let host = domain(host);
     let from = mail.from.clone().map_or_else(|| format!("pony-run@{host}").parse::<Mailbox>(), Ok);
     let from = from.map_err(|_| lettre::error::Error::MissingFrom)?;
+    let date = SystemTime::try_from(now).map_err(io::Error::other).map_err(lettre::error::Error::Io)?;
     let builder = mail.to.iter().fold(Message::builder().from(from), |builder, to| builder.to(to.clone()));
     let message = builder
-        .date(now.into())
+        .date(date)
         .message_id(Some(format!("<{id}@{host}>")))
         .subject(&message.subject)
         // RFC 3834: no automatic answers.

@@ -144,7 +144,7 @@ fn members(bag: Struct) -> Map<String, Json> {
 
 fn wall_clock(bag: &mut Struct, key: &str) -> Option<Zoned> {
     let Some(Value::String(text)) = bag.remove(key) else { return None };
-    civil::DateTime::strptime(WALL_CLOCK, text).ok()?.to_zoned(TimeZone::system()).ok()
+    civil::DateTime::strptime(WALL_CLOCK, text).ok()?.to_zoned_datetime(TimeZone::system()).ok()
 }
 
 fn to_rfc2822(time: &Zoned) -> String {
@@ -330,7 +330,7 @@ fn full_result(slug: &str, build: &Json) -> FullResult {
     // Wall clocks of clients, with an offset that is the server's: right where the clients' clocks show what ours does.
     let time = |key: &str| {
         let shown = rfc2822::parse(build[key].as_str()?).ok()?;
-        Some(shown.datetime().to_zoned(TimeZone::system()).ok()?.timestamp())
+        Some(shown.datetime().to_zoned_datetime(TimeZone::system()).ok()?.timestamp())
     };
     let (started, finished) = (time("started"), time("finished"));
     let duration =
@@ -444,7 +444,7 @@ mod tests {
             (failed.summary.slot.host.as_str(), failed.summary.duration),
             ("example.com", Some(300.0))
         );
-        let shown = failed.summary.received.unwrap().to_zoned(TimeZone::system()).datetime();
+        let shown = failed.summary.received.unwrap().to_zoned_datetime(TimeZone::system()).datetime();
         assert_eq!(shown.to_string(), "2009-10-20T10:25:00", "offsets are not to be believed");
     }
 

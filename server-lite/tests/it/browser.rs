@@ -1,19 +1,18 @@
 //! Pages and links as a browser takes them.
 
-use scraper::{Html, Selector};
-
-use crate::harness::{Reply, Running};
+use crate::{
+    harness::{Reply, Running},
+    html::Html,
+};
 
 pub(crate) fn page(reply: &Reply) -> Html {
     assert_eq!(reply.status, 200, "{reply:?}");
     assert_eq!(reply.header("content-type"), Some("text/html; charset=utf-8"));
-    let html = Html::parse_document(&reply.text());
-    assert!(html.errors.is_empty(), "{:?}", html.errors);
-    html
+    Html::parse(&reply.text())
 }
 
 pub(crate) fn all(html: &Html, selector: &str) -> Vec<String> {
-    html.select(&Selector::parse(selector).unwrap()).map(|element| element.text().collect()).collect()
+    html.select(selector).into_iter().map(|element| element.text().to_owned()).collect()
 }
 
 pub(crate) fn text(html: &Html) -> String {
@@ -23,8 +22,7 @@ pub(crate) fn text(html: &Html) -> String {
 /// The link with this text, resolved against the page it is on, as a browser does it.
 pub(crate) fn follow(server: &Running, from: &str, label: &str) -> (String, Reply) {
     let html = page(&server.get(from));
-    let links = Selector::parse("a").unwrap();
-    let link = html.select(&links).find(|link| link.text().collect::<String>() == label);
+    let link = html.select("a").into_iter().find(|link| link.text() == label);
     let href = link.unwrap_or_else(|| panic!("no link {label:?} on {from}")).attr("href").unwrap().to_owned();
     let path = resolve(from, &href);
     let reply = server.get(&path);

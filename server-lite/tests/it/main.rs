@@ -5,6 +5,7 @@ mod browser;
 mod calls;
 mod files;
 mod harness;
+mod html;
 mod http;
 mod pages;
 mod program;

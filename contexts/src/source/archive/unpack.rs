@@ -192,7 +192,7 @@ fn modified<R: Read + Seek>(entry: &zip::read::ZipFile<'_, R>) -> Option<SystemT
     let small = |number: u8| i8::try_from(number).ok();
     let date = civil::Date::new(at.year().try_into().ok()?, small(at.month())?, small(at.day())?).ok()?;
     let clock = civil::Time::new(small(at.hour())?, small(at.minute())?, small(at.second())?, 0).ok()?;
-    let zoned = date.to_datetime(clock).to_zoned(TimeZone::UTC).ok()?;
+    let zoned = date.to_datetime(clock).to_zoned_datetime(TimeZone::UTC).ok()?;
     time(zoned.timestamp().as_second().try_into().ok()?)
 }
 
