@@ -26,7 +26,7 @@ mod world;
 use std::time::Duration;
 
 pub use self::{
-    daemon::Daemon,
+    daemon::{Daemon, Refused},
     fault::{Direction, Fault, Plan},
     git::Repository,
     http::{Page, exchange, get, post},

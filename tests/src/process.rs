@@ -135,14 +135,19 @@ impl<'w> Call<'w> {
         &self.environment
     }
 
+    /// It as the standard library starts it.
+    #[expect(clippy::disallowed_methods, reason = "tests have no runner to spawn for them")]
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).env_clear().envs(&self.environment).current_dir(&self.cwd);
+        command
+    }
+
     /// Starts it, with stdin closed.
-    #[expect(clippy::disallowed_methods, reason = "tests have no runner to spawn for them, and measure time")]
+    #[expect(clippy::disallowed_methods, reason = "how long a process took is shown where a test fails")]
     pub fn start(self) -> Live<'w> {
-        let mut child = Command::new(&self.program)
-            .args(&self.arguments)
-            .env_clear()
-            .envs(&self.environment)
-            .current_dir(&self.cwd)
+        let mut child = self
+            .command()
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -246,6 +251,12 @@ impl<'w> Live<'w> {
         }
     }
 
+    /// Waits for more on stdout, and returns all that it has printed there so far.
+    pub(crate) fn more(&mut self) -> String {
+        assert!(self.step("more on stdout"), "it ended: {self}");
+        String::from_utf8_lossy(&join(&self.printed, Stream::Out)).into_owned()
+    }
+
     /// Waits until it has printed `text` so many times on stdout, or has closed it; whether it has.
     pub fn until_times(&mut self, text: &str, times: usize) -> bool {
         loop {
@@ -273,18 +284,6 @@ impl<'w> Live<'w> {
 
     /// Whether it has ended, as far as has been waited for.
     pub fn has_ended(&self) -> bool {
-        self.exit.is_some()
-    }
-
-    /// Whether it has ended by now, without waiting for it.
-    pub fn has_ended_by_now(&mut self) -> bool {
-        while let Ok(message) = self.messages.try_recv() {
-            match message {
-                Message::Printed(output) => self.printed.push(output),
-                Message::Closed => self.closed += 1,
-                Message::Exited(status) => self.exit = Some(status),
-            }
-        }
         self.exit.is_some()
     }
 

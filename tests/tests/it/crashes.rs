@@ -1,9 +1,9 @@
 //! `kill -9` of pony-run while it prepares a run: the next run succeeds, trusts nothing half-made, and tidies up.
 //!
-//! A moment is the nth event of a whole run's preparation, and so many turns of an idle loop after it. They are drawn from a
+//! A moment is the nth event of a whole run's preparation, and so many nanoseconds after it. They are drawn from a
 //! seed, which a failure tells; `PONY_TESTS_SEED` adds to all of them, for other moments.
 
-use std::{fmt, fs, hint::spin_loop};
+use std::{fmt, fs, thread, time::Duration};
 
 use pony_tests::{Ended, Kind, World};
 
@@ -28,7 +28,7 @@ struct Moment {
     number: u64,
     event: usize,
     of: usize,
-    turns: u64,
+    delay: Duration,
     cold: bool,
 }
 
@@ -36,16 +36,17 @@ impl Moment {
     fn draw(dice: &mut Dice, seed: u64, number: u64, of: usize) -> Self {
         let event = 1 + usize::try_from(dice.below(of as u64)).unwrap();
         // As often some nanoseconds as some milliseconds.
-        let most = 1 << dice.below(21);
-        Self { seed, number, event, of, turns: dice.below(most), cold: number.is_multiple_of(2) }
+        let most = 1 << dice.below(23);
+        let delay = Duration::from_nanos(dice.below(most));
+        Self { seed, number, event, of, delay, cold: number.is_multiple_of(2) }
     }
 }
 
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, number, event, of, turns, cold } = self;
+        let Self { seed, number, event, of, delay, cold } = self;
         let cache = if *cold { "without a cache" } else { "with a cache and news" };
-        write!(f, "seed {seed}, moment {number}: killed {turns} turns after event {event} of {of}, {cache}")
+        write!(f, "seed {seed}, moment {number}: killed {delay:?} after event {event} of {of}, {cache}")
     }
 }
 
@@ -62,9 +63,8 @@ fn events(world: &World, recipe: &str, steps: usize) -> usize {
 fn killed<'w>(world: &'w World, recipe: &str, moment: &Moment) -> Ended<'w> {
     let mut live = world.pony(&["-n", "--message-format", "json", recipe]).start();
     live.until_times(EVENT, moment.event);
-    for _ in 0..moment.turns {
-        spin_loop();
-    }
+    // The one thing that a clock is for here: to come at any moment.
+    thread::sleep(moment.delay);
     live.kill()
 }
 

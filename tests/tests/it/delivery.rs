@@ -1,11 +1,6 @@
 //! Results on lines that fail and from programs that are killed: afterwards each is on its server exactly once.
 
-use std::{
-    collections::BTreeMap,
-    sync::Mutex,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Mutex, thread, time::Duration};
 
 use pony_tests::{Dialect, Peer, Plan, Proxy, Serve, Stream, World};
 
@@ -17,8 +12,6 @@ const KILLS: u64 = 67;
 const CLIENTS: u64 = 4;
 /// What each client is told of its patience.
 const BOUNDS: &str = "delivery: {timeout: 0.6, uploads: 0.6, waiting: 0.4}\n";
-/// More than all these bounds, on a slow machine that does other things: hanging is what is looked for.
-const FAR_TOO_LONG: Duration = Duration::from_secs(20);
 
 /// A server of one kind, and how often it has each run.
 enum At<'w> {
@@ -120,14 +113,6 @@ fn exactly_once(
     }
 }
 
-/// How long `work` takes, and what comes of it.
-#[expect(clippy::disallowed_methods, reason = "hanging is looked for, and only that")]
-fn timed<T>(work: impl FnOnce() -> T) -> (Duration, T) {
-    let began = Instant::now();
-    let done = work();
-    (began.elapsed(), done)
-}
-
 /// Two builds while the line fails as planned, then one submission while it does not.
 fn faults(kind: &str, part: u64) {
     let there = World::new();
@@ -144,9 +129,9 @@ fn faults(kind: &str, part: u64) {
         let url = format!("http://{}/", proxy.address());
         proxy.set(&plan);
         for _ in 0..2 {
-            let (took, ended) = timed(|| world.pony(&["-s", &url, "demo.yaml"]).end());
-            let ended = if ended.err().contains("not delivered") { ended.code(13) } else { ended.code(0) };
-            assert!(took < FAR_TOO_LONG, "{kind} {number}, {plan}: {ended}");
+            let ended = world.pony(&["-s", &url, "demo.yaml"]).end();
+            let delivered = !ended.err().contains("not delivered");
+            ended.code(if delivered { 0 } else { 13 });
         }
         proxy.open();
         world.configure("");

@@ -21,7 +21,6 @@ fn a_daemon_that_holds_the_pipe_cannot_hang_the_run() {
     let recipe =
         world.recipe("steps:\n- {name: daemon, run: 'setsid sleep 60 & echo started'}\n- run: echo next\n");
     let ended = world.pony(&["-n", recipe]).end().code(0).out_is("started\nnext\n");
-    assert!(ended.took.as_secs() < 10, "{ended}");
     assert!(ended.err().contains("sleep"), "{ended}");
     assert!(world.processes().is_empty(), "{:?} {ended}", world.processes());
 }

@@ -1,9 +1,7 @@
 //! `pony-run query`: questions to every kind of server, and what scripts see of the answers.
 
-use std::net::TcpListener;
-
 use nix::sys::signal::Signal;
-use pony_tests::{Dialect, Ended, Peer, Serve, Stream, World};
+use pony_tests::{Dialect, Ended, Peer, Refused, Serve, Stream, World};
 use serde_json::{Value, json};
 
 /// Two slots of `demo`, of which `slow` fails while there is a file `red`.
@@ -268,12 +266,12 @@ fn waiting_ends_at_its_timeout_or_by_a_signal() {
 #[test]
 fn waiting_continues_while_the_server_is_down() {
     let world = world();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let url = format!("http://{port}/");
+    let refused = Refused::new();
+    let url = format!("http://{}/", refused.address());
     let wait = ["query", "wait", "demo", "--until-green", "--every", "0.1", "-s", &url];
     let mut waiting = world.pony(&wait).start();
     waiting.until(Stream::Err, "could not be asked");
-    let listen = port.to_string();
+    let listen = refused.address();
     let data = world.path("late.db").display().to_string();
     let mut serve =
         world.call(pony_tests::program("pony-serve"), &["--listen", &listen, "--data", &data]).start();

@@ -112,7 +112,8 @@ fn a_second_ctrl_c_kills_at_once() {
     live.until(Stream::Out, "not yet");
     live.signal(Signal::SIGINT);
     let ended = live.end().code(130);
-    assert!(ended.took.as_secs() < 8, "{ended}");
+    // Without the second signal it would have been given ten seconds more.
+    assert!(ended.took.as_secs() < 10, "{ended}");
     assert_eq!(world.run().step("stubborn")["status"], -9, "{ended}");
     assert!(world.processes().is_empty(), "{ended}");
 }

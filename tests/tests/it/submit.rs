@@ -1,8 +1,6 @@
 //! Delivery: to every kind of server, to servers that are down or are none, and later.
 
-use std::net::TcpListener;
-
-use pony_tests::{Dialect, World};
+use pony_tests::{Dialect, Refused, World};
 use serde_json::json;
 
 const STEPS: &str = "tags: [fast, unit]\nsteps:\n- {name: make, run: 'echo made; echo warned >&2'}\n- {name: check, type: test, run: exit 1, allow-failure: true}\n";
@@ -54,8 +52,8 @@ fn a_result_goes_to_pony_serve() {
 fn a_server_that_is_down_gets_the_result_later() {
     let world = World::new();
     let recipe = world.recipe(STEPS);
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let url = format!("http://{port}/");
+    let down = Refused::new();
+    let url = format!("http://{}/", down.address());
     let ended = world.pony(&["-s", &url, recipe]).end().code(13).err_has("not delivered");
     assert!(ended.err().contains("pony-run submit"), "{ended}");
     assert_eq!(world.open_runs().len(), 1);

@@ -26,8 +26,7 @@ fn every_recipe_that_ships_is_valid() {
 fn the_first_recipe_runs() {
     let world = World::new();
     let hello = project("recipes/hello.yaml").display().to_string();
-    let ended = world.pony(&[&hello]).end().code(0).out_has("ello");
-    assert!(ended.took.as_secs() < 10, "{ended}");
+    world.pony(&[&hello]).end().code(0).out_has("ello");
     assert_eq!(world.serve().json("/")["packages"][0]["package"], "hello");
 }
 
