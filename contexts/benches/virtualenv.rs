@@ -3,6 +3,7 @@
 //!
 //! Prints medians and the ratio of runs that take turns; asserts nothing, because machines are noisy. Needs `python3`, and
 //! measures those of uv and virtualenv that are on `PATH`. Nothing is asked of the network.
+#![allow(clippy::disallowed_methods, reason = "a benchmark sets up what it measures, and reads the clock")]
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints its figures, or fails")]
 
 use std::{

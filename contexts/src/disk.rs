@@ -1,4 +1,5 @@
 //! Small files and locks: names beside a path, files written as a whole, absence that is no error, exclusive locks.
+#![expect(clippy::disallowed_methods, reason = "files are written whole here")]
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},

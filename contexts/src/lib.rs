@@ -9,6 +9,7 @@
 //!
 //! Imports lead down: `prepare`, `inspect`, `verify` → `request` → `virtualenv` → `chain`, `source` → `program`, `cache` →
 //! `shell`, `error`, `disk`, `tree` → `url`, `checkout`, `client_info`, `blocking`.
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests set up what they test"))]
 
 mod blocking;
 pub mod cache;

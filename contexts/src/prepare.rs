@@ -1,4 +1,5 @@
 //! Prepares a context: directories, source, environment, virtualenv.
+#![expect(clippy::disallowed_methods, reason = "the workspace of a build is made here")]
 
 use std::{
     collections::BTreeMap,

@@ -1,6 +1,7 @@
 //! Whole directories: copied as they are, removed whatever a build left in them.
 //!
 //! Both block; a context runs them on a thread of their own.
+#![expect(clippy::disallowed_methods, reason = "trees are copied and removed here")]
 
 use std::{
     fmt,

@@ -1,6 +1,7 @@
 //! `cargo bench -p pony-runner --bench graph`: graphs of builds, measured.
 //!
 //! Prints figures; asserts nothing, because machines are noisy. A word after `--` picks the measurements whose name holds it.
+#![allow(clippy::disallowed_methods, reason = "a benchmark sets up what it measures, and reads the clock")]
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 use std::{

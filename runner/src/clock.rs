@@ -1,4 +1,5 @@
 //! The only file that reads a clock. Everything else is handed the time.
+#![expect(clippy::disallowed_methods, reason = "the one place where the clock is read")]
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
 //! Files that no reader ever sees half written, and locks between processes. For whatever is kept between runs.
+#![expect(clippy::disallowed_methods, reason = "files are written whole here")]
 
 use std::{
     fs::{self, File, Permissions, TryLockError},

@@ -12,6 +12,7 @@
 //!
 //! Makes from 4.2.1 on have reading from what they inherit fail rather than wait, for all who share it. So what is
 //! inherited is opened by itself, and what is read from here is nobody else's.
+#![expect(clippy::disallowed_methods, reason = "it is a named pipe, with a folder of its own")]
 
 use std::{
     ffi::OsString,

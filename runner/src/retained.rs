@@ -1,6 +1,7 @@
 //! Trees that are kept to be looked at, and which of them have been kept for long enough.
 //!
 //! `runs/.kept/<run-id>` notes each, so that nobody has to read runs that have long been done.
+#![expect(clippy::disallowed_methods, reason = "retained trees are moved and removed here")]
 
 use std::{
     fs, io,

@@ -1,6 +1,7 @@
 //! `cargo bench -p pony-server-lite`: sixteen clients send results to the program `pony-serve`, each call over its own
 //! connection, as all clients do. Compares a server with 1,000 results to one
 //! with 100,000: calls acknowledged in a second, and the time that the page with a package's slots takes.
+#![allow(clippy::disallowed_methods, reason = "a benchmark sets up what it measures, and reads the clock")]
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,

@@ -6,6 +6,7 @@
 //!
 //! It stores and lists: no build logic, no connection that outlives its call. One call is one transaction, acknowledged
 //! when it is on disk.
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests set up what they test"))]
 
 mod blocking;
 mod clock;

@@ -1,4 +1,5 @@
 //! The program `pony-serve`: options, a socket, signals. Everything else is in the library.
+#![expect(clippy::disallowed_methods, reason = "the environment is read here, and handed on")]
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;

@@ -115,7 +115,7 @@ fn load(source: &Path, file: &Path, at: Words, modules: &mut BTreeMap<Words, Mod
     for child in &module.children {
         let beside = [folder.join(format!("{child}.rs")), folder.join(child).join("mod.rs")];
         let Some(found) = beside.iter().find(|path| source.join(path).is_file()) else { continue };
-        load(source, found, [&at[..], &[child.clone()]].concat(), modules);
+        load(source, found, [&at[..], std::slice::from_ref(child)].concat(), modules);
     }
     modules.insert(at, module);
 }

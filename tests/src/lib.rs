@@ -5,6 +5,7 @@
 //! is longer than [`PATIENCE`]. What a test started is killed when its world goes.
 #![expect(clippy::missing_panics_doc, reason = "a panic is how a test says what is wrong")]
 #![expect(clippy::return_self_not_must_use, reason = "an assertion may end a chain")]
+#![allow(clippy::disallowed_methods, reason = "tests set up what they test")]
 
 mod daemon;
 mod fault;

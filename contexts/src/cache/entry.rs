@@ -1,4 +1,5 @@
 //! One entry of a source, changed under its lock. Its manifest is removed before each change and written last.
+#![expect(clippy::disallowed_methods, reason = "entries of the cache are made and removed here")]
 
 use std::{
     ffi::OsStr,

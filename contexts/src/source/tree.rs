@@ -1,4 +1,5 @@
 //! Trees of sources: where they go, and those that persist from run to run.
+#![expect(clippy::disallowed_methods, reason = "a tree is marked as whole here")]
 
 use std::{
     fs, io,

@@ -1,6 +1,7 @@
 //! Contexts prepared with real commands in a closed world (a home, a cache and repositories of their own), and one
 //! with a script in place of commands.
 #![allow(unreachable_pub, clippy::unwrap_used, reason = "all of it is tests")]
+#![allow(clippy::disallowed_methods, reason = "tests set up what they test")]
 
 mod archive;
 mod care;

@@ -1,4 +1,5 @@
 //! One build, from its run folder to its result on this machine; or the record that it was skipped.
+#![expect(clippy::disallowed_methods, reason = "the recipe of a run is recorded here")]
 
 use std::{fs, io, path::Path};
 

@@ -1,4 +1,5 @@
 //! Mail: a message as RFC 5322 has it, and its way by SMTP or `sendmail`.
+#![expect(clippy::disallowed_methods, reason = "sendmail reads a file")]
 
 use std::{
     ffi::OsString,

@@ -4,6 +4,7 @@
 //! `result.json` and a `receipt-<server>.json` for each server that has it. `runs/.active/<run-id>` names the folder
 //! while the run is not closed: locked, it is under way; unlocked without a result, it crashed; unlocked with a result, it
 //! waits for delivery. What has to be looked after is found there without reading what has long been done.
+#![expect(clippy::disallowed_methods, reason = "run folders are made here")]
 
 use std::{
     fs, io,

@@ -1,4 +1,5 @@
 //! Runs that were cut short (power, `kill -9`, a full disk): found by the next run, recorded as crashed, cleaned up after.
+#![expect(clippy::disallowed_methods, reason = "what a crash left is removed here")]
 
 use std::{
     fs, io,

@@ -1,5 +1,6 @@
 //! An upload step: the files that its glob matches are copied into the run folder, under the names that they have for others, from where
 //! they can be delivered.
+#![expect(clippy::disallowed_methods, reason = "what is uploaded is collected here")]
 
 use std::{
     collections::BTreeMap,

@@ -1,10 +1,11 @@
 //! devmason-server, by XML-RPC and by its REST interface: its limits, names and pages, builds as JSON, and looking for a build
 //! among those that its pages list.
+#![expect(clippy::disallowed_methods, reason = "its bags hold local wall clocks")]
 
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use jiff::{Timestamp, Zoned, civil, fmt::rfc2822, tz::TimeZone};
+use jiff::{Timestamp, ZonedDateTime, civil, fmt::rfc2822, tz::TimeZone};
 use pony_wire::{ClientInfo, Dialect, Slot, StepResult, Struct, Submitted, Value, text::Colours};
 use reqwest::{Method, StatusCode};
 use serde_json::{Map, Value as Json, json};
@@ -96,7 +97,7 @@ pub(super) fn encode(client_info: ClientInfo, mut steps: Vec<StepResult>) -> Vec
 /// A build as `POST /SLUG/builds` takes it.
 pub(super) fn encode_rest(client_info: ClientInfo, steps: Vec<StepResult>) -> Vec<u8> {
     let ClientInfo { slot, success, mut extra } = client_info;
-    let date = |time: Option<Zoned>| time.map_or(Json::Null, |time| to_rfc2822(&time).into());
+    let date = |time: Option<ZonedDateTime>| time.map_or(Json::Null, |time| to_rfc2822(&time).into());
     let started = date(wall_clock(&mut extra, "start_time"));
     let finished = date(wall_clock(&mut extra, "end_time"));
     let mut client = members(extra);
@@ -142,12 +143,12 @@ fn members(bag: Struct) -> Map<String, Json> {
     bag.into_iter().filter_map(|(key, value)| Some((key, serde_json::to_value(value).ok()?))).collect()
 }
 
-fn wall_clock(bag: &mut Struct, key: &str) -> Option<Zoned> {
+fn wall_clock(bag: &mut Struct, key: &str) -> Option<ZonedDateTime> {
     let Some(Value::String(text)) = bag.remove(key) else { return None };
     civil::DateTime::strptime(WALL_CLOCK, text).ok()?.to_zoned_datetime(TimeZone::system()).ok()
 }
 
-fn to_rfc2822(time: &Zoned) -> String {
+fn to_rfc2822(time: &ZonedDateTime) -> String {
     rfc2822::to_string(time).unwrap_or_default()
 }
 

@@ -1,4 +1,5 @@
 //! `pony-run cache`: lists, checks, shrinks and removes what is kept of sources and of builds that others need.
+#![expect(clippy::disallowed_methods, reason = "a verb begins with the environment")]
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,5 @@
 //! `pony-run replay`: takes a result's recipe, revision and variables, and runs that again here.
+#![expect(clippy::disallowed_methods, reason = "a recipe to run is written here")]
 
 use std::{
     fs::{self, DirBuilder},

@@ -1,5 +1,6 @@
 //! What verbs find out at the door: where things are kept, how they are shown, which servers there are. The only room that reads the
 //! environment of pony-run.
+#![expect(clippy::disallowed_methods, reason = "the environment is read here, and handed on")]
 
 use std::{
     ffi::OsString,

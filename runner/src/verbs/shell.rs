@@ -1,4 +1,5 @@
 //! `pony-run shell RUN`: a shell in a kept tree, as a step would find it.
+#![expect(clippy::disallowed_methods, reason = "this process becomes the shell, with its environment")]
 
 use std::{
     ffi::OsString,
@@ -43,7 +44,6 @@ pub(super) fn shell(run: Option<&str>, command: &[OsString]) -> Result<Exit, Fai
     // Looked for where steps would: a new program is found by the old environment else.
     let path = env.get(&OsString::from("PATH")).cloned().unwrap_or_default();
     let found = spawn::find(&program, &path, &cwd).unwrap_or_else(|| PathBuf::from(&program));
-    #[expect(clippy::disallowed_methods, reason = "nothing is spawned: this process becomes the shell")]
     let error = Command::new(found).args(arguments).current_dir(&cwd).env_clear().envs(env).exec();
     Err(wrong(format!("cannot start `{}`: {error}", program.display())))
 }

@@ -110,8 +110,7 @@ fn slug(heading: &str) -> String {
 fn words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut quote = None;
-    let mut chars = line.chars().peekable();
-    while let Some(c) = chars.next() {
+    for c in line.chars() {
         match (quote, c) {
             (Some(open), c) if c == open => quote = None,
             (None, '"' | '\'') => quote = Some(c),
@@ -141,7 +140,7 @@ fn commands(page: &Page) -> Vec<Vec<String>> {
         match language {
             "sh" => lines.extend(block.lines().map(str::to_owned)),
             "console" => {
-                lines.extend(block.lines().filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned))
+                lines.extend(block.lines().filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned));
             }
             "cron" => lines.extend(block.lines().map(|line| line.splitn(6, ' ').nth(5).unwrap().to_owned())),
             _ => {}

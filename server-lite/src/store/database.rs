@@ -1,4 +1,5 @@
 //! The results file: opening it, bringing its tables up to date, closing it.
+#![expect(clippy::disallowed_methods, reason = "the folder of the results file is made here")]
 
 use std::borrow::Cow;
 use std::path::Path;

@@ -2,6 +2,7 @@
 //!
 //! A file is locked while it is being written. So an unlocked file that belongs to no result was interrupted, replaced or
 //! dropped, by this process or another, and can be deleted.
+#![expect(clippy::disallowed_methods, reason = "files of results are stored here")]
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};

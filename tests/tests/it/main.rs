@@ -1,5 +1,6 @@
 //! End-to-end tests: what people and programs see of `pony-run` and `pony-serve`, from outside.
 #![allow(clippy::unwrap_used, clippy::format_collect, reason = "all of it is tests")]
+#![allow(clippy::disallowed_methods, reason = "tests set up what they test")]
 
 mod architecture;
 mod cache;

@@ -1,4 +1,5 @@
 //! Links from cache keys to manifests, changed by one process at a time.
+#![expect(clippy::disallowed_methods, reason = "links between outputs are made here")]
 
 use std::{
     fs::{self, File},

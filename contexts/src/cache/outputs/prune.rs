@@ -1,4 +1,5 @@
 //! What stays of a workspace when its run has passed: outputs and the links to them.
+#![expect(clippy::disallowed_methods, reason = "outputs are removed here")]
 
 use std::{
     collections::BTreeSet,

@@ -1,4 +1,5 @@
 //! Storing the outputs of a run, and finding them again.
+#![expect(clippy::disallowed_methods, reason = "outputs are stored here")]
 
 use std::{
     fs::{self, File},

@@ -4,6 +4,7 @@
 //! nothing else, the tree is that folder's content. In a persistent tree an archive with the same content is not unpacked
 //! again, and changes by steps stay; another content replaces the whole tree, as built files cannot be told from those of the
 //! old archive.
+#![expect(clippy::disallowed_methods, reason = "archives are stored here")]
 
 mod download;
 mod unpack;

@@ -4,6 +4,7 @@
 //! (so that nothing is ever overwritten, followed or replaced), below parents that were looked at and are folders, not
 //! links. A symbolic link leads up only by a `..` at its start, so that where it leads can be told without following
 //! others: up from a true folder, then down. Owners, and the bits that lend them, are not kept.
+#![expect(clippy::disallowed_methods, reason = "archives are unpacked here")]
 
 use std::{
     ffi::OsStr,

@@ -2,6 +2,7 @@
 //!
 //! A [`LockedEntry`] of the cache. Packs and references appear at once or not at all, so that the mirror is trusted after an
 //! interrupted fetch.
+#![expect(clippy::disallowed_methods, reason = "mirrors are made here")]
 
 use std::{
     ffi::{OsStr, OsString},

@@ -23,6 +23,7 @@
 //!
 //! So over http the server is asked without `hg`; after any answer but an id `hg` is asked, which knows of logins, proxies and
 //! certificates that the person has set up for it.
+#![expect(clippy::disallowed_methods, reason = "a configuration of Mercurial is written here")]
 
 mod clone;
 mod history;

@@ -4,6 +4,7 @@
 //! need. Its hooks do not, nor does that of any repository. Options can only blank hooks whose names are known, so
 //! our extension turns all of them off. It also passes the login of the URL, from the environment: no option and no file
 //! holds it. Loading it costs 3 ms.
+#![expect(clippy::disallowed_methods, reason = "what Mercurial needs is written here")]
 
 use std::{
     ffi::OsString,

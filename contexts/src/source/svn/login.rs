@@ -5,6 +5,7 @@
 //!
 //! All else in that configuration is the person's own. It lies beside the entry in the cache, closed to others, and is
 //! removed when this is dropped, or when the entry is locked next.
+#![expect(clippy::disallowed_methods, reason = "a configuration of Subversion is written here")]
 
 use std::{
     ffi::OsStr,
