@@ -86,7 +86,10 @@ fn a_wrong_configuration_is_told_before_anything_runs() {
     world.configure("cahce: {size: 1 GB}\n");
     let ended = world.pony(&[recipe]).end().code(2).out_is("");
     let err = ended.err();
-    assert!(err.contains("config.yaml") && err.contains("cahce") && err.contains("kept"), "{ended}");
+    assert!(
+        err.contains("config.yaml") && err.contains("cahce") && err.contains("did you mean `cache`?"),
+        "{ended}"
+    );
     world.configure("kept: {age: soon}\n");
     let _ = world.pony(&["cache"]).end().code(2).err_has("`soon` is not a duration");
 }

@@ -137,7 +137,7 @@ fn needs_cells_and_what_is_known_late_are_as_they_were() {
     let host = world.last_run().result()["host"].as_str().unwrap().to_owned();
     let lost = replay(&world, &[&result]).code(12).out_is("");
     assert!(lost.err().contains("work/lib.yaml`, which is not on this machine"), "{lost}");
-    assert!(lost.err().contains(&format!("run it again on {host}")), "{lost}");
+    assert!(lost.err().contains(&format!("re-run it on {host}")), "{lost}");
 }
 
 #[test]
@@ -221,7 +221,10 @@ fn what_cannot_be_run_again_is_told_in_words() {
     let recipe = world.recipe(&format!("variables: {{much: '{comment}'}}\nsteps:\n- run: echo hi\n"));
     let _ = world.pony(&[recipe]).end().code(0);
     let result = last_result(&world);
-    replay(&world, &["embedded", "2"]).code(1).err_has("no more than 100000 go along").err_has("recipe.yaml");
+    replay(&world, &["embedded", "2"])
+        .code(1)
+        .err_has("more than the 100000 that are sent")
+        .err_has("recipe.yaml");
     replay(&world, &[&result]).code(0).out_is("hi\n");
     fs::remove_file(world.last_run().path.join("recipe.yaml")).unwrap();
     replay(&world, &[&last_result(&world)]).code(1).err_has("recipe.yaml");

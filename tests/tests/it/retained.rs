@@ -38,7 +38,7 @@ fn a_tree_that_is_gone_is_said_to_be() {
     let _ = world.pony(&[recipe]).end().code(0);
     let id = world.run().result()["run_id"].as_str().unwrap().to_owned();
     let _ = world.pony(&["shell", &id]).end().code(2).err_has("is gone (passing runs");
-    let _ = world.pony(&["shell", "nothing"]).end().code(2).err_has("no run `nothing`");
+    let _ = world.pony(&["shell", "nothing"]).end().code(2).err_has("no run or package `nothing`");
     let _ = world.pony(&["shell", "no/where"]).end().code(2).err_has("no run");
 }
 
