@@ -12,6 +12,7 @@ use crate::{
     home::Home,
     notify::settings::Notify,
     recipe::{did_you_mean, duration, explain_yaml, quoted},
+    retained,
     server::{
         login::{Configured, Secret},
         registry::Entry,
@@ -66,6 +67,13 @@ pub struct RetainedLimits {
     /// Of all trees together.
     #[serde(deserialize_with = "read_size")]
     pub size: ByteSize,
+}
+
+impl RetainedLimits {
+    /// As numbers.
+    pub fn limits(&self) -> retained::Limits {
+        retained::Limits { count: self.count, age: self.age, bytes: self.size.as_u64() }
+    }
 }
 
 /// `network`

@@ -12,7 +12,7 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{config::RetainedLimits, disk, home::Home, process::group};
+use crate::{disk, home::Home, process::group};
 
 /// One tree.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,17 @@ pub struct Kept {
     pub bytes: u64,
     /// Since when it is kept.
     pub since: Timestamp,
+}
+
+/// How much of them stays.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// At most so many trees.
+    pub count: usize,
+    /// Older ones go.
+    pub age: Duration,
+    /// Of all trees together.
+    pub bytes: u64,
 }
 
 /// Notes a tree that is kept, or its size when that is known. Others read while this writes.
@@ -68,14 +79,14 @@ pub fn list(home: &Home) -> io::Result<Vec<Kept>> {
 }
 
 /// Which of `kept`, newest first, have to go.
-pub fn surplus<'k>(kept: &'k [Kept], limits: &RetainedLimits, now: Timestamp) -> Vec<&'k Kept> {
+pub fn surplus<'k>(kept: &'k [Kept], limits: Limits, now: Timestamp) -> Vec<&'k Kept> {
     let mut bytes = 0;
     let mut gone = Vec::new();
     for (index, tree) in kept.iter().enumerate() {
         let age = Duration::try_from(now.duration_since(tree.since)).unwrap_or_default();
         bytes += tree.bytes;
         // The newest one is what somebody is about to look at, however large it is.
-        let too_much = index > 0 && bytes > limits.size.as_u64();
+        let too_much = index > 0 && bytes > limits.bytes;
         if index >= limits.count || age > limits.age || too_much {
             bytes -= tree.bytes;
             gone.push(tree);
@@ -91,8 +102,6 @@ pub fn is_in_use(tempdir: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use bytesize::ByteSize;
-
     use super::*;
 
     fn tree(day: i64, bytes: u64) -> Kept {
@@ -105,9 +114,8 @@ mod tests {
         let kept = [tree(20, 5), tree(19, 100), tree(18, 5), tree(10, 1), tree(1, 1)];
         let now = Timestamp::from_second(20 * 86_400 + 60).unwrap();
         let gone = |count, days: u64, bytes| {
-            let limits =
-                RetainedLimits { count, age: Duration::from_hours(days * 24), size: ByteSize::b(bytes) };
-            surplus(&kept, &limits, now).iter().map(|tree| tree.run_id.clone()).collect::<Vec<_>>().join(" ")
+            let limits = Limits { count, age: Duration::from_hours(days * 24), bytes };
+            surplus(&kept, limits, now).iter().map(|tree| tree.run_id.clone()).collect::<Vec<_>>().join(" ")
         };
         assert_eq!(gone(10, 100, 1000), "");
         assert_eq!(gone(2, 100, 1000), "r18 r10 r1");

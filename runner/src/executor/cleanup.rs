@@ -51,7 +51,7 @@ pub(crate) async fn prune(
     signals: &mut Signals,
 ) -> Result<(), Exit> {
     let trees = retained::list(home).unwrap_or_default();
-    for tree in retained::surplus(&trees, &config.kept, console.clock.wall()) {
+    for tree in retained::surplus(&trees, config.kept.limits(), console.clock.wall()) {
         // Somebody looks at it right now.
         if retained::is_in_use(&tree.tempdir) {
             continue;

@@ -8,6 +8,9 @@ use nix::{
     unistd::Pid,
 };
 
+/// The environment variable that marks a run's processes: what is left of them is found by it.
+pub const MARK: &str = "PONY_RUN_ID";
+
 /// A process group, named by its leader. Not a process id: signals to it reach every member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Group(Pid);

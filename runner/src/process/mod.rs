@@ -6,5 +6,6 @@ pub(crate) mod captured;
 pub mod group;
 pub mod signals;
 pub mod spawn;
+pub mod stream;
 
 pub use captured::ask_briefly;

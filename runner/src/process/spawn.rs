@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::group::Group;
-use crate::record::event::Stream;
+use super::stream::Stream;
 
 /// The whole environment of a child, by name.
 pub type Environment = BTreeMap<OsString, OsString>;

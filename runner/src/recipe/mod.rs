@@ -51,8 +51,9 @@ pub(crate) use self::{
 pub use self::{
     diagnostic::{Diagnostic, Diagnostics},
     needs::{Need, Weight},
-    read::{ReadError, SIZE_LIMIT, list, read, real},
+    read::{ReadError, list, read, real},
     schema::schema,
+    tree::SIZE_LIMIT,
     upload::{PublicName, Upload},
 };
 

@@ -6,8 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The largest recipe that is read, in bytes.
-pub const SIZE_LIMIT: u64 = 1024 * 1024;
+use super::tree::SIZE_LIMIT;
 
 /// Why a recipe could not be read. Paths are as given.
 #[derive(Debug, thiserror::Error)]

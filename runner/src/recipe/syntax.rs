@@ -1,12 +1,14 @@
 //! Errors of the YAML parser in plain words, for recipes and `config.yaml`.
 
+use std::ops::Range;
+
 use serde_saphyr::{
-    Error, ExternalMessageSource,
+    Error, ExternalMessageSource, Location,
     budget::BudgetBreach,
     granit_parser::{ErrorKind, ScanError},
 };
 
-use super::{diagnostic::Diagnostic, tree::place};
+use super::diagnostic::Diagnostic;
 
 /// A message and, where there is a way out, a hint.
 type Explained = (&'static str, Option<&'static str>);
@@ -24,6 +26,30 @@ pub(crate) fn explain(error: &Error, text: &str) -> Diagnostic {
     };
     let (message, hint) = explained.unwrap_or(("not valid YAML", None));
     Diagnostic::at(at, message).label("here").maybe_hint(hint.map(str::to_owned))
+}
+
+/// The bytes of a location: exact where the parser knows bytes, else found by line and column.
+fn place(text: &str, location: Location) -> Range<usize> {
+    if let Some(range) = known_bytes(location) {
+        return range;
+    }
+    let known = |number: u64| usize::try_from(number).ok();
+    let (Some(line), Some(column)) = (known(location.line()), known(location.column())) else {
+        return 0..0;
+    };
+    let start: usize =
+        text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum::<usize>().min(text.len());
+    let rest = text.get(start..).unwrap_or_default();
+    let within = rest.char_indices().nth(column.saturating_sub(1)).map_or(rest.len(), |(index, _)| index);
+    let at = start + within;
+    at..at + text.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8)
+}
+
+/// The bytes of a location, where the parser knows them.
+pub(super) fn known_bytes(location: Location) -> Option<Range<usize>> {
+    let start = usize::try_from(location.span().byte_offset()?).ok()?;
+    let length = usize::try_from(location.span().byte_len()?).ok()?;
+    Some(start..start + length)
 }
 
 /// The line of an error, and the last line before it that is not blank.

@@ -10,9 +10,11 @@ use serde_saphyr::{Location, Spanned};
 
 use super::{
     diagnostic::{Diagnostic, Diagnostics},
-    read::SIZE_LIMIT,
-    syntax::explain,
+    syntax::{explain, known_bytes},
 };
+
+/// The largest recipe that is read, in bytes.
+pub const SIZE_LIMIT: u64 = 1024 * 1024;
 
 /// One YAML node.
 #[derive(Debug)]
@@ -113,29 +115,6 @@ pub(super) fn parse(text: &str) -> Result<Node, Box<Diagnostic>> {
         with_snippet: false,
     };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| Box::new(explain(&error, text)))
-}
-
-/// The bytes of a location: exact where the parser knows bytes, else found by line and column.
-pub(super) fn place(text: &str, location: Location) -> Range<usize> {
-    if let Some(range) = known_bytes(location) {
-        return range;
-    }
-    let known = |number: u64| usize::try_from(number).ok();
-    let (Some(line), Some(column)) = (known(location.line()), known(location.column())) else {
-        return 0..0;
-    };
-    let start: usize =
-        text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum::<usize>().min(text.len());
-    let rest = text.get(start..).unwrap_or_default();
-    let within = rest.char_indices().nth(column.saturating_sub(1)).map_or(rest.len(), |(index, _)| index);
-    let at = start + within;
-    at..at + text.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8)
-}
-
-fn known_bytes(location: Location) -> Option<Range<usize>> {
-    let start = usize::try_from(location.span().byte_offset()?).ok()?;
-    let length = usize::try_from(location.span().byte_len()?).ok()?;
-    Some(start..start + length)
 }
 
 impl<'de> Deserialize<'de> for Node {

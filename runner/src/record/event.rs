@@ -9,31 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{CheckoutRecord, Log, NeedRecord, Outcome, RunRecord, StepRecord, format::Format};
 
+pub use crate::process::stream::Stream;
 use crate::{
     clock::Moment,
     inputs::Ingredients,
     recipe::{EnvironmentFrom, StepKind},
 };
-
-/// Which pipe of a child.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Stream {
-    /// Standard output.
-    Out,
-    /// Standard error.
-    Err,
-}
-
-impl Stream {
-    /// 0 for stdout, 1 for stderr: its place in a pair.
-    pub fn index(self) -> usize {
-        match self {
-            Self::Out => 0,
-            Self::Err => 1,
-        }
-    }
-}
 
 /// A step as it is announced.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

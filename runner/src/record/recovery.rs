@@ -16,9 +16,8 @@ use super::{
 use crate::{
     home::Home,
     jobserver::Jobserver,
-    process::group,
+    process::group::{self, MARK},
     retained::{self, Kept},
-    run::job::MARK,
 };
 
 /// A run that had been cut short and is recorded now.

@@ -2,46 +2,21 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use jiff::Timestamp;
 use pony_contexts::cache::outputs::{OutputsManifest, StoredOutputs, store, workspace};
-use tokio::task::JoinHandle;
 
 use super::{
     context::Version,
     job::Keep,
-    r#loop::{Phase, Run},
-    outputs, state,
+    outputs,
+    phase::{Collected, Collecting, Phase, Run},
+    state,
     supervisor::Stop,
     upload,
 };
 use crate::{
-    clock::Moment,
     recipe::{Action, Upload},
-    record::{Artifact, Outcome, StepRecord, event::Event},
+    record::{Outcome, StepRecord, event::Event},
 };
-
-/// What a step that runs no program makes.
-pub(super) enum Collected {
-    Artifacts(Vec<Artifact>),
-    Outputs(StoredOutputs),
-}
-
-/// A step that runs no program, under way.
-pub(super) struct Collecting {
-    step: usize,
-    started: Timestamp,
-    began: Moment,
-    task: JoinHandle<Result<Collected, String>>,
-    /// Once it is dropped, the copying ends.
-    _wanted: Arc<()>,
-}
-
-impl Collecting {
-    /// What it has made, when it has; cancel-safe.
-    pub(super) async fn next(&mut self) -> Result<Collected, String> {
-        (&mut self.task).await.unwrap_or_else(|_| Err("the collecting was ended".to_owned()))
-    }
-}
 
 impl Run<'_> {
     pub(super) fn start_collecting(&mut self, step: usize, tree: PathBuf) {

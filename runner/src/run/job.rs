@@ -12,15 +12,12 @@ use pony_contexts::{
 
 use crate::{
     inputs::Ingredients,
-    process::spawn::Environment,
+    process::{group::MARK, spawn::Environment},
     recipe::{self, Action, Context, DEFAULT_QUIET_TIMEOUT, Recipe, Step, StepKind},
     record::{NeedRecord, Outcome, event::StepHead},
     run::supervisor::Limits,
     slots::Memory,
 };
-
-/// The environment variable that marks a run's processes: what is left of them is found by it.
-pub const MARK: &str = "PONY_RUN_ID";
 
 /// When the tempdir is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]

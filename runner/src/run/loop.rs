@@ -3,14 +3,13 @@
 
 use std::{collections::VecDeque, io};
 
-use pony_contexts::{Prepared, cache::outputs::StoredOutputs};
+use pony_contexts::cache::outputs::StoredOutputs;
 use tokio::sync::mpsc;
 
 use super::{
-    collecting::{Collected, Collecting},
     context::{self, Preparation, RecordedShell, Request, Version},
     job::{Job, Keep},
-    preparing::Preparing,
+    phase::{Collected, Phase, Preparing, Run},
     state::{self, State, StepRule},
     supervised::{Over, Supervised},
     supervisor,
@@ -89,38 +88,6 @@ pub fn skip(
     }
     run.phase = Phase::Over(Outcome::Skipped, Some(reason));
     run.finish()
-}
-
-/// One build under way.
-pub(super) struct Run<'r> {
-    pub(super) job: &'r Job,
-    pub(super) folder: &'r RunFolder,
-    pub(super) clock: Clock,
-    pub(super) redactor: &'r Redactor,
-    pub(super) recorder: Recorder,
-    pub(super) state: State,
-    pub(super) phase: Phase,
-    todo: VecDeque<state::Action>,
-    pub(super) version: Version,
-    pub(super) prepared: Option<Prepared>,
-    pub(super) kept: Option<StoredOutputs>,
-    /// Scripts whose first program was not there before the first step: step and program.
-    pub(super) doubtful: Vec<(usize, String)>,
-    signal: Option<u8>,
-}
-
-/// What a run is at.
-pub(super) enum Phase {
-    /// Its context is being prepared.
-    Preparing(Preparing),
-    /// A step's program is running.
-    Program { step: usize, child: Supervised },
-    /// A step that runs no program is collecting files.
-    Collecting(Collecting),
-    /// Nothing runs; what is next has been decided.
-    Between,
-    /// All is over.
-    Over(Outcome, Option<String>),
 }
 
 /// What woke the loop.

@@ -1,13 +1,14 @@
 //! Running one build: its context, its steps, its record.
 //!
-//! [`state`] and [`supervisor`] decide, and are pure. `loop` is the one loop; what it does by what they decide is in
-//! `preparing` (the context), `steps` and `collecting`. It writes the run folder and waits for nobody who reads it.
+//! [`state`] and [`supervisor`] decide, and are pure. `loop` is the one loop over what `phase` holds; what it does by what
+//! they decide is in `preparing` (the context), `steps` and `collecting`. It writes the run folder and waits for nobody who reads it.
 
 mod collecting;
 mod context;
 pub mod job;
 mod r#loop;
 mod outputs;
+mod phase;
 mod preflight;
 mod preparing;
 mod questions;

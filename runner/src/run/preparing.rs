@@ -2,24 +2,19 @@
 
 use std::{collections::HashMap, ffi::OsString};
 
-use jiff::Timestamp;
-use pony_contexts::{CommandOutput, Stage};
-use tokio::{
-    sync::{mpsc, oneshot},
-    task::JoinHandle,
-};
+use pony_contexts::CommandOutput;
+use tokio::sync::oneshot;
 
 use super::{
     context::{Preparation, Request},
     job::{self, Job},
-    r#loop::{Phase, Run},
+    phase::{CommandUnderWay, Phase, Preparing, Run, UnderWay},
     preflight, state,
-    supervised::{Over, Supervised},
+    supervised::Over,
     supervisor::Stop,
     verdict,
 };
 use crate::{
-    clock::Moment,
     process::{captured, spawn},
     recipe::StepKind,
     record::{
@@ -27,36 +22,6 @@ use crate::{
         event::{Event, Stream},
     },
 };
-
-/// A context under way.
-pub(super) struct Preparing {
-    pub(super) task: JoinHandle<Preparation>,
-    pub(super) requests: mpsc::UnboundedReceiver<Request>,
-    /// Its step is the next to be recorded.
-    stage: Option<UnderWay>,
-    /// While it runs, the context waits.
-    pub(super) command: Option<CommandUnderWay>,
-}
-
-/// A stage of the context that has begun and not ended.
-struct UnderWay {
-    stage: Stage,
-    started: Timestamp,
-    began: Moment,
-}
-
-/// A command of the context that runs.
-pub(super) struct CommandUnderWay {
-    pub(super) child: Supervised,
-    label: String,
-    reply: oneshot::Sender<CommandOutput>,
-}
-
-impl Preparing {
-    pub(super) fn new(task: JoinHandle<Preparation>, requests: mpsc::UnboundedReceiver<Request>) -> Self {
-        Self { task, requests, stage: None, command: None }
-    }
-}
 
 impl Run<'_> {
     pub(super) fn on_request(&mut self, request: Request) {

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     job::{self, Job},
-    r#loop::{Phase, Run},
+    phase::{Phase, Run},
     state,
     supervised::{Over, Supervised, Terms},
     supervisor::Limits,

@@ -3,10 +3,12 @@
 use unicode_width::UnicodeWidthChar as _;
 
 use super::{
-    lines::LONGEST_LINE,
     parser::{Charset, Parser, Token, csi},
     pen::Pen,
 };
+
+/// Bytes or columns of one line. A longer one is cut.
+pub(super) const LONGEST_LINE: usize = 64 * 1024;
 
 /// Bytes of one cell: a character and those that combine with it.
 const LONGEST_CELL: usize = 64;

@@ -1,6 +1,9 @@
 //! Output as every server takes it: legal XML 1.0, UTF-8, lines as a terminal showed them in the end.
 
-use super::lines::{Controls, Line, Lines};
+use super::{
+    lines::{Line, Lines},
+    row::Controls,
+};
 
 /// What to do with terminal colour sequences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

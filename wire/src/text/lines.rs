@@ -1,21 +1,10 @@
 //! Output cut into lines, each as a terminal shows it in the end.
 
 use super::{
+    cells::LONGEST_LINE,
     parser::{Charset, Parser, Token},
-    row::Row,
+    row::{Controls, Row},
 };
-
-/// Bytes or columns of one line. A longer one is cut.
-pub(super) const LONGEST_LINE: usize = 64 * 1024;
-
-/// What becomes of control characters that say nothing about their line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Controls {
-    /// They are left out, for they would act on the terminal.
-    Hide,
-    /// They stay where they are.
-    Keep,
-}
 
 /// One stream of build output on its way to a place that shows lines.
 #[derive(Debug)]

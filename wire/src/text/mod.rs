@@ -24,7 +24,8 @@ mod shorten;
 
 pub use clean::{Colours, clean, encoded_len, is_legal};
 pub use filter::Filter;
-pub use lines::{Controls, Line, Lines};
+pub use lines::{Line, Lines};
+pub use row::Controls;
 pub use shorten::{shorten, shorten_ends};
 
 #[cfg(test)]

@@ -4,11 +4,19 @@
 use std::io::Write as _;
 
 use super::{
-    cells::Cells,
-    lines::{Controls, LONGEST_LINE},
+    cells::{Cells, LONGEST_LINE},
     parser::csi,
     pen::Pen,
 };
+
+/// What becomes of control characters that say nothing about their line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Controls {
+    /// They are left out, for they would act on the terminal.
+    Hide,
+    /// They stay where they are.
+    Keep,
+}
 
 /// A line that is being written.
 #[derive(Debug)]
