@@ -79,7 +79,7 @@ pub fn list(home: &Home) -> io::Result<Vec<Kept>> {
 }
 
 /// Which of `kept`, newest first, have to go.
-pub fn surplus<'k>(kept: &'k [Kept], limits: Limits, now: Timestamp) -> Vec<&'k Kept> {
+pub fn surplus(kept: &[Kept], limits: Limits, now: Timestamp) -> Vec<&Kept> {
     let mut bytes = 0;
     let mut gone = Vec::new();
     for (index, tree) in kept.iter().enumerate() {

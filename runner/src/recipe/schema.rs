@@ -83,7 +83,8 @@ fn shape(shape: Shape) -> Value {
         Shape::Line => line,
         Shape::Package => json!({
             "type": ["string", "number", "boolean"],
-            "pattern": r"^(?!.*\{\{)[^\s./\\-]([^/\\\n\r]*[^\s/\\])?$",
+            "pattern": r"^[^\s./\\-]([^/\\\n\r]*[^\s/\\])?$",
+            "not": {"type": "string", "pattern": r"\{\{"},
         }),
         Shape::Lines => json!({"type": "array", "items": line, "uniqueItems": true}),
         Shape::EnvironmentNames => json!({
@@ -98,7 +99,7 @@ fn shape(shape: Shape) -> Value {
         }),
         Shape::Variables => json!({
             "type": "object",
-            "propertyNames": {"pattern": "^(?!(cpus|arch|host)$)(?!needs\\.)[A-Za-z_][A-Za-z0-9_.-]*$"},
+            "propertyNames": {"pattern": VARIABLE_NAME, "not": {"pattern": r"^(cpus|arch|host)$|^needs\."}},
             "additionalProperties": scalar,
         }),
         Shape::Duration => json!({
@@ -131,13 +132,17 @@ fn shape(shape: Shape) -> Value {
         Shape::Weight => json!({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "all"}]}),
         Shape::PublicName => json!({
             "type": ["string", "number", "boolean"],
-            "pattern": r"^(?!/)(?!.*//)(?!(.*/)?\.{1,2}(/|$))[^\n\r]*\S[^\n\r]*$",
+            "pattern": r"^[^\n\r]*\S[^\n\r]*$",
+            "not": {"type": "string", "pattern": r"^/|//|(^|/)\.{1,2}(/|$)"},
         }),
         Shape::Bytes => json!({"type": "string", "pattern": r"^[0-9.]+\s*([kKmMgGtT][iI]?)?[bB]?$"}),
         Shape::Section(inner) => section(inner),
         Shape::Sections(inner) => json!({"type": "array", "items": section(inner), "minItems": 1}),
     }
 }
+
+/// Of variables, axes included. Without look-around, which not every program that reads schemas knows.
+const VARIABLE_NAME: &str = "^[A-Za-z_][A-Za-z0-9_.-]*$";
 
 fn matrix(line: &Value) -> Value {
     let cell = |least: usize| {
@@ -146,7 +151,7 @@ fn matrix(line: &Value) -> Value {
     };
     json!({
         "type": "object",
-        "propertyNames": {"pattern": "^(?!(cpus|arch|host|jobs)$)(?!needs\\.)[A-Za-z_][A-Za-z0-9_.-]*$"},
+        "propertyNames": {"pattern": VARIABLE_NAME, "not": {"pattern": r"^(cpus|arch|host|jobs)$|^needs\."}},
         "properties": {"include": cell(1), "exclude": cell(1)},
         "additionalProperties": {"type": "array", "items": line, "minItems": 1, "uniqueItems": true},
         "minProperties": 1,
