@@ -111,7 +111,7 @@ fn what_is_not_there_is_not_tried_again(kind: Kind) {
         Kind::Svn => (upstream.recipe(", revision: 99"), "99"),
         Kind::Archive => {
             let text = format!("source: {{archive: '{}.gz'}}\nsteps: [{{run: 'true'}}]\n", upstream.url());
-            (world.recipe(&text), "nothing at")
+            (world.recipe(&text), "no file at")
         }
     };
     let text = std::fs::read_to_string(world.path("work").join(recipe)).unwrap();

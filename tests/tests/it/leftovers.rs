@@ -102,7 +102,7 @@ fn a_run_that_is_under_way_is_left_alone() {
     live.until(Stream::Out, "begun");
     let other = world.write("other.yaml", "package: other\nsteps: [{run: echo other}]\n");
     world.pony(&["-n", other.to_str().unwrap()]).end().code(0).has_no("crashed");
-    world.pony(&["submit"]).end().code(0).err_has("nothing waits");
+    world.pony(&["submit"]).end().code(0).err_has("Nothing is waiting to be sent");
     world.release(&go);
     live.end().code(0).out_is("begun\ndone\n");
 }

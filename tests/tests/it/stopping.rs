@@ -128,7 +128,7 @@ fn a_run_that_was_stopped_is_not_sent_to_servers_that_know_only_red_and_green() 
     live.signal(Signal::SIGINT);
     let ended = live.end().code(130);
     assert!(server.stored().results.is_empty(), "{ended}");
-    world.pony(&["submit"]).end().code(0).err_has("nothing waits");
+    world.pony(&["submit"]).end().code(0).err_has("Nothing is waiting to be sent");
 }
 
 #[test]
