@@ -1,5 +1,5 @@
 //! Child processes: spawning ([`spawn`]), process groups ([`group`]), signals ([`signals`]), and commands whose output is
-//! wanted and nothing else ([`captured`]).
+//! wanted and nothing else (`captured`).
 
 pub(crate) mod capture;
 pub(crate) mod captured;

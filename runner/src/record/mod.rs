@@ -2,7 +2,7 @@
 //! ([`follow`]), when it is over (`result`, [`timed`]), or when it was cut off ([`recovery`]).
 //!
 //! What happens are events ([`event`]); their fold is the result ([`fold`]). Bytes that are printed are in logs with an index
-//! of their own ([`index`]). Every file says which [`format`] it is in.
+//! of their own ([`index`]). Every file says which [`mod@format`] it is in.
 
 pub mod event;
 pub mod fold;
