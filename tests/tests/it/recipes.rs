@@ -158,7 +158,7 @@ fn virtualenv() {
     let daemon = world.git_daemon("up");
     let url = format!("{}/library", daemon.url());
     let ended = run(&world, &server, "virtualenv.yaml", &[("url", &url)]).out_has("1 passed");
-    assert!(ended.err().contains("without the optional `pytest-randomly`"), "{ended}");
+    assert!(ended.err().contains("optional `pytest-randomly` not installed"), "{ended}");
     let (client, checkout) = stored(&world, &server);
     assert_eq!(checkout["version_type"], "git");
     assert_eq!(client["virtualenv"], true, "{client:#}");
