@@ -149,7 +149,7 @@ fn what_a_server_does_not_take_is_said_and_changes_nothing_else() {
     .code(0)
     .err_has("\nuploaded 1 file (5.0 MB)\n")
     .err_has("note: a was not uploaded to")
-    .err_has("it has 5000001 bytes, and the server takes no more than 5000000\n")
+    .err_has("it has 5000001 bytes; the server accepts at most 5000000\n")
     .err_has("note: c was not uploaded to")
     .err_has("it is empty");
     assert_eq!(names(&peer), ["b"], "{ended}");
@@ -255,7 +255,7 @@ fn files_take_no_longer_than_they_may() {
     world.configure("delivery: {uploads: 0.5s}\n");
     let peer = server(&world);
     peer.answer(&[held()]);
-    let ended = run(&world, &peer.url(), TWO).code(0).err_has("there was no more time, after 1 s");
+    let ended = run(&world, &peer.url(), TWO).code(0).err_has("no more time, after 1 s");
     let large = &noted(&world)[0];
     assert_eq!((&large["state"], &large["tries"]), (&json!("waiting"), &json!(1)), "{ended}");
     assert_eq!(world.open_runs().len(), 1, "{ended}");
