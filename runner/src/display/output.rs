@@ -5,7 +5,7 @@
 //! that is no reason to stop a build.
 
 use std::{
-    io,
+    io::{self, IsTerminal as _},
     os::fd::{AsFd, BorrowedFd},
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
@@ -87,14 +87,33 @@ fn write_all(stream: Stream, fd: BorrowedFd<'_>, mut bytes: &[u8]) -> nix::Resul
 
 /// Whether writing can have to wait for a reader: not for a file or `/dev/null`.
 fn may_wait(fd: BorrowedFd<'_>) -> bool {
-    let is_file = fstat(fd).is_ok_and(|stat| {
-        SFlag::from_bits_truncate(stat.st_mode).intersection(SFlag::S_IFMT) == SFlag::S_IFREG
-    });
-    !is_file
+    let kind = fstat(fd)
+        .map_or(SFlag::empty(), |stat| SFlag::from_bits_truncate(stat.st_mode).intersection(SFlag::S_IFMT));
+    match kind {
+        SFlag::S_IFREG => false,
+        SFlag::S_IFCHR => fd.is_terminal(),
+        _ => true,
+    }
 }
 
 /// Whether stdout and stderr are one file, pipe or terminal.
 pub fn are_one() -> bool {
     let [out, err] = [fstat(io::stdout()), fstat(io::stderr())];
     matches!((out, err), (Ok(out), Ok(err)) if (out.st_dev, out.st_ino) == (err.st_dev, err.st_ino))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+
+    #[test]
+    fn only_what_has_a_reader_is_waited_for() {
+        let (_reader, pipe) = io::pipe().unwrap();
+        assert!(may_wait(pipe.as_fd()));
+        let null = File::options().write(true).open("/dev/null").unwrap();
+        assert!(!may_wait(null.as_fd()));
+        assert!(!may_wait(tempfile::tempfile().unwrap().as_fd()));
+    }
 }
