@@ -73,7 +73,7 @@ impl Request {
         !self.rebuild && (!self.requested || self.if_needed)
     }
 
-    /// Its outputs may serve later runs. What `--rebuild` builds anew is another build than the one before, though nothing tells
+    /// Its outputs may serve later runs. A build that `--rebuild` repeats counts as a different one, though nothing tells
     /// them apart.
     pub(crate) fn is_comparable(self) -> bool {
         !self.rebuild || self.requested

@@ -185,7 +185,7 @@ impl Plan {
         } else {
             node.recipe.clone()
         };
-        // The recipe may have been read anew; that it has a virtualenv is known by now.
+        // The recipe may have been read a second time; whether it has a virtualenv is known by now.
         let _ = choose_python(&mut recipe, self.context.python_for(node));
         Ok(self.ready(index, recipe, among, now))
     }

@@ -117,7 +117,7 @@ impl Parser {
                         self.held.clear();
                         match state {
                             State::StringEscape => self.begin(ESC),
-                            // The line was nothing but the string, and goes with it.
+                            // The line was nothing but the string, so the line is removed with it.
                             State::String | State::StringC1 if byte == b'\n' && self.line_is_empty => {
                                 rest = &rest[1..];
                                 self.state = State::Text;

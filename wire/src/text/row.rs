@@ -55,7 +55,7 @@ impl Row {
         }
     }
 
-    /// Begins anew.
+    /// Empties the row; whether a bell rang is kept.
     pub(super) fn reset(&mut self) {
         *self = Self { rang: self.rang, ..Self::new(self.colours, self.controls) };
     }

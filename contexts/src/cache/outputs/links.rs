@@ -19,7 +19,7 @@ pub(super) fn dir(cache: &Path) -> PathBuf {
     cache.join(EntryKind::Outputs.name()).join(".keys")
 }
 
-/// The link of `key`, for a manifest that lies beside `workspace`.
+/// The link of `key`, for a manifest that is next to `workspace`.
 pub(super) fn beside(workspace: &Path, key: &str) -> PathBuf {
     workspace.with_file_name(".keys").join(key)
 }
